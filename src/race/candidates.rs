@@ -1,0 +1,108 @@
+//! The candidates that were not tried yet, in the order of their arrival.
+use super::order::{self, Rank};
+use super::{CandidateId, Family};
+use std::net::{IpAddr, SocketAddr};
+
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) id: CandidateId,
+    pub(super) address: SocketAddr,
+    /// None until its route was asked for. Then that of an unusable destination until the route is known.
+    pub(super) rank: Option<Rank>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    /// Those whose route was asked for stand before those whose route was not, since both come in by arrival.
+    untried: Vec<Candidate>,
+    next_id: u32,
+}
+
+impl Candidates {
+    pub(super) fn len(&self) -> usize {
+        self.untried.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.untried.is_empty()
+    }
+
+    /// Makes room for `count` more, and not for twice as many: thousands of races wait with these in memory.
+    pub(super) fn reserve(&mut self, count: usize) {
+        self.untried.reserve_exact(count);
+    }
+
+    pub(super) fn add(&mut self, address: SocketAddr) -> CandidateId {
+        let id = CandidateId(self.next_id);
+        self.next_id += 1;
+        self.untried.push(Candidate { id, address, rank: None });
+        id
+    }
+
+    pub(super) fn contains(&self, address: &SocketAddr) -> bool {
+        self.untried.iter().any(|candidate| candidate.address == *address)
+    }
+
+    pub(super) fn only_loopback(&self) -> bool {
+        self.untried.iter().all(|candidate| is_loopback(&candidate.address))
+    }
+
+    /// The oldest candidate whose route was not asked for.
+    pub(super) fn next_without_route(&mut self) -> Option<&mut Candidate> {
+        let place = self.untried.partition_point(|candidate| candidate.rank.is_some());
+        self.untried.get_mut(place)
+    }
+
+    /// A candidate whose route was asked for.
+    pub(super) fn with_route(&mut self, id: CandidateId) -> Option<&mut Candidate> {
+        self.untried.iter_mut().find(|candidate| candidate.id == id && candidate.rank.is_some())
+    }
+
+    /// Keeps the candidates for which `keep` says so.
+    pub(super) fn retain(&mut self, keep: impl FnMut(&Candidate) -> bool) {
+        self.untried.retain(keep);
+    }
+
+    /// Takes out the best one: of the family `wanted` if it has any, otherwise of all.
+    pub(super) fn take_best(&mut self, wanted: Option<Family>) -> Option<SocketAddr> {
+        let best_of = |family: Option<Family>| {
+            let ranks = self
+                .untried
+                .iter()
+                .enumerate()
+                .filter_map(|(place, candidate)| Some((place, candidate.rank.as_ref()?)));
+            order::first(ranks.filter(|(_, rank)| family.is_none_or(|family| rank.family() == family)))
+        };
+        // Without any rank there is only one, or the order is not asked for.
+        let place = wanted.and_then(|family| best_of(Some(family))).or_else(|| best_of(None)).unwrap_or(0);
+        self.take(place)
+    }
+
+    /// Takes out the one that came first.
+    pub(super) fn take_oldest(&mut self) -> Option<SocketAddr> {
+        self.take(0)
+    }
+
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        self.untried = Vec::new();
+    }
+
+    fn take(&mut self, place: usize) -> Option<SocketAddr> {
+        let address = self.untried.get(place)?.address;
+        self.untried.remove(place);
+        if self.untried.is_empty() {
+            // An attempt can last minutes; what served to choose it need not.
+            self.clear();
+        }
+        Some(address)
+    }
+}
+
+/// Whether an address is this host's loopback, IPv4-mapped forms included.
+pub(super) fn is_loopback(address: &SocketAddr) -> bool {
+    match address.ip() {
+        IpAddr::V4(v4) => v4.is_loopback(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.to_ipv4_mapped().is_some_and(|v4| v4.is_loopback()),
+    }
+}

@@ -1,0 +1,133 @@
+//! What time alone changes: the Resolution Delay's end, the three limits, and the end of a race that has nothing left.
+use super::machine::{Race, Setback};
+use super::order::Rank;
+use super::*;
+
+impl Race {
+    /// Brings everything up to `now`, before any action is chosen.
+    pub(super) fn settle(&mut self, now: Instant, permits: Permits) {
+        self.expire_resolution_delay(now);
+        self.expire_resolve_limit(now);
+        self.drop_unusable(now);
+        self.note_permit(now, permits);
+        self.expire_connect_limit(now);
+        // What ended by itself says more than the limit that came at the same moment.
+        let end = self.exhausted().or_else(|| self.open_limit_reached(now));
+        self.end = self.end.or(end);
+        self.trace_timer(now);
+    }
+
+    pub(super) fn open_deadline(&self) -> Option<Instant> {
+        self.started.checked_add(self.settings.open_limit?)
+    }
+
+    /// None when there is no lookup left that it could end.
+    pub(super) fn resolve_deadline(&self) -> Option<Instant> {
+        let limit = self.settings.resolve_limit.filter(|_| self.lookups.any_unfinished())?;
+        self.started.checked_add(limit)
+    }
+
+    /// The connect limit counts from the start of the latest attempt, once no other can follow it: no candidate is left, or
+    /// the cap on attempts in flight is reached (without fast fallback it is one, so each attempt gets the limit to
+    /// itself). Where only the permit for the next attempt is missing it counts from the time at which that would have
+    /// started; otherwise the attempts of a race could hold the very permits that it waits for, without end.
+    pub(super) fn connect_deadline(&self) -> Option<Instant> {
+        let limit = self.settings.connect_limit.filter(|_| self.running > 0)?;
+        let no_other_follows = self.candidates.is_empty() || self.at_capacity();
+        let from = if no_other_follows { self.attempts.last()?.started } else { self.withheld_since? };
+        from.checked_add(limit)
+    }
+
+    /// Whether the Resolution Delay has nothing to wait for: the preferred family's answer is here or will not come, or
+    /// the local address could not use it.
+    pub(super) fn resolution_delay_is_moot(&self) -> bool {
+        let preferred = self.settings.preferred_family;
+        !self.lookups.is_unfinished(Question::Remote(preferred))
+            || self.local_families.is_some_and(|families| !families.contains(preferred))
+    }
+
+    fn expire_resolution_delay(&mut self, now: Instant) {
+        let Some(ends) = self.resolution_delay_ends else { return };
+        if self.resolution_delay_is_moot() {
+            self.resolution_delay_ends = None;
+        } else if ends <= now {
+            self.resolution_delay_ends = None;
+            self.log.add(now, TraceKind::ResolutionDelayExpired);
+        }
+    }
+
+    fn expire_resolve_limit(&mut self, now: Instant) {
+        if self.resolve_deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        self.lookups.forget_unasked();
+        self.last_setback = Some(Setback::Limit(Limit::Resolve));
+        // Without its local address the race can make no attempt.
+        if self.settings.local && self.local_families.is_none() {
+            self.end = Some(Outcome::TimedOut { limit: Limit::Resolve });
+        }
+    }
+
+    fn expire_connect_limit(&mut self, now: Instant) {
+        if self.connect_deadline().is_some_and(|at| at <= now) {
+            self.connect_limit_reached = true;
+        }
+        // A limit of zero is over before an attempt could start.
+        if self.settings.connect_limit == Some(Duration::ZERO) && self.start_is_due(now) {
+            self.end = Some(Outcome::TimedOut { limit: Limit::Connect });
+        }
+    }
+
+    fn open_limit_reached(&self, now: Instant) -> Option<Outcome> {
+        self.open_deadline().filter(|at| *at <= now).map(|_| Outcome::TimedOut { limit: Limit::Open })
+    }
+
+    /// How a race ends that has no attempt, no candidate and no lookup left.
+    fn exhausted(&self) -> Option<Outcome> {
+        if self.running > 0 || !self.candidates.is_empty() || self.lookups.remote_unfinished() {
+            return None;
+        }
+        Some(match self.last_setback {
+            Some(Setback::Limit(limit)) => Outcome::TimedOut { limit },
+            Some(Setback::Failure(last)) => Outcome::AttemptsFailed { last },
+            None if self.local_mismatch => Outcome::NoLocalAddress,
+            None => Outcome::ResolveFailed { error: self.resolve_error.unwrap_or(LookupError::NO_DATA) },
+        })
+    }
+
+    /// Drops the candidates that no attempt can reach: of a family that the local address does not have, or of one
+    /// without a network, unless the system knows a way to this very address (policy routing).
+    fn drop_unusable(&mut self, now: Instant) {
+        let (local, retired) = (self.local_families, self.retired);
+        if local.is_none() && retired.is_empty() {
+            return;
+        }
+        let Race { candidates, log, local_mismatch, .. } = self;
+        candidates.retain(|candidate| {
+            let family = Family::of(&candidate.address);
+            let mismatch = local.is_some_and(|families| !families.contains(family));
+            *local_mismatch |= mismatch;
+            let unreachable = retired.contains(family) && !candidate.rank.as_ref().is_some_and(Rank::is_usable);
+            if mismatch || unreachable {
+                log.add(now, TraceKind::CandidateDropped { candidate: candidate.id, address: candidate.address });
+            }
+            !mismatch && !unreachable
+        });
+    }
+
+    fn note_permit(&mut self, now: Instant, permits: Permits) {
+        let withheld = !permits.attempts && self.start_is_due(now);
+        self.withheld_since = withheld.then(|| self.withheld_since.unwrap_or(now));
+    }
+
+    /// Tells the trace, once, for when the next attempt is set.
+    fn trace_timer(&mut self, now: Instant) {
+        if !self.log.is_on() || self.timer_traced || self.attempts.is_empty() || self.end.is_some() {
+            return;
+        }
+        if let Some(at) = self.start_time().filter(|at| *at > now) {
+            self.timer_traced = true;
+            self.log.add(now, TraceKind::NextAttemptTimerSet { delay: at - now });
+        }
+    }
+}

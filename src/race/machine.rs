@@ -1,0 +1,314 @@
+//! The race itself: what it remembers, and the ladder of decisions that [`Race::next_action`] climbs.
+//!
+//! [`Race::handle`] (in `notes`) only takes note. Everything is decided here, after all that is ready was handed in, so
+//! the order of events within one wake-up decides nothing. Each step of the ladder answers with one action or passes to
+//! the next; what expires by time alone (in `limits`) is settled before the first step.
+use super::candidates::{Candidates, is_loopback};
+use super::family_set::FamilySet;
+use super::log::Log;
+use super::lookups::Lookups;
+use super::order::{Rank, Route};
+use super::*;
+
+/// One race. See the module's documentation.
+#[derive(Debug)]
+pub struct Race {
+    pub(super) settings: Settings,
+    pub(super) started: Instant,
+    pub(super) lookups: Lookups,
+    /// Of the remote lookups that failed, the more telling error.
+    pub(super) resolve_error: Option<LookupError>,
+    /// The families of the local address, once they are known.
+    pub(super) local_families: Option<FamilySet>,
+    /// Families without a network.
+    pub(super) retired: FamilySet,
+    pub(super) candidates: Candidates,
+    pub(super) attempts: Vec<Attempt>,
+    /// How many of `attempts` are in flight.
+    pub(super) running: u32,
+    /// Until when the first attempt waits for the preferred family's answer.
+    pub(super) resolution_delay_ends: Option<Instant>,
+    /// Since when an attempt is due and only the permit is missing.
+    pub(super) withheld_since: Option<Instant>,
+    /// An attempt ended without success since the latest start: the next one does not wait for the delay.
+    pub(super) pulled_forward: bool,
+    /// The connect limit was reached and the attempts in flight are being given up.
+    pub(super) connect_limit_reached: bool,
+    /// A candidate was dropped because the local address has no address of its family.
+    pub(super) local_mismatch: bool,
+    /// The trace was told of the time of the next attempt.
+    pub(super) timer_traced: bool,
+    pub(super) last_setback: Option<Setback>,
+    /// How it ends; what is still running is wound up before that is announced.
+    pub(super) end: Option<Outcome>,
+    finished: bool,
+    pub(super) log: Log,
+}
+
+/// What last took the race's hope away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Setback {
+    Failure(AttemptId),
+    Limit(Limit),
+}
+
+/// A permit that a race is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Lookup,
+    Attempt,
+}
+
+impl Race {
+    /// A race that begins at `now`: its limits count from here.
+    pub fn new(settings: Settings, now: Instant) -> Race {
+        Race::start(settings, true, now)
+    }
+
+    /// A race towards addresses that need no lookup (an IP literal); no question about the remote side is asked. So the
+    /// resolve limit bounds the lookup of the local address only. Without any address it ends as if there were no data.
+    pub fn with_addresses(settings: Settings, addresses: &[SocketAddr], now: Instant) -> Race {
+        let mut race = Race::start(settings, false, now);
+        race.admit(now, addresses.iter());
+        race
+    }
+
+    fn start(mut settings: Settings, remote: bool, now: Instant) -> Race {
+        settings.connection_attempt_delay =
+            settings.connection_attempt_delay.clamp(CONNECTION_ATTEMPT_DELAY_MIN, CONNECTION_ATTEMPT_DELAY_MAX);
+        Race {
+            started: now,
+            lookups: Lookups::new(&settings, remote),
+            resolve_error: None,
+            local_families: None,
+            retired: FamilySet::default(),
+            candidates: Candidates::default(),
+            attempts: Vec::new(),
+            running: 0,
+            resolution_delay_ends: None,
+            withheld_since: None,
+            pulled_forward: false,
+            connect_limit_reached: false,
+            local_mismatch: false,
+            timer_traced: false,
+            last_setback: None,
+            end: None,
+            finished: false,
+            log: Log::new(settings.trace),
+            settings,
+        }
+    }
+
+    /// The next thing to do, None when there is nothing more at this moment.
+    ///
+    /// To be asked again until it is None, with the same `now`, after events were handed in and when
+    /// [`Race::deadline`] has come.
+    pub fn next_action(&mut self, now: Instant, permits: Permits) -> Option<Action> {
+        if self.end.is_none() {
+            self.settle(now, permits);
+        }
+        if let Some(outcome) = self.end {
+            return self.wind_up(now, outcome);
+        }
+        self.give_up_attempt(now)
+            .or_else(|| self.give_up_lookup(now))
+            .or_else(|| self.ask(now, permits))
+            .or_else(|| self.find_route())
+            .or_else(|| self.start_attempt(now, permits))
+    }
+
+    /// When [`Race::next_action`] is to be asked again although no event came; None: only an event can change anything.
+    ///
+    /// Absolute. Once [`Race::next_action`] has answered None at a time, the deadline is later than that time: an attempt
+    /// that waits for a permit only sets none.
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.end.is_some() {
+            return (!self.finished).then_some(self.started);
+        }
+        let next_start = if self.withheld_since.is_none() { self.start_time() } else { None };
+        [self.open_deadline(), self.resolve_deadline(), self.connect_deadline(), next_start].into_iter().flatten().min()
+    }
+
+    /// Whether only a permit is missing for the next question or attempt.
+    ///
+    /// To be asked after [`Race::next_action`] has answered None. A question comes before an attempt.
+    pub fn wants_permit(&self, now: Instant) -> Option<Wanted> {
+        if self.end.is_some() {
+            None
+        } else if self.lookups.next_wanted().is_some() {
+            Some(Wanted::Lookup)
+        } else if self.start_is_due(now) {
+            Some(Wanted::Attempt)
+        } else {
+            None
+        }
+    }
+
+    /// How it ended, once [`Action::Finish`] has been given.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.end.filter(|_| self.finished)
+    }
+
+    /// Every attempt that was started, in the order of start.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    /// The next trace entry, oldest first; None without `Settings::trace`.
+    pub fn next_trace(&mut self) -> Option<Trace> {
+        self.log.take()
+    }
+
+    /// After the end: abandons what is still running, one thing a call, then says how it ended, once.
+    fn wind_up(&mut self, now: Instant, outcome: Outcome) -> Option<Action> {
+        if self.finished {
+            return None;
+        }
+        let of_attempts = match outcome {
+            Outcome::TimedOut { limit } => AttemptOutcome::TimedOut(limit),
+            _ => AttemptOutcome::Abandoned,
+        };
+        self.abandon_attempt(now, of_attempts).or_else(|| self.abandon_lookup(now)).or_else(|| {
+            self.finished = true;
+            self.candidates.clear();
+            self.log.add(now, TraceKind::Finished { outcome });
+            Some(Action::Finish(outcome))
+        })
+    }
+
+    /// The connect limit was reached: the attempts in flight go, one a call.
+    fn give_up_attempt(&mut self, now: Instant) -> Option<Action> {
+        if !self.connect_limit_reached {
+            return None;
+        }
+        let action = self.abandon_attempt(now, AttemptOutcome::TimedOut(Limit::Connect));
+        // The next attempt then starts at once, as after any other end without success.
+        self.connect_limit_reached = self.running > 0;
+        self.pulled_forward = true;
+        self.last_setback = Some(Setback::Limit(Limit::Connect));
+        action
+    }
+
+    /// The resolve limit was reached: the lookups still pending go, one a call.
+    fn give_up_lookup(&mut self, now: Instant) -> Option<Action> {
+        if self.resolve_deadline().is_some_and(|at| at <= now) { self.abandon_lookup(now) } else { None }
+    }
+
+    /// Asks the next question. Both families are asked within one run of the ladder (RFC 8305, section 3).
+    fn ask(&mut self, now: Instant, permits: Permits) -> Option<Action> {
+        let question = self.lookups.next_wanted().filter(|_| permits.lookups)?;
+        self.lookups.asked(question);
+        self.log.add(now, TraceKind::LookupStarted { question });
+        Some(Action::Ask(question))
+    }
+
+    /// Asks for the routes that the order depends on; one candidate alone needs none.
+    fn find_route(&mut self) -> Option<Action> {
+        if !self.settings.fast_fallback || self.candidates.len() < 2 {
+            return None;
+        }
+        let candidate = self.candidates.next_without_route()?;
+        candidate.rank = Some(Rank::new(candidate.address.ip(), &Route::default(), &self.settings.policy));
+        Some(Action::FindRoute { candidate: candidate.id, destination: candidate.address })
+    }
+
+    /// Starts the next attempt if it is due. The earlier ones go on (RFC 8305, section 5).
+    fn start_attempt(&mut self, now: Instant, permits: Permits) -> Option<Action> {
+        if !permits.attempts || !self.start_is_due(now) {
+            return None;
+        }
+        let destination = if self.settings.fast_fallback {
+            self.candidates.take_best(self.next_family())?
+        } else {
+            self.candidates.take_oldest()?
+        };
+        if self.timer_traced && !self.pulled_forward {
+            self.log.add(now, TraceKind::NextAttemptTimerFired);
+        }
+        self.timer_traced = false;
+        self.pulled_forward = false;
+        let attempt = AttemptId(self.attempts.len() as u32);
+        if self.attempts.is_empty() {
+            // Most races make one attempt; a vector would make room for four.
+            self.attempts.reserve_exact(1);
+        }
+        self.attempts.push(Attempt { destination, started: now, ended: None, outcome: AttemptOutcome::Running });
+        self.running += 1;
+        self.log.add(now, TraceKind::AttemptStarted { attempt, address: destination });
+        Some(Action::StartAttempt { attempt, destination })
+    }
+
+    /// The family whose turn it is (RFC 8305, section 4): First Address Family Count addresses of the first family, then
+    /// by turns. None before the first attempt, which goes to the head of the order.
+    ///
+    /// Decided at each start and not once for the list, so that a late answer takes its turns too.
+    fn next_family(&self) -> Option<Family> {
+        let (first, last) = (self.attempts.first()?, self.attempts.last()?);
+        let first_family = Family::of(&first.destination);
+        let count = self.settings.first_address_family_count.max(1) as usize;
+        let still_first = self.attempts.len() < count
+            && self.attempts.iter().all(|attempt| Family::of(&attempt.destination) == first_family);
+        Some(if still_first { first_family } else { Family::of(&last.destination).other() })
+    }
+
+    /// When the next attempt may start, permits aside; None if an event has to come first.
+    pub(super) fn start_time(&self) -> Option<Instant> {
+        let local_unknown = self.settings.local && self.local_families.is_none();
+        if self.candidates.is_empty() || local_unknown || self.at_capacity() {
+            return None;
+        }
+        Some(match self.attempts.last() {
+            None => self.resolution_delay_ends.unwrap_or(self.started),
+            Some(_) if self.pulled_forward => self.started,
+            Some(latest) => latest.started + self.connection_attempt_delay(),
+        })
+    }
+
+    pub(super) fn start_is_due(&self, now: Instant) -> bool {
+        self.start_time().is_some_and(|at| at <= now)
+    }
+
+    /// Whether as many attempts are in flight as there may be. Without fast fallback that is one.
+    pub(super) fn at_capacity(&self) -> bool {
+        let capacity = if self.settings.fast_fallback { self.settings.max_attempts } else { 1 };
+        capacity != 0 && self.running >= capacity
+    }
+
+    /// Loopback answers or refuses at once, so what does not answer there is not worth the whole delay.
+    fn connection_attempt_delay(&self) -> Duration {
+        if self.only_loopback() { CONNECTION_ATTEMPT_DELAY_MIN } else { self.settings.connection_attempt_delay }
+    }
+
+    /// Whether all candidates, tried or not, are loopback.
+    pub(super) fn only_loopback(&self) -> bool {
+        self.attempts.iter().all(|attempt| is_loopback(&attempt.destination)) && self.candidates.only_loopback()
+    }
+
+    /// Gives one attempt in flight its outcome and has it closed.
+    fn abandon_attempt(&mut self, now: Instant, outcome: AttemptOutcome) -> Option<Action> {
+        if self.running == 0 {
+            return None;
+        }
+        let place = self.attempts.iter().position(|attempt| attempt.outcome == AttemptOutcome::Running)?;
+        let attempt = AttemptId(place as u32);
+        self.end_attempt(now, attempt, outcome);
+        Some(Action::AbandonAttempt { attempt })
+    }
+
+    fn abandon_lookup(&mut self, now: Instant) -> Option<Action> {
+        let question = self.lookups.next_pending()?;
+        self.lookups.ended(question);
+        self.log.add(now, TraceKind::LookupAbandoned { question });
+        Some(Action::AbandonLookup(question))
+    }
+
+    /// The one place where an attempt ends.
+    pub(super) fn end_attempt(&mut self, now: Instant, attempt: AttemptId, outcome: AttemptOutcome) {
+        let entry = &mut self.attempts[attempt.0 as usize];
+        entry.ended = Some(now);
+        entry.outcome = outcome;
+        let address = entry.destination;
+        self.running -= 1;
+        self.log.add(now, TraceKind::AttemptEnded { attempt, address, outcome });
+    }
+}

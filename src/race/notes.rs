@@ -1,0 +1,126 @@
+//! What a race notes of each event. Nothing is decided here except what no later event can change.
+use super::machine::{Race, Setback};
+use super::order::Rank;
+use super::*;
+
+/// What a delay counts as that reaches past the end of the clock.
+const FAR_AWAY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+impl Race {
+    /// Takes note of an event; does nothing by itself.
+    pub fn handle(&mut self, now: Instant, event: Event<'_>) {
+        // The first end stands: a success stays one although a cancel comes in the same wake-up.
+        if self.end.is_some() {
+            return;
+        }
+        match event {
+            Event::Answered { question, addresses } => self.note_answer(now, question, addresses),
+            Event::LookupFailed { question, error } => self.note_lookup_failure(now, question, error),
+            Event::RouteFound { candidate, route } => self.note_route(candidate, route),
+            Event::AttemptConnected { attempt } => {
+                if self.is_running(attempt) {
+                    self.end_attempt(now, attempt, AttemptOutcome::Connected);
+                    self.end = Some(Outcome::Connected { attempt });
+                }
+            }
+            Event::AttemptFailed { attempt, failure } => self.note_attempt_failure(now, attempt, failure),
+            Event::AddressWithdrawn { address } => self.note_withdrawal(now, address),
+            Event::Cancelled => self.end = Some(Outcome::Cancelled),
+            Event::Broken { sys_errno } => self.end = Some(Outcome::Broken { sys_errno }),
+        }
+    }
+
+    fn is_running(&self, attempt: AttemptId) -> bool {
+        self.attempts.get(attempt.0 as usize).is_some_and(|entry| entry.outcome == AttemptOutcome::Running)
+    }
+
+    fn note_answer(&mut self, now: Instant, question: Question, addresses: &[SocketAddr]) {
+        // A lookup callback may answer with both families whatever it was asked. Only what was asked for counts.
+        let asked_for = |address: &&SocketAddr| match question {
+            Question::Remote(family) => Family::of(address) == family,
+            Question::RemoteAny | Question::Local => true,
+        };
+        if !addresses.iter().any(|address| asked_for(&address)) {
+            return self.note_lookup_failure(now, question, LookupError::NO_DATA);
+        }
+        if !self.lookups.is_pending(question) {
+            return;
+        }
+        self.lookups.ended(question);
+        self.log.add(now, TraceKind::LookupAnswered { question, addresses: addresses.len() as u32 });
+        if question == Question::Local {
+            self.local_families = Some(addresses.iter().map(Family::of).collect());
+            return;
+        }
+        self.admit(now, addresses.iter().filter(asked_for));
+        self.begin_resolution_delay(now);
+    }
+
+    fn note_lookup_failure(&mut self, now: Instant, question: Question, error: LookupError) {
+        if !self.lookups.is_pending(question) {
+            return;
+        }
+        self.lookups.ended(question);
+        self.log.add(now, TraceKind::LookupFailed { question, error });
+        if question == Question::Local {
+            self.end = Some(Outcome::LocalFailed { error });
+        } else {
+            self.resolve_error = Some(self.resolve_error.map_or(error, |earlier| earlier.or_more_telling(error)));
+        }
+    }
+
+    /// RFC 8305, section 3: a positive answer waits for the preferred family's, counted from this answer on. There is
+    /// nothing to wait for if that family's answer is here, or if loopback is all there is: both families of it are one host.
+    fn begin_resolution_delay(&mut self, now: Instant) {
+        let delay = self.settings.resolution_delay;
+        if self.resolution_delay_is_moot() || self.only_loopback() || delay.is_zero() {
+            return;
+        }
+        self.resolution_delay_ends = Some(now.checked_add(delay).unwrap_or(now + FAR_AWAY));
+        self.log.add(now, TraceKind::ResolutionDelayStarted { delay });
+    }
+
+    fn note_route(&mut self, candidate: CandidateId, route: Route) {
+        if let Some(candidate) = self.candidates.with_route(candidate) {
+            candidate.rank = Some(Rank::new(candidate.address.ip(), &route, &self.settings.policy));
+        }
+    }
+
+    /// RFC 8305, section 6: not started, it is dropped; an attempt in flight goes on.
+    fn note_withdrawal(&mut self, now: Instant, address: SocketAddr) {
+        let Race { candidates, log, .. } = self;
+        candidates.retain(|candidate| {
+            let withdrawn = candidate.address == address;
+            if withdrawn {
+                log.add(now, TraceKind::CandidateDropped { candidate: candidate.id, address });
+            }
+            !withdrawn
+        });
+    }
+
+    fn note_attempt_failure(&mut self, now: Instant, attempt: AttemptId, failure: Failure) {
+        if !self.is_running(attempt) {
+            return;
+        }
+        self.end_attempt(now, attempt, AttemptOutcome::Failed(failure));
+        self.last_setback = Some(Setback::Failure(attempt));
+        // RFC 8305, section 5 waits for the delay or a failure, whichever comes first.
+        self.pulled_forward = true;
+        // Without fast fallback every address is tried in the order given.
+        if failure.family_unreachable && self.settings.fast_fallback {
+            self.retired.insert(Family::of(&self.attempts[attempt.0 as usize].destination));
+        }
+    }
+
+    /// Takes in addresses, each once. To compare with those not tried is enough: a family's addresses all come from one
+    /// answer, so none of them was tried before.
+    pub(super) fn admit<'a>(&mut self, now: Instant, addresses: impl Iterator<Item = &'a SocketAddr> + Clone) {
+        self.candidates.reserve(addresses.clone().count());
+        for &address in addresses {
+            if !self.candidates.contains(&address) {
+                let candidate = self.candidates.add(address);
+                self.log.add(now, TraceKind::CandidateAdded { candidate, address });
+            }
+        }
+    }
+}

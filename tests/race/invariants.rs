@@ -1,0 +1,471 @@
+//! What must hold in every race, whatever happens and whenever. A story is read from bytes, so that property tests and
+//! the fuzzer tell the same stories; it is played against the race and every action is checked.
+use happysock::race::*;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The world's addresses: few, so that duplicates are common.
+const WORLD: [&str; 16] = [
+    "[2001:db8::1]:80",
+    "[2001:db8::2]:80",
+    "[2001:db8::3]:80",
+    "[2001:db8:1::1]:80",
+    "[fe80::1%2]:80",
+    "[fd00::1]:80",
+    "[::1]:80",
+    "[::ffff:192.0.2.1]:80",
+    "192.0.2.1:80",
+    "192.0.2.2:80",
+    "192.0.2.3:80",
+    "198.51.100.1:80",
+    "169.254.1.1:80",
+    "10.0.0.1:80",
+    "127.0.0.1:80",
+    "127.0.0.2:80",
+];
+
+const QUESTIONS: [Question; 4] =
+    [Question::Remote(Family::V6), Question::Remote(Family::V4), Question::RemoteAny, Question::Local];
+
+const GAI_ERRORS: [i32; 8] = [-2, -3, -4, -5, -8, -9, -10, -11];
+
+fn world(index: u8) -> SocketAddr {
+    WORLD[usize::from(index) % WORLD.len()].parse().unwrap()
+}
+
+/// Whether the world has a way to an address; some have none, and with some the question stays open.
+fn route_to(destination: SocketAddr, seed: u8) -> Option<Route> {
+    let place = WORLD.iter().position(|address| *address == destination.to_string()).unwrap_or_default() as u8;
+    let source: IpAddr = match destination.ip() {
+        ip if ip.is_loopback() => ip,
+        IpAddr::V6(_) => "2001:db8::ffff".parse().unwrap(),
+        IpAddr::V4(_) => "192.0.2.255".parse().unwrap(),
+    };
+    match (place.wrapping_mul(29) ^ seed) % 8 {
+        0 => None,
+        1 | 2 => Some(Route::default()),
+        3 => Some(Route { source: Some(source), source_deprecated: true, ..Route::default() }),
+        4 => Some(Route { source: Some(source), used_before: true, ..Route::default() }),
+        5 => {
+            let round_trip = Some(Duration::from_millis(u64::from(place)));
+            Some(Route { source: Some(source), round_trip, ..Route::default() })
+        }
+        _ => Some(Route { source: Some(source), ..Route::default() }),
+    }
+}
+
+/// Reads a story byte by byte; past its end everything is 0.
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    fn next(&mut self) -> u8 {
+        match self.0.split_first() {
+            Some((first, rest)) => {
+                self.0 = rest;
+                *first
+            }
+            None => 0,
+        }
+    }
+
+    /// 0: no limit; 1: a limit of zero; others up to five seconds.
+    fn limit(&mut self) -> Option<Duration> {
+        match self.next() {
+            0 => None,
+            byte => Some(Duration::from_millis(u64::from(byte - 1) * 20)),
+        }
+    }
+
+    fn addresses(&mut self) -> Vec<SocketAddr> {
+        let count = self.next() % 6;
+        (0..count).map(|_| world(self.next())).collect()
+    }
+}
+
+fn settings(bytes: &mut Bytes<'_>) -> Settings {
+    let flags = bytes.next();
+    let policy = if flags & 0x40 != 0 {
+        PolicyTable::from_gai_conf("precedence ::ffff:0:0/96 40")
+    } else {
+        PolicyTable::default()
+    };
+    Settings {
+        families: match flags & 3 {
+            0 | 1 => Families::Both,
+            2 => Families::Only(Family::V6),
+            _ => Families::Only(Family::V4),
+        },
+        preferred_family: if flags & 4 != 0 { Family::V4 } else { Family::V6 },
+        fast_fallback: flags & 0x38 != 0x38,
+        local: flags & 0x30 == 0x10,
+        policy: Arc::new(policy),
+        resolution_delay: Duration::from_millis(u64::from(bytes.next())),
+        connection_attempt_delay: Duration::from_millis(u64::from(bytes.next()) * 10),
+        first_address_family_count: u32::from(bytes.next() % 4),
+        max_attempts: u32::from(bytes.next() % 4),
+        resolve_limit: bytes.limit(),
+        connect_limit: bytes.limit(),
+        open_limit: bytes.limit(),
+        trace: flags & 0x80 != 0,
+    }
+}
+
+/// What the checker knows of a race besides what the race says.
+struct Play {
+    race: Race,
+    settings: Settings,
+    now: Instant,
+    permits: Permits,
+    seed: u8,
+    asked: Vec<Question>,
+    pending: Vec<Question>,
+    local_families: Vec<Family>,
+    running: Vec<AttemptId>,
+    last_start: Option<Instant>,
+    /// An attempt ended without success since the latest start.
+    setback: bool,
+    winner: Option<AttemptId>,
+    /// An event has decided the end; only the winding up is missing.
+    decided: bool,
+    finished: bool,
+    actions: Vec<Action>,
+}
+
+/// Plays the story that `story` tells and checks that everything holds. Gives the actions, in their order.
+pub fn check(story: &[u8], origin: Instant) -> Vec<Action> {
+    let mut bytes = Bytes(story);
+    let settings = settings(&mut bytes);
+    let numeric = if bytes.next() % 4 == 0 { Some(bytes.addresses()) } else { None };
+    let seed = bytes.next();
+    let race = match &numeric {
+        Some(addresses) => Race::with_addresses(settings.clone(), addresses, origin),
+        None => Race::new(settings.clone(), origin),
+    };
+    let mut play = Play {
+        race,
+        settings,
+        now: origin,
+        permits: Permits::ALL,
+        seed,
+        asked: Vec::new(),
+        pending: Vec::new(),
+        local_families: Vec::new(),
+        running: Vec::new(),
+        last_start: None,
+        setback: false,
+        winner: None,
+        decided: false,
+        finished: false,
+        actions: Vec::new(),
+    };
+    play.run();
+    while !bytes.0.is_empty() && !play.finished {
+        play.step(&mut bytes);
+    }
+    play.bring_to_an_end();
+    play.check_the_end();
+    play.actions
+}
+
+impl Play {
+    fn step(&mut self, bytes: &mut Bytes<'_>) {
+        let operation = bytes.next();
+        match operation % 16 {
+            0 => self.now += Duration::from_millis(u64::from(bytes.next())),
+            1 | 2 => self.now = self.race.deadline().map_or(self.now, |deadline| deadline.max(self.now)),
+            3 => {
+                let late = Duration::from_millis(u64::from(bytes.next()));
+                self.now = self.race.deadline().map_or(self.now, |deadline| deadline.max(self.now)) + late;
+            }
+            4..=6 => {
+                let question = QUESTIONS[usize::from(bytes.next() % 4)];
+                let addresses = bytes.addresses();
+                self.answer(question, &addresses);
+            }
+            7 => {
+                let question = QUESTIONS[usize::from(bytes.next() % 4)];
+                let gai_error = GAI_ERRORS[usize::from(bytes.next() % 8)];
+                self.fail_lookup(question, LookupError { gai_error, sys_errno: 0 });
+            }
+            8 => self.connect(AttemptId(u32::from(bytes.next() % 8))),
+            9..=11 => {
+                let byte = bytes.next();
+                self.refuse(AttemptId(u32::from(byte % 8)), byte & 0x80 != 0);
+            }
+            12 => self.race.handle(self.now, Event::AddressWithdrawn { address: world(bytes.next()) }),
+            13 => {
+                let byte = bytes.next();
+                self.permits = Permits { lookups: byte & 3 != 0, attempts: byte & 12 != 0 };
+            }
+            14 => {
+                let candidate = CandidateId(u32::from(bytes.next()));
+                self.race.handle(self.now, Event::RouteFound { candidate, route: Route::default() });
+            }
+            _ => match bytes.next() {
+                0 => self.end_by(Event::Cancelled),
+                1 => self.end_by(Event::Broken { sys_errno: 24 }),
+                _ => {}
+            },
+        }
+        // Several events may come in one wake-up.
+        if operation & 0x80 == 0 {
+            self.run();
+        }
+    }
+
+    /// Hands in an event that must change nothing.
+    fn ignored(&mut self, event: Event<'_>) {
+        let before = format!("{:?}", self.race);
+        self.race.handle(self.now, event);
+        assert_eq!(before, format!("{:?}", self.race));
+    }
+
+    fn answer(&mut self, question: Question, addresses: &[SocketAddr]) {
+        let event = Event::Answered { question, addresses };
+        if !self.take_pending(question) {
+            return self.ignored(event);
+        }
+        if question == Question::Local {
+            self.local_families = addresses.iter().map(Family::of).collect();
+            self.decided = addresses.is_empty();
+        }
+        self.race.handle(self.now, event);
+    }
+
+    fn end_by(&mut self, event: Event<'_>) {
+        if self.decided {
+            return self.ignored(event);
+        }
+        self.decided = true;
+        self.race.handle(self.now, event);
+    }
+
+    fn fail_lookup(&mut self, question: Question, error: LookupError) {
+        let event = Event::LookupFailed { question, error };
+        if !self.take_pending(question) {
+            return self.ignored(event);
+        }
+        self.decided = question == Question::Local;
+        self.race.handle(self.now, event);
+    }
+
+    fn take_pending(&mut self, question: Question) -> bool {
+        // A race whose end is decided drops its lookups itself.
+        let taken = !self.decided && self.pending.contains(&question);
+        if taken {
+            self.pending.retain(|pending| *pending != question);
+        }
+        taken
+    }
+
+    fn connect(&mut self, attempt: AttemptId) {
+        let event = Event::AttemptConnected { attempt };
+        if !self.running.contains(&attempt) || self.decided {
+            return self.ignored(event);
+        }
+        self.race.handle(self.now, event);
+        assert_eq!(self.race.attempts()[attempt.0 as usize].outcome, AttemptOutcome::Connected);
+        self.running.retain(|running| *running != attempt);
+        self.winner = Some(attempt);
+        self.decided = true;
+    }
+
+    fn refuse(&mut self, attempt: AttemptId, family_unreachable: bool) {
+        let failure = Failure { sys_errno: 111, operation: Operation::Connect, family_unreachable };
+        let event = Event::AttemptFailed { attempt, failure };
+        if !self.running.contains(&attempt) || self.decided {
+            return self.ignored(event);
+        }
+        self.race.handle(self.now, event);
+        assert_eq!(self.race.attempts()[attempt.0 as usize].outcome, AttemptOutcome::Failed(failure));
+        self.running.retain(|running| *running != attempt);
+        self.setback = true;
+    }
+
+    fn run(&mut self) {
+        for _ in 0..1_000 {
+            let Some(action) = self.race.next_action(self.now, self.permits) else {
+                return self.check_at_rest();
+            };
+            self.actions.push(action);
+            self.check_action(action);
+        }
+        panic!("no end of actions");
+    }
+
+    fn check_action(&mut self, action: Action) {
+        assert!(!self.finished, "an action after the end: {action:?}");
+        match action {
+            Action::Ask(question) => {
+                assert!(self.permits.lookups && !self.decided);
+                assert!(!self.asked.contains(&question), "asked twice");
+                assert_ne!(self.settings.resolve_limit, Some(Duration::ZERO));
+                assert_eq!(question == Question::RemoteAny, self.is_plain_question(question));
+                self.asked.push(question);
+                self.pending.push(question);
+            }
+            Action::FindRoute { candidate, destination } => {
+                assert!(self.settings.fast_fallback);
+                if let Some(route) = route_to(destination, self.seed) {
+                    self.race.handle(self.now, Event::RouteFound { candidate, route });
+                }
+            }
+            Action::StartAttempt { attempt, destination } => self.check_start(attempt, destination),
+            Action::AbandonAttempt { attempt } => {
+                assert!(self.running.contains(&attempt), "abandoned although not in flight");
+                self.running.retain(|running| *running != attempt);
+                self.setback = true;
+                let entry = &self.race.attempts()[attempt.0 as usize];
+                assert_eq!(entry.ended, Some(self.now));
+                assert!(matches!(entry.outcome, AttemptOutcome::TimedOut(_) | AttemptOutcome::Abandoned));
+            }
+            Action::AbandonLookup(question) => {
+                assert!(self.pending.contains(&question), "abandoned although not asked");
+                self.pending.retain(|pending| *pending != question);
+            }
+            Action::Finish(outcome) => {
+                self.finished = true;
+                self.decided = true;
+                assert_eq!(self.race.outcome(), Some(outcome));
+                assert!(self.running.is_empty() && self.pending.is_empty(), "finished before the rest was abandoned");
+                self.check_outcome(outcome);
+            }
+        }
+    }
+
+    fn is_plain_question(&self, question: Question) -> bool {
+        !self.settings.fast_fallback && self.settings.families == Families::Both && question != Question::Local
+    }
+
+    fn check_start(&mut self, attempt: AttemptId, destination: SocketAddr) {
+        assert!(self.permits.attempts && !self.decided);
+        assert_ne!(self.settings.connect_limit, Some(Duration::ZERO));
+        let attempts = self.race.attempts();
+        assert_eq!(attempt.0 as usize + 1, attempts.len());
+        assert_eq!(attempts.iter().filter(|other| other.destination == destination).count(), 1, "tried twice");
+        if self.settings.local {
+            assert!(self.local_families.contains(&Family::of(&destination)), "not of a local family");
+        }
+        let cap = if self.settings.fast_fallback { self.settings.max_attempts as usize } else { 1 };
+        assert!(cap == 0 || self.running.len() < cap, "more in flight than allowed");
+        if let Some(last) = self.last_start.filter(|_| !self.setback) {
+            let loopback = |attempt: &Attempt| match attempt.destination.ip() {
+                IpAddr::V4(v4) => v4.is_loopback(),
+                IpAddr::V6(v6) => v6.is_loopback(),
+            };
+            let delay = match attempts.iter().all(loopback) {
+                true => CONNECTION_ATTEMPT_DELAY_MIN,
+                false => self
+                    .settings
+                    .connection_attempt_delay
+                    .clamp(CONNECTION_ATTEMPT_DELAY_MIN, CONNECTION_ATTEMPT_DELAY_MAX),
+            };
+            assert!(self.now - last >= delay, "two starts closer than the delay");
+        }
+        self.running.push(attempt);
+        self.last_start = Some(self.now);
+        self.setback = false;
+    }
+
+    fn check_outcome(&self, outcome: Outcome) {
+        let attempts = self.race.attempts();
+        let of = |attempt: AttemptId| attempts[attempt.0 as usize].outcome;
+        let connected = attempts.iter().filter(|attempt| attempt.outcome == AttemptOutcome::Connected).count();
+        match outcome {
+            Outcome::Connected { attempt } => assert_eq!((Some(attempt), connected), (self.winner, 1)),
+            _ => assert_eq!((self.winner, connected), (None, 0), "a winner was lost"),
+        }
+        match outcome {
+            Outcome::Connected { attempt } => assert_eq!(of(attempt), AttemptOutcome::Connected),
+            Outcome::AttemptsFailed { last } => assert!(matches!(of(last), AttemptOutcome::Failed(_))),
+            Outcome::ResolveFailed { .. } | Outcome::LocalFailed { .. } | Outcome::NoLocalAddress => {
+                assert!(attempts.is_empty());
+            }
+            Outcome::TimedOut { limit } => assert!(match limit {
+                Limit::Open => self.settings.open_limit.is_some(),
+                Limit::Resolve => self.settings.resolve_limit.is_some(),
+                Limit::Connect => self.settings.connect_limit.is_some(),
+            }),
+            Outcome::Cancelled | Outcome::Broken { .. } => {}
+        }
+    }
+
+    /// When there is nothing to do, the race either has ended, or says when to come back, or waits for an event or permit.
+    fn check_at_rest(&self) {
+        let deadline = self.race.deadline();
+        assert!(deadline.is_none_or(|deadline| deadline > self.now), "a deadline in the past");
+        let wanted = self.race.wants_permit(self.now);
+        if self.finished {
+            assert_eq!((deadline, wanted), (None, None));
+            return;
+        }
+        match wanted {
+            Some(Wanted::Lookup) => assert!(!self.permits.lookups),
+            Some(Wanted::Attempt) => assert!(!self.permits.attempts),
+            None => assert!(
+                deadline.is_some() || !self.pending.is_empty() || !self.running.is_empty(),
+                "nothing will ever happen again"
+            ),
+        }
+    }
+
+    /// From here on nobody answers or everybody refuses; both have to end it.
+    fn bring_to_an_end(&mut self) {
+        self.permits = Permits::ALL;
+        self.run();
+        let both = self.settings.resolve_limit.is_some() && self.settings.connect_limit.is_some();
+        let limits_suffice = self.settings.open_limit.is_some() || both;
+        for _ in 0..200 {
+            if self.finished {
+                return;
+            }
+            if !limits_suffice {
+                for question in self.pending.clone() {
+                    self.fail_lookup(question, LookupError { gai_error: -2, sys_errno: 0 });
+                }
+                for attempt in self.running.clone() {
+                    self.refuse(attempt, false);
+                }
+            }
+            self.now = self.race.deadline().map_or(self.now, |deadline| deadline.max(self.now));
+            self.run();
+        }
+        panic!("the race does not end");
+    }
+
+    fn check_the_end(&mut self) {
+        assert!(self.actions.iter().filter(|action| matches!(action, Action::Finish(_))).count() == 1);
+        for attempt in self.race.attempts() {
+            assert_ne!(attempt.outcome, AttemptOutcome::Running);
+            assert!(attempt.ended.is_some_and(|ended| ended >= attempt.started));
+        }
+        // Whatever comes now is too late.
+        self.ignored(Event::Cancelled);
+        self.ignored(Event::AttemptConnected { attempt: AttemptId(0) });
+        assert_eq!(self.race.next_action(self.now, Permits::ALL), None);
+        self.check_trace();
+    }
+
+    fn check_trace(&mut self) {
+        let trace: Vec<Trace> = std::iter::from_fn(|| self.race.next_trace()).collect();
+        assert_eq!(trace.is_empty(), !self.settings.trace);
+        assert!(trace.is_sorted_by_key(|entry| entry.at));
+        if !self.settings.trace {
+            return;
+        }
+        for (place, attempt) in self.race.attempts().iter().enumerate() {
+            let id = AttemptId(place as u32);
+            let (address, outcome) = (attempt.destination, attempt.outcome);
+            let started = Trace { at: attempt.started, kind: TraceKind::AttemptStarted { attempt: id, address } };
+            let ended = TraceKind::AttemptEnded { attempt: id, address, outcome };
+            let ended = Trace { at: attempt.ended.unwrap(), kind: ended };
+            for expected in [started, ended] {
+                assert_eq!(trace.iter().filter(|entry| **entry == expected).count(), 1);
+            }
+        }
+        let ends = trace.iter().filter(|entry| matches!(entry.kind, TraceKind::AttemptEnded { .. })).count();
+        assert_eq!(ends, self.race.attempts().len());
+        assert!(matches!(trace.last().map(|entry| entry.kind), Some(TraceKind::Finished { .. })));
+    }
+}

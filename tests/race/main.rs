@@ -1,0 +1,17 @@
+//! RFC 8305 in virtual time: each test is a script that names its clause. The clock is read once, for an origin.
+mod gai_conf;
+mod invariants;
+mod limits;
+mod local_address;
+mod outcomes;
+mod permits;
+mod properties;
+mod purity;
+mod rfc_6724;
+mod script;
+mod section_3;
+mod section_4;
+mod section_5;
+mod section_6;
+mod trace;
+mod without_fast_fallback;

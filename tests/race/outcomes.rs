@@ -1,0 +1,151 @@
+//! How a race ends when nobody connects, and the order in which it says so.
+use crate::script::*;
+use happysock::race::*;
+
+#[test]
+fn every_attempt_failed_gives_the_one_that_failed_last() {
+    let mut script = Script::towards("v6.1 v6.2 v6.3", Settings::default());
+    script.expect("start v6.1").at(250).expect("start v6.2").at(500).expect("start v6.3");
+    script.at(600).refuses("v6.3").refuses("v6.1").expect("").at(700).refuses("v6.2").expect("finish failed v6.2");
+    assert_eq!(script.race.outcome(), Some(Outcome::AttemptsFailed { last: AttemptId(1) }));
+}
+
+#[test]
+fn attempts_that_failed_count_more_than_a_lookup_that_failed() {
+    asked(Settings::default())
+        .answers(AAAA, "v6.1")
+        .expect("start v6.1")
+        .refuses("v6.1")
+        .expect_no_deadline()
+        .fails_to_resolve(A, SYSTEM)
+        .expect("finish failed v6.1");
+}
+
+#[test]
+fn one_family_failing_to_resolve_does_not_end_the_race() {
+    asked(Settings::default())
+        .fails_to_resolve(AAAA, FAIL)
+        .expect_no_deadline()
+        .answers(A, "v4.1")
+        .expect("start v4.1");
+}
+
+#[test]
+fn of_two_lookup_errors_the_more_telling_one_is_told() {
+    let told = |first, second| {
+        let mut script = asked(Settings::default());
+        script.fails_to_resolve(AAAA, first).fails_to_resolve(A, second);
+        script
+    };
+    // From the least telling to the most telling.
+    let ranks = [vec![NONAME], vec![NODATA, -9], vec![AGAIN, FAIL], vec![SERVICE], vec![MEMORY], vec![SYSTEM]];
+    for (place, better) in ranks.iter().enumerate() {
+        for worse in ranks[..place].iter().flatten() {
+            for code in better {
+                told(*worse, *code).expect(&format!("finish resolve {code}"));
+                told(*code, *worse).expect(&format!("finish resolve {code}"));
+            }
+        }
+        // Of equals the first.
+        told(better[0], better[better.len() - 1]).expect(&format!("finish resolve {}", better[0]));
+        told(better[better.len() - 1], better[0]).expect(&format!("finish resolve {}", better[better.len() - 1]));
+    }
+}
+
+#[test]
+fn the_errno_of_a_failed_lookup_is_kept() {
+    let error = LookupError { gai_error: SYSTEM, sys_errno: 12 };
+    let mut script = asked(Settings::default());
+    script
+        .fails_to_resolve(AAAA, NONAME)
+        .event(Event::LookupFailed { question: A, error })
+        .expect("finish resolve -11");
+    assert_eq!(script.race.outcome(), Some(Outcome::ResolveFailed { error }));
+}
+
+#[test]
+fn two_empty_answers_are_no_data() {
+    asked(Settings::default()).answers(AAAA, "").answers(A, "").expect("finish resolve -5");
+}
+
+#[test]
+fn no_address_at_all_is_no_data() {
+    Script::towards("", Settings::default()).expect("finish resolve -5");
+}
+
+#[test]
+fn a_failure_for_a_question_that_was_not_asked_is_ignored() {
+    Script::new(Settings::default())
+        .fails_to_resolve(AAAA, NONAME)
+        .fails_to_resolve(Question::Local, NONAME)
+        .expect("ask AAAA, ask A")
+        .fails_to_resolve(Question::RemoteAny, SYSTEM)
+        .fails_to_resolve(Question::Local, SYSTEM)
+        .expect_no_deadline();
+}
+
+#[test]
+fn cancel_abandons_everything_at_once() {
+    let mut script = asked(Settings::default());
+    script
+        .answers(AAAA, "v6.1 v6.2")
+        .expect("start v6.1")
+        .at(250)
+        .expect("start v6.2")
+        .at(260)
+        .event(Event::Cancelled)
+        .expect("abandon v6.1, abandon v6.2, drop A, finish cancelled")
+        .expect_no_deadline();
+    assert_eq!(script.outcome_of("v6.1"), AttemptOutcome::Abandoned);
+}
+
+#[test]
+fn cancel_before_the_first_action_asks_nothing() {
+    Script::new(Settings::default()).event(Event::Cancelled).expect("finish cancelled");
+}
+
+#[test]
+fn the_first_of_success_and_cancel_stands() {
+    let running = || {
+        let mut script = Script::towards("v6.1", Settings::default());
+        script.expect("start v6.1");
+        script
+    };
+    running().connects("v6.1").event(Event::Cancelled).expect("finish connected v6.1");
+    running().event(Event::Cancelled).connects("v6.1").expect("abandon v6.1, finish cancelled");
+}
+
+#[test]
+fn a_broken_driver_ends_the_race() {
+    asked(Settings::default())
+        .answers(AAAA, "v6.1")
+        .expect("start v6.1")
+        .event(Event::Broken { sys_errno: 24 })
+        .expect("abandon v6.1, drop A, finish broken 24");
+}
+
+#[test]
+fn finish_is_given_once_and_the_outcome_is_there_from_then_on() {
+    let now = std::time::Instant::now();
+    let mut race = Race::with_addresses(Settings::default(), &addresses("v6.1"), now);
+    assert!(matches!(race.next_action(now, Permits::ALL), Some(Action::StartAttempt { .. })));
+    race.handle(now, Event::Cancelled);
+    assert_eq!(race.outcome(), None);
+    // Something is to be done, so the race is due.
+    assert!(race.deadline().is_some_and(|deadline| deadline <= now));
+    assert_eq!(race.next_action(now, Permits::ALL), Some(Action::AbandonAttempt { attempt: AttemptId(0) }));
+    assert_eq!(race.outcome(), None);
+    assert_eq!(race.next_action(now, Permits::ALL), Some(Action::Finish(Outcome::Cancelled)));
+    assert_eq!(race.outcome(), Some(Outcome::Cancelled));
+    for _ in 0..3 {
+        assert_eq!(race.next_action(now, Permits::ALL), None);
+        assert_eq!(race.deadline(), None);
+    }
+}
+
+#[test]
+fn a_race_is_small() {
+    // Thousands of them wait on one thread. What grows is on the heap, and only once it is needed.
+    let size = size_of::<Race>();
+    assert!(size < 500, "{size} bytes");
+}

@@ -1,0 +1,102 @@
+//! A driver of many races holds lookups and attempts back; what is held back starts no busy loop.
+use crate::script::*;
+use happysock::race::*;
+
+#[test]
+fn nothing_is_asked_without_a_permit() {
+    let mut script = Script::new(Settings::default());
+    script.permits.lookups = false;
+    script.expect_no_deadline();
+    assert_eq!(script.wanted(), Some(Wanted::Lookup));
+    script.at(500).expect_no_deadline();
+    script.permits.lookups = true;
+    script.expect("ask AAAA, ask A");
+    assert_eq!(script.wanted(), None);
+}
+
+#[test]
+fn no_attempt_starts_without_a_permit() {
+    let mut script = Script::towards("v6.1 v6.2", Settings::default());
+    script.permits.attempts = false;
+    script.expect_no_deadline();
+    assert_eq!(script.wanted(), Some(Wanted::Attempt));
+    script.at(70).expect_no_deadline();
+    script.permits.attempts = true;
+    script.expect("start v6.1").expect_deadline(320);
+    assert_eq!(script.wanted(), None);
+    script.permits.attempts = false;
+    script.expect_deadline(320);
+    assert_eq!(script.wanted(), None);
+    script.at(320).expect_no_deadline();
+    assert_eq!(script.wanted(), Some(Wanted::Attempt));
+    script.permits.attempts = true;
+    script.expect("start v6.2");
+}
+
+#[test]
+fn a_race_that_has_ended_wants_nothing() {
+    let mut script = Script::new(Settings::default());
+    script.permits = Permits { lookups: false, attempts: false };
+    script.event(Event::Cancelled).expect("finish cancelled");
+    assert_eq!(script.wanted(), None);
+    let mut script = Script::towards("v6.1", Settings::default());
+    script.permits.attempts = false;
+    script.expect("").event(Event::Cancelled).expect("finish cancelled");
+    assert_eq!(script.wanted(), None);
+}
+
+#[test]
+fn a_lookup_comes_before_an_attempt() {
+    let mut script = Script::towards("v6.1", Settings { local: true, ..Settings::default() });
+    script.permits = Permits { lookups: false, attempts: false };
+    script.expect("");
+    assert_eq!(script.wanted(), Some(Wanted::Lookup));
+}
+
+#[test]
+fn the_open_limit_counts_while_a_permit_is_missing() {
+    let mut script = Script::new(Settings { open_limit: Some(ms(100)), ..Settings::default() });
+    script.permits.lookups = false;
+    script.expect_deadline(100).at(100).expect("finish timed out Open");
+}
+
+#[test]
+fn the_resolve_limit_counts_while_a_permit_is_missing() {
+    let mut script = Script::new(Settings { resolve_limit: Some(ms(100)), ..Settings::default() });
+    script.permits.lookups = false;
+    script.expect_deadline(100).at(100).expect("finish timed out Resolve");
+}
+
+#[test]
+fn the_connect_limit_counts_from_when_the_attempt_would_have_started() {
+    let mut script = Script::towards("v6.1 v6.2", Settings { connect_limit: Some(ms(100)), ..Settings::default() });
+    script.expect("start v6.1");
+    script.permits.attempts = false;
+    script.expect_deadline(250).at(250).expect_deadline(350).at(300).expect_deadline(350);
+    script.at(350).expect("abandon v6.1").expect_no_deadline();
+    assert_eq!(script.wanted(), Some(Wanted::Attempt));
+    script.at(400);
+    script.permits.attempts = true;
+    script.expect("start v6.2").expect_deadline(500);
+}
+
+#[test]
+fn a_permit_that_comes_stops_the_connect_limit() {
+    let mut script =
+        Script::towards("v6.1 v6.2 v6.3", Settings { connect_limit: Some(ms(400)), ..Settings::default() });
+    script.expect("start v6.1");
+    script.permits.attempts = false;
+    script.at(250).expect_deadline(650).at(300);
+    script.permits.attempts = true;
+    script.expect("start v6.2").expect_deadline(550);
+    script.permits.attempts = false;
+    script.at(550).expect_deadline(950);
+}
+
+#[test]
+fn a_missing_permit_does_not_hold_a_success_back() {
+    let mut script = Script::towards("v6.1 v6.2", Settings::default());
+    script.expect("start v6.1");
+    script.permits = Permits { lookups: false, attempts: false };
+    script.at(300).expect("").connects("v6.1").expect("finish connected v6.1");
+}

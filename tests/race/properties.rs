@@ -1,0 +1,19 @@
+//! Property tests: whatever happens, in whatever order and at whatever time, the invariants hold.
+use crate::invariants::check;
+use proptest::prelude::*;
+use std::time::Instant;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_invariants_hold(story in prop::collection::vec(any::<u8>(), 0..200)) {
+        check(&story, Instant::now());
+    }
+
+    #[test]
+    fn equal_inputs_give_equal_outputs(story in prop::collection::vec(any::<u8>(), 0..200)) {
+        let origin = Instant::now();
+        prop_assert_eq!(check(&story, origin), check(&story, origin));
+    }
+}

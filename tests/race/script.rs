@@ -1,0 +1,302 @@
+//! A race played like a script: `at`, what happens, what is expected. Times are milliseconds from the race's start.
+//!
+//! Addresses have short names: `v6.1` is 2001:db8::1, `v4.1` is 192.0.2.1, `loop6` and `loop4` are loopback; any other word
+//! is read as an IP address. The port is always 80. Actions are compared as text: `ask AAAA`, `start v6.1`, `abandon v4.1`,
+//! `drop A` (a lookup), `finish ...`.
+use happysock::race::*;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+pub const AAAA: Question = Question::Remote(Family::V6);
+pub const A: Question = Question::Remote(Family::V4);
+
+pub const NONAME: i32 = -2;
+pub const AGAIN: i32 = -3;
+pub const FAIL: i32 = -4;
+pub const NODATA: i32 = -5;
+pub const SERVICE: i32 = -8;
+pub const MEMORY: i32 = -10;
+pub const SYSTEM: i32 = -11;
+
+pub const ECONNREFUSED: i32 = 111;
+pub const ENETUNREACH: i32 = 101;
+
+pub fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// An address by its short name.
+pub fn address(name: &str) -> SocketAddr {
+    let ip: IpAddr = match name.split_once('.') {
+        Some(("v6", number)) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number.parse().unwrap()).into(),
+        Some(("v4", number)) => Ipv4Addr::new(192, 0, 2, number.parse().unwrap()).into(),
+        _ if name == "loop6" => Ipv6Addr::LOCALHOST.into(),
+        _ if name == "loop4" => Ipv4Addr::LOCALHOST.into(),
+        _ => name.parse().unwrap(),
+    };
+    SocketAddr::new(ip, 80)
+}
+
+pub fn addresses(names: &str) -> Vec<SocketAddr> {
+    names.split_whitespace().map(address).collect()
+}
+
+/// The short name of an address.
+pub fn name(address: &SocketAddr) -> String {
+    match address.ip() {
+        ip if ip == Ipv6Addr::LOCALHOST => "loop6".into(),
+        ip if ip == Ipv4Addr::LOCALHOST => "loop4".into(),
+        IpAddr::V6(v6) if v6.segments()[..7] == [0x2001, 0xdb8, 0, 0, 0, 0, 0] => format!("v6.{}", v6.segments()[7]),
+        IpAddr::V4(v4) if v4.octets()[..3] == [192, 0, 2] => format!("v4.{}", v4.octets()[3]),
+        other => other.to_string(),
+    }
+}
+
+fn question_name(question: Question) -> &'static str {
+    match question {
+        Question::Remote(Family::V6) => "AAAA",
+        Question::Remote(Family::V4) => "A",
+        Question::RemoteAny => "any",
+        Question::Local => "local",
+    }
+}
+
+/// A route with the source that a host with one global address of each family would use.
+pub fn usual_route(destination: IpAddr) -> Route {
+    let source: IpAddr = match destination {
+        ip if ip.is_loopback() => ip,
+        IpAddr::V6(_) => "2001:db8:ffff::1".parse().unwrap(),
+        IpAddr::V4(_) => "198.51.100.1".parse().unwrap(),
+    };
+    Route { source: Some(source), ..Route::default() }
+}
+
+pub struct Script {
+    pub race: Race,
+    origin: Instant,
+    now: Duration,
+    pub permits: Permits,
+    /// Answers to FindRoute; the usual one for who is not here.
+    routes: HashMap<IpAddr, Route>,
+    /// Whether FindRoute is to be expected like any other action.
+    pub show_routes: bool,
+    /// Given by the race, not yet expected.
+    given: Vec<String>,
+}
+
+impl Script {
+    pub fn new(settings: Settings) -> Script {
+        Script::play(|now| Race::new(settings, now))
+    }
+
+    /// Towards addresses that need no lookup.
+    pub fn towards(names: &str, settings: Settings) -> Script {
+        Script::play(|now| Race::with_addresses(settings, &addresses(names), now))
+    }
+
+    fn play(race: impl FnOnce(Instant) -> Race) -> Script {
+        let origin = Instant::now();
+        Script {
+            race: race(origin),
+            origin,
+            now: Duration::ZERO,
+            permits: Permits::ALL,
+            routes: HashMap::new(),
+            show_routes: false,
+            given: Vec::new(),
+        }
+    }
+
+    /// The route that will be found to `destination`.
+    pub fn route(&mut self, destination: &str, route: Route) -> &mut Script {
+        self.routes.insert(address(destination).ip(), route);
+        self
+    }
+
+    /// The source address that will be found for `destination`; none if empty.
+    pub fn source(&mut self, destination: &str, source: &str) -> &mut Script {
+        let source = (!source.is_empty()).then(|| address(source).ip());
+        self.route(destination, Route { source, ..Route::default() })
+    }
+
+    /// Goes on to a later time. Nothing may happen in between.
+    #[track_caller]
+    pub fn at(&mut self, milliseconds: u64) -> &mut Script {
+        self.idle_until(milliseconds)
+    }
+
+    /// Nothing happens before that time, although every deadline on the way is kept.
+    #[track_caller]
+    pub fn idle_until(&mut self, milliseconds: u64) -> &mut Script {
+        let target = ms(milliseconds);
+        assert!(target >= self.now, "the script runs backwards");
+        self.run();
+        assert!(self.given.is_empty(), "not expected at {:?}: {:?}", self.now, self.given);
+        while let Some(deadline) = self.deadline().filter(|deadline| *deadline < target) {
+            self.now = deadline;
+            self.run();
+            assert!(self.given.is_empty(), "not expected at {:?}: {:?}", self.now, self.given);
+        }
+        self.now = target;
+        self
+    }
+
+    /// The driver wakes up late: deadlines on the way are not kept.
+    pub fn late_at(&mut self, milliseconds: u64) -> &mut Script {
+        assert!(ms(milliseconds) >= self.now, "the script runs backwards");
+        self.now = ms(milliseconds);
+        self
+    }
+
+    /// Exactly these actions are given now, in this order.
+    #[track_caller]
+    pub fn expect(&mut self, actions: &str) -> &mut Script {
+        self.run();
+        let expected: Vec<&str> = actions.split(", ").filter(|action| !action.is_empty()).collect();
+        assert_eq!(std::mem::take(&mut self.given), expected, "at {:?}", self.now);
+        self
+    }
+
+    /// Nothing more will happen by time alone.
+    #[track_caller]
+    pub fn expect_no_deadline(&mut self) -> &mut Script {
+        self.expect("");
+        assert_eq!(self.deadline(), None);
+        self
+    }
+
+    /// The next deadline is this one.
+    #[track_caller]
+    pub fn expect_deadline(&mut self, milliseconds: u64) -> &mut Script {
+        self.expect("");
+        assert_eq!(self.deadline(), Some(ms(milliseconds)));
+        self
+    }
+
+    pub fn deadline(&self) -> Option<Duration> {
+        self.race.deadline().map(|deadline| deadline - self.origin)
+    }
+
+    pub fn wanted(&self) -> Option<Wanted> {
+        self.race.wants_permit(self.instant())
+    }
+
+    /// Asks the race for its actions until there is none, and answers questions about routes.
+    #[track_caller]
+    fn run(&mut self) {
+        let now = self.instant();
+        for _ in 0..10_000 {
+            let Some(action) = self.race.next_action(now, self.permits) else {
+                assert!(self.race.deadline().is_none_or(|deadline| deadline > now), "a deadline in the past");
+                return;
+            };
+            if let Action::FindRoute { candidate, destination } = action {
+                let ip = destination.ip();
+                let route = self.routes.get(&ip).copied().unwrap_or_else(|| usual_route(ip));
+                self.race.handle(now, Event::RouteFound { candidate, route });
+                if !self.show_routes {
+                    continue;
+                }
+            }
+            let text = self.text(action);
+            self.given.push(text);
+        }
+        panic!("no end of actions");
+    }
+
+    fn instant(&self) -> Instant {
+        self.origin + self.now
+    }
+
+    pub fn event(&mut self, event: Event<'_>) -> &mut Script {
+        self.race.handle(self.instant(), event);
+        self
+    }
+
+    pub fn answers(&mut self, question: Question, names: &str) -> &mut Script {
+        self.event(Event::Answered { question, addresses: &addresses(names) })
+    }
+
+    pub fn fails_to_resolve(&mut self, question: Question, gai_error: i32) -> &mut Script {
+        self.event(Event::LookupFailed { question, error: LookupError { gai_error, sys_errno: 0 } })
+    }
+
+    pub fn connects(&mut self, name: &str) -> &mut Script {
+        let attempt = self.attempt(name);
+        self.event(Event::AttemptConnected { attempt })
+    }
+
+    pub fn refuses(&mut self, name: &str) -> &mut Script {
+        self.fails(name, ECONNREFUSED, false)
+    }
+
+    /// The attempt fails because its whole family has no network.
+    pub fn is_unreachable(&mut self, name: &str) -> &mut Script {
+        self.fails(name, ENETUNREACH, true)
+    }
+
+    fn fails(&mut self, name: &str, sys_errno: i32, family_unreachable: bool) -> &mut Script {
+        let attempt = self.attempt(name);
+        let failure = Failure { sys_errno, operation: Operation::Connect, family_unreachable };
+        self.event(Event::AttemptFailed { attempt, failure })
+    }
+
+    pub fn withdraws(&mut self, name: &str) -> &mut Script {
+        self.event(Event::AddressWithdrawn { address: address(name) })
+    }
+
+    /// The id of the attempt towards an address.
+    pub fn attempt(&self, name: &str) -> AttemptId {
+        let place = self.race.attempts().iter().position(|attempt| attempt.destination == address(name));
+        AttemptId(place.unwrap_or_else(|| panic!("{name} was not tried")) as u32)
+    }
+
+    /// How the attempt towards an address stands.
+    pub fn outcome_of(&self, name: &str) -> AttemptOutcome {
+        self.race.attempts()[self.attempt(name).0 as usize].outcome
+    }
+
+    fn name_of(&self, attempt: AttemptId) -> String {
+        name(&self.race.attempts()[attempt.0 as usize].destination)
+    }
+
+    fn text(&self, action: Action) -> String {
+        match action {
+            Action::Ask(question) => format!("ask {}", question_name(question)),
+            Action::FindRoute { destination, .. } => format!("route {}", name(&destination)),
+            Action::StartAttempt { destination, .. } => format!("start {}", name(&destination)),
+            Action::AbandonAttempt { attempt } => format!("abandon {}", self.name_of(attempt)),
+            Action::AbandonLookup(question) => format!("drop {}", question_name(question)),
+            Action::Finish(outcome) => format!("finish {}", self.outcome_text(outcome)),
+        }
+    }
+
+    fn outcome_text(&self, outcome: Outcome) -> String {
+        match outcome {
+            Outcome::Connected { attempt } => format!("connected {}", self.name_of(attempt)),
+            Outcome::ResolveFailed { error } => format!("resolve {}", error.gai_error),
+            Outcome::LocalFailed { error } => format!("local {}", error.gai_error),
+            Outcome::NoLocalAddress => "no local address".into(),
+            Outcome::AttemptsFailed { last } => format!("failed {}", self.name_of(last)),
+            Outcome::TimedOut { limit } => format!("timed out {limit:?}"),
+            Outcome::Cancelled => "cancelled".into(),
+            Outcome::Broken { sys_errno } => format!("broken {sys_errno}"),
+        }
+    }
+
+    /// The trace so far: milliseconds and entry.
+    pub fn trace(&mut self) -> Vec<(u64, TraceKind)> {
+        std::iter::from_fn(|| self.race.next_trace())
+            .map(|trace| ((trace.at - self.origin).as_millis() as u64, trace.kind))
+            .collect()
+    }
+}
+
+/// A race by name with the standard's settings, both questions asked.
+#[track_caller]
+pub fn asked(settings: Settings) -> Script {
+    let mut script = Script::new(settings);
+    script.expect("ask AAAA, ask A");
+    script
+}

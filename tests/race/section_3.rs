@@ -1,0 +1,193 @@
+//! RFC 8305, section 3: hostname resolution query handling.
+use crate::script::*;
+use happysock::race::*;
+
+#[test]
+fn section_3_asks_aaaa_then_a_at_once() {
+    Script::new(Settings::default()).expect("ask AAAA, ask A").expect_no_deadline();
+}
+
+#[test]
+fn section_3_asks_the_preferred_family_first() {
+    let settings = Settings { preferred_family: Family::V4, ..Settings::default() };
+    Script::new(settings).expect("ask A, ask AAAA");
+}
+
+#[test]
+fn section_3_a_positive_aaaa_answer_starts_the_first_attempt_at_once() {
+    asked(Settings::default()).at(7).answers(AAAA, "v6.1").expect("start v6.1").expect_no_deadline();
+}
+
+#[test]
+fn section_3_the_a_answer_waits_the_resolution_delay_from_the_a_answer() {
+    asked(Settings::default()).at(30).answers(A, "v4.1").expect_deadline(80).idle_until(80).expect("start v4.1");
+}
+
+#[test]
+fn section_3_the_resolution_delay_is_as_set() {
+    let settings = Settings { resolution_delay: ms(7), ..Settings::default() };
+    asked(settings).at(30).answers(A, "v4.1").expect_deadline(37).idle_until(37).expect("start v4.1");
+}
+
+#[test]
+fn section_3_a_positive_aaaa_answer_within_the_resolution_delay_connects_at_once() {
+    asked(Settings::default())
+        .at(30)
+        .answers(A, "v4.1")
+        .at(50)
+        .answers(AAAA, "v6.1")
+        .expect("start v6.1")
+        .at(300)
+        .expect("start v4.1");
+}
+
+#[test]
+fn section_3_a_negative_aaaa_answer_ends_the_resolution_delay() {
+    asked(Settings::default()).at(30).answers(A, "v4.1").at(40).fails_to_resolve(AAAA, NODATA).expect("start v4.1");
+}
+
+#[test]
+fn section_3_an_empty_aaaa_answer_ends_the_resolution_delay() {
+    asked(Settings::default()).at(30).answers(A, "v4.1").at(40).answers(AAAA, "").expect("start v4.1");
+}
+
+#[test]
+fn section_3_a_late_aaaa_answer_joins_the_candidates_not_yet_tried() {
+    asked(Settings::default())
+        .answers(A, "v4.1 v4.2")
+        .at(50)
+        .expect("start v4.1")
+        .at(100)
+        .answers(AAAA, "v6.1")
+        .idle_until(300)
+        .expect("start v6.1")
+        .at(550)
+        .expect("start v4.2");
+}
+
+#[test]
+fn section_3_never_waits_for_both_answers_before_connecting() {
+    asked(Settings::default()).at(3_000).answers(AAAA, "v6.1").expect("start v6.1");
+}
+
+#[test]
+fn section_3_a_resolution_delay_of_zero_waits_for_nothing() {
+    let settings = Settings { resolution_delay: ms(0), trace: true, ..Settings::default() };
+    let mut script = asked(settings);
+    script.answers(A, "v4.1").expect("start v4.1");
+    assert!(!script.trace().iter().any(|(_, kind)| matches!(kind, TraceKind::ResolutionDelayStarted { .. })));
+}
+
+#[test]
+fn section_3_a_resolution_delay_past_the_end_of_the_clock_waits_for_the_answer() {
+    let settings = Settings { resolution_delay: std::time::Duration::MAX, ..Settings::default() };
+    asked(settings)
+        .answers(A, "v4.1")
+        .idle_until(1_000_000)
+        .expect("")
+        .fails_to_resolve(AAAA, NODATA)
+        .expect("start v4.1");
+}
+
+#[test]
+fn section_3_the_resolution_delay_is_not_counted_again_when_aaaa_was_answered_before() {
+    asked(Settings::default())
+        .at(5)
+        .fails_to_resolve(AAAA, NODATA)
+        .expect("")
+        .at(20)
+        .answers(A, "v4.1")
+        .expect("start v4.1");
+}
+
+#[test]
+fn section_3_both_answers_in_one_wake_up_start_at_once_whatever_their_order() {
+    asked(Settings::default()).answers(A, "v4.1").answers(AAAA, "v6.1").expect("start v6.1");
+    asked(Settings::default()).answers(AAAA, "v6.1").answers(A, "v4.1").expect("start v6.1");
+}
+
+#[test]
+fn section_3_one_family_alone_has_no_resolution_delay() {
+    let settings = Settings { families: Families::Only(Family::V4), ..Settings::default() };
+    Script::new(settings).expect("ask A").answers(A, "v4.1").expect("start v4.1");
+}
+
+#[test]
+fn section_3_the_other_family_of_only_one_is_never_asked() {
+    let settings = Settings { families: Families::Only(Family::V6), ..Settings::default() };
+    Script::new(settings)
+        .expect("ask AAAA")
+        .answers(A, "v4.1")
+        .expect_no_deadline()
+        .answers(AAAA, "v6.1")
+        .expect("start v6.1");
+}
+
+#[test]
+fn section_3_with_ipv4_preferred_the_aaaa_answer_waits_for_a() {
+    let settings = Settings { preferred_family: Family::V4, ..Settings::default() };
+    Script::new(settings)
+        .expect("ask A, ask AAAA")
+        .at(5)
+        .answers(AAAA, "v6.1")
+        .expect_deadline(55)
+        .idle_until(55)
+        .expect("start v6.1");
+}
+
+/// Pain: `localhost` where ::1 does not answer.
+#[test]
+fn section_3_loopback_pays_no_resolution_delay() {
+    asked(Settings::default()).answers(A, "loop4").expect("start loop4");
+    asked(Settings::default()).answers(A, "127.9.9.9").expect("start 127.9.9.9");
+}
+
+#[test]
+fn section_3_loopback_among_others_pays_the_resolution_delay() {
+    asked(Settings::default()).answers(A, "loop4 v4.1").expect_deadline(50).at(50).expect("start loop4");
+}
+
+#[test]
+fn section_3_an_answer_of_the_wrong_family_counts_for_nothing() {
+    asked(Settings::default())
+        .answers(AAAA, "v4.1")
+        .answers(A, "v4.2 v6.1")
+        .expect("start v4.2")
+        .refuses("v4.2")
+        .expect("finish failed v4.2");
+}
+
+#[test]
+fn section_3_a_second_answer_to_the_same_question_is_ignored() {
+    asked(Settings::default())
+        .answers(AAAA, "v6.1")
+        .expect("start v6.1")
+        .answers(AAAA, "v6.2")
+        .fails_to_resolve(AAAA, NONAME)
+        .fails_to_resolve(A, NONAME)
+        .refuses("v6.1")
+        .expect("finish failed v6.1");
+}
+
+#[test]
+fn section_3_an_answer_before_the_question_is_ignored() {
+    Script::new(Settings::default())
+        .answers(AAAA, "v6.1")
+        .expect("ask AAAA, ask A")
+        .answers(AAAA, "v6.2")
+        .expect("start v6.2")
+        .answers(Question::RemoteAny, "v6.3")
+        .answers(Question::Local, "v4.9")
+        .at(1_000)
+        .expect_no_deadline();
+}
+
+#[test]
+fn section_3_a_name_with_numeric_addresses_is_not_looked_up() {
+    Script::towards("v4.1", Settings::default()).expect("start v4.1").expect_no_deadline();
+}
+
+#[test]
+fn section_3_numeric_addresses_of_both_families_are_raced_without_a_resolution_delay() {
+    Script::towards("v4.1 v6.1", Settings::default()).expect("start v6.1").at(250).expect("start v4.1");
+}

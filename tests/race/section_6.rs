@@ -1,0 +1,65 @@
+//! RFC 8305, section 6: DNS answer changes during the race.
+use crate::script::*;
+use happysock::race::*;
+
+#[test]
+fn section_6_an_address_that_disappears_is_dropped_if_it_was_not_started() {
+    Script::towards("v6.1 v6.2 v6.3", Settings::default())
+        .expect("start v6.1")
+        .at(100)
+        .withdraws("v6.2")
+        .idle_until(250)
+        .expect("start v6.3");
+}
+
+#[test]
+fn section_6_an_address_that_disappears_keeps_its_running_attempt() {
+    let mut script = Script::towards("v6.1 v6.2", Settings::default());
+    script
+        .expect("start v6.1")
+        .at(100)
+        .withdraws("v6.1")
+        .expect("")
+        .at(200)
+        .connects("v6.1")
+        .expect("finish connected v6.1");
+}
+
+#[test]
+fn section_6_an_unknown_address_that_disappears_changes_nothing() {
+    Script::towards("v6.1 v6.2", Settings::default())
+        .expect("start v6.1")
+        .withdraws("v6.9")
+        .withdraws("v4.1")
+        .at(250)
+        .expect("start v6.2");
+}
+
+#[test]
+fn section_6_a_new_address_is_sorted_among_those_not_tried() {
+    let mut script = asked(Settings::default());
+    script.source("v4.1", "");
+    script
+        .answers(AAAA, "v6.1 v6.2")
+        .expect("start v6.1")
+        .at(100)
+        .answers(A, "v4.1 v4.2")
+        .at(250)
+        .expect("start v4.2")
+        .at(500)
+        .expect("start v6.2")
+        .at(750)
+        .expect("start v4.1");
+}
+
+#[test]
+fn section_6_when_all_addresses_disappear_the_race_ends_as_without_data() {
+    asked(Settings::default())
+        .at(10)
+        .answers(A, "v4.1")
+        .expect("")
+        .fails_to_resolve(AAAA, NODATA)
+        .withdraws("v4.1")
+        .expect("finish resolve -5");
+    Script::towards("v4.1", Settings::default()).withdraws("v4.1").expect("finish resolve -5");
+}

@@ -1,0 +1,115 @@
+//! Without fast fallback: one lookup, its addresses one after the other, no race.
+use crate::script::*;
+use happysock::race::*;
+
+const ANY: Question = Question::RemoteAny;
+
+fn plain() -> Settings {
+    Settings { fast_fallback: false, ..Settings::default() }
+}
+
+#[track_caller]
+fn answered(names: &str, settings: Settings) -> Script {
+    let mut script = Script::new(settings);
+    script.expect("ask any").answers(ANY, names);
+    script
+}
+
+#[test]
+fn one_question_is_asked_for_both_families() {
+    Script::new(plain()).expect("ask any").expect_no_deadline();
+}
+
+#[test]
+fn one_family_is_asked_for_by_its_own_question() {
+    let settings = Settings { families: Families::Only(Family::V4), ..plain() };
+    Script::new(settings).expect("ask A").answers(A, "v4.1 v4.2").expect("start v4.1").expect_no_deadline();
+}
+
+#[test]
+fn the_addresses_are_tried_in_the_order_given_and_no_route_is_asked_for() {
+    let mut script = answered("v4.2 v6.1 v4.1", plain());
+    script.show_routes = true;
+    script
+        .expect("start v4.2")
+        .idle_until(60_000)
+        .expect_no_deadline()
+        .refuses("v4.2")
+        .expect("start v6.1")
+        .refuses("v6.1")
+        .expect("start v4.1")
+        .refuses("v4.1")
+        .expect("finish failed v4.1");
+}
+
+#[test]
+fn the_connect_limit_counts_for_each_attempt() {
+    let settings = Settings { connect_limit: Some(ms(100)), ..plain() };
+    answered("v4.1 v4.2 v4.3", settings)
+        .late_at(5)
+        .expect("start v4.1")
+        .expect_deadline(105)
+        .at(105)
+        .expect("abandon v4.1, start v4.2")
+        .at(150)
+        .refuses("v4.2")
+        .expect("start v4.3")
+        .expect_deadline(250)
+        .at(250)
+        .expect("abandon v4.3, finish timed out Connect");
+}
+
+#[test]
+fn a_refused_last_address_is_told_although_the_limit_ended_the_first() {
+    let settings = Settings { connect_limit: Some(ms(100)), ..plain() };
+    answered("v4.1 v4.2", settings)
+        .expect("start v4.1")
+        .at(100)
+        .expect("abandon v4.1, start v4.2")
+        .refuses("v4.2")
+        .expect("finish failed v4.2");
+}
+
+#[test]
+fn an_unreachable_family_does_not_shorten_the_list() {
+    answered("v6.1 v6.2 v4.1", plain())
+        .expect("start v6.1")
+        .is_unreachable("v6.1")
+        .expect("start v6.2")
+        .is_unreachable("v6.2")
+        .expect("start v4.1")
+        .connects("v4.1")
+        .expect("finish connected v4.1");
+}
+
+#[test]
+fn the_cap_on_attempts_does_not_make_it_a_race() {
+    let settings = Settings { max_attempts: 5, ..plain() };
+    answered("v6.1 v6.2", settings).expect("start v6.1").expect_no_deadline();
+}
+
+#[test]
+fn numeric_addresses_keep_their_order_too() {
+    Script::towards("v4.1 v6.1", plain()).expect("start v4.1").refuses("v4.1").expect("start v6.1");
+}
+
+#[test]
+fn the_lookup_that_fails_ends_the_race() {
+    Script::new(plain()).expect("ask any").fails_to_resolve(ANY, NONAME).expect("finish resolve -2");
+}
+
+#[test]
+fn the_local_answer_is_awaited_too() {
+    Script::new(Settings { local: true, ..plain() })
+        .expect("ask any, ask local")
+        .answers(ANY, "v6.1 v4.1")
+        .expect("")
+        .answers(Question::Local, "v4.9")
+        .expect("start v4.1");
+}
+
+#[test]
+fn the_resolve_limit_ends_the_lookup() {
+    let settings = Settings { resolve_limit: Some(ms(100)), ..plain() };
+    Script::new(settings).expect("ask any").expect_deadline(100).at(100).expect("drop any, finish timed out Resolve");
+}
