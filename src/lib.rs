@@ -3,3 +3,5 @@
 #![warn(clippy::undocumented_unsafe_blocks)]
 
 pub mod race;
+pub mod resolve;
+pub mod sys;

@@ -1,0 +1,140 @@
+//! Address lists as libc makes them.
+
+use super::LookupError;
+use super::query::LookupCallback;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// An owned `addrinfo` list: freed once, by freeaddrinfo(3) or by the free function of the callback that made it.
+pub struct AddressList {
+    /// `None`: a lookup callback that found nothing and called it success.
+    head: Option<NonNull<libc::addrinfo>>,
+    /// The callback whose list it is; `None`: libc's.
+    maker: Option<Arc<LookupCallback>>,
+}
+
+// SAFETY: the list is plain memory that nobody else refers to; freeaddrinfo(3) is MT-Safe, and a lookup callback promises that its
+// free function may be called from any thread.
+unsafe impl Send for AddressList {}
+// SAFETY: through a shared reference it is only read.
+unsafe impl Sync for AddressList {}
+
+impl std::fmt::Debug for AddressList {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl AddressList {
+    /// # Safety
+    /// `head` is null or a list that getaddrinfo(3) made, or that `maker` made, and nobody else uses it.
+    pub(super) unsafe fn from_raw(head: *mut libc::addrinfo, maker: Option<Arc<LookupCallback>>) -> AddressList {
+        AddressList { head: NonNull::new(head), maker }
+    }
+
+    /// The addresses in the order of the list, ports included. What is neither `AF_INET` nor `AF_INET6` is skipped.
+    pub fn iter(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.nodes().filter_map(socket_address)
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &libc::addrinfo> {
+        // SAFETY: the nodes live until `self` is dropped and nobody writes to them.
+        let follow = |node: *const libc::addrinfo| unsafe { node.as_ref() };
+        let head = self.head.map_or(std::ptr::null(), |head| head.as_ptr().cast_const());
+        std::iter::successors(follow(head), move |node| follow(node.ai_next))
+    }
+
+    /// Gives the list away: the caller frees it with freeaddrinfo(3). A list with a free function of its own is copied into one
+    /// that freeaddrinfo(3) frees; null if it is empty.
+    ///
+    /// # Errors
+    /// `EAI_MEMORY` if the copy found no memory; `EAI_SYSTEM` with `ENOTSUP` where libc does not say how its lists are made.
+    pub fn into_raw(mut self) -> Result<*mut libc::addrinfo, LookupError> {
+        if self.maker.as_ref().is_some_and(|maker| maker.has_own_free()) {
+            return copy(&self);
+        }
+        Ok(self.head.take().map_or(std::ptr::null_mut(), NonNull::as_ptr))
+    }
+}
+
+impl Drop for AddressList {
+    fn drop(&mut self) {
+        if let Some(head) = self.head.take() {
+            match &self.maker {
+                Some(maker) => maker.free(head.as_ptr()),
+                // SAFETY: the list came from getaddrinfo(3) and has one owner.
+                None => unsafe { libc::freeaddrinfo(head.as_ptr()) },
+            }
+        }
+    }
+}
+
+fn socket_address(node: &libc::addrinfo) -> Option<SocketAddr> {
+    let length = node.ai_addrlen as usize;
+    if node.ai_addr.is_null() {
+        return None;
+    }
+    match node.ai_family {
+        libc::AF_INET if length >= size_of::<libc::sockaddr_in>() => {
+            // SAFETY: the node says that so many bytes of an AF_INET address are there; it may be aligned for a byte array only.
+            let address = unsafe { node.ai_addr.cast::<libc::sockaddr_in>().read_unaligned() };
+            let host = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
+            Some(SocketAddrV4::new(host, u16::from_be(address.sin_port)).into())
+        }
+        libc::AF_INET6 if length >= size_of::<libc::sockaddr_in6>() => {
+            // SAFETY: as above, for AF_INET6.
+            let address = unsafe { node.ai_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
+            let host = Ipv6Addr::from(address.sin6_addr.s6_addr);
+            let port = u16::from_be(address.sin6_port);
+            // The flow label is in network order in both; std keeps the number as the kernel has it.
+            Some(SocketAddrV6::new(host, port, address.sin6_flowinfo, address.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}
+
+/// A copy that freeaddrinfo(3) frees. glibc frees the canonical name and the node, with the address in the same block as the node
+/// (sysdeps/posix/getaddrinfo.c, freeaddrinfo), so that is how the copy is made.
+#[cfg(target_env = "gnu")]
+fn copy(list: &AddressList) -> Result<*mut libc::addrinfo, LookupError> {
+    // Frees what was copied so far if memory runs out.
+    let mut copied = AddressList { head: None, maker: None };
+    let mut last: *mut libc::addrinfo = std::ptr::null_mut();
+    for node in list.nodes() {
+        let length = if node.ai_addr.is_null() { 0 } else { node.ai_addrlen as usize };
+        // SAFETY: the block is large enough for a node and the address behind it, and is written before it is read; the canonical name is
+        // a C string; freeaddrinfo(3) frees what malloc and strdup gave.
+        unsafe {
+            let block = libc::malloc(size_of::<libc::addrinfo>() + length).cast::<libc::addrinfo>();
+            let name = if node.ai_canonname.is_null() { std::ptr::null_mut() } else { libc::strdup(node.ai_canonname) };
+            if block.is_null() || (name.is_null() && !node.ai_canonname.is_null()) {
+                libc::free(block.cast());
+                libc::free(name.cast());
+                return Err(LookupError { gai_error: libc::EAI_MEMORY, sys_errno: libc::ENOMEM });
+            }
+            let address = if length == 0 { std::ptr::null_mut() } else { block.add(1).cast::<libc::sockaddr>() };
+            if length != 0 {
+                std::ptr::copy_nonoverlapping(node.ai_addr.cast::<u8>(), address.cast::<u8>(), length);
+            }
+            block.write(libc::addrinfo {
+                ai_addr: address,
+                ai_addrlen: length as libc::socklen_t,
+                ai_canonname: name,
+                ai_next: std::ptr::null_mut(),
+                ..*node
+            });
+            match last.as_mut() {
+                None => copied.head = NonNull::new(block),
+                Some(last) => last.ai_next = block,
+            }
+            last = block;
+        }
+    }
+    Ok(copied.head.take().map_or(std::ptr::null_mut(), NonNull::as_ptr))
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn copy(_list: &AddressList) -> Result<*mut libc::addrinfo, LookupError> {
+    Err(LookupError::system(libc::ENOTSUP))
+}

@@ -1,0 +1,257 @@
+//! The worker threads.
+//!
+//! One pool in a process. It starts a worker when more requests are queued than workers are on their way to them, up to a limit; a
+//! worker without work stays for a while and leaves. Requests are served first come, first served. A worker that is stuck in libc
+//! stays stuck, alone: nothing waits for it, and what comes next gets another worker.
+//!
+//! The pool is a plain value behind a pointer. In the child of a fork its threads are gone and its lock may be held by one of them for
+//! ever, so the child leaves it alone and makes another: see [`Pool::current`].
+
+use super::request::Request;
+use super::{Answer, LookupError};
+use crate::sys::wake::Waker;
+use crate::sys::{fork, thread};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// How many workers there may be unless [`set_thread_limit`] says otherwise.
+const DEFAULT_THREAD_LIMIT: usize = 512;
+/// How long a worker waits for work before it leaves.
+const IDLE_TIME: Duration = Duration::from_secs(5);
+/// How often the creation of a thread is tried: it may fail for a moment while others end.
+const SPAWN_TRIES: usize = 3;
+/// The stack of a worker.
+const STACK_SIZE: usize = 256 * 1024;
+
+static THREAD_LIMIT: AtomicUsize = AtomicUsize::new(DEFAULT_THREAD_LIMIT);
+
+/// The greatest number of worker threads in this process.
+pub fn thread_limit() -> usize {
+    THREAD_LIMIT.load(Ordering::Relaxed)
+}
+
+/// Sets the greatest number of worker threads, at least 1. Requests that find all of them busy wait in the queue. With a lower limit
+/// than there are workers, the surplus leaves when it has done its work.
+pub fn set_thread_limit(limit: usize) {
+    THREAD_LIMIT.store(limit.max(1), Ordering::Relaxed);
+}
+
+struct Pool {
+    generation: u64,
+    shared: Mutex<Shared>,
+}
+
+struct Shared {
+    /// The tickets rise. A request whose owner has gone takes itself out, so what is in here is wanted, or was cancelled a moment ago.
+    queue: VecDeque<(u64, Weak<Request>)>,
+    /// The last to come is the first to be called: its stack and cache are warm, and the others can grow old and leave.
+    idle: Vec<Arc<Seat>>,
+    workers: usize,
+    /// Workers that were called or started, and have not yet come to the queue.
+    coming: usize,
+    last_ticket: u64,
+}
+
+/// Where an idle worker waits.
+struct Seat {
+    waker: Waker,
+    /// It was taken from the idle ones and is counted as coming. Written under the lock.
+    called: AtomicBool,
+}
+
+/// What is to be done, without the lock, to bring a worker that is already counted as coming.
+enum Call {
+    Wake(Arc<Seat>),
+    Spawn,
+}
+
+impl Shared {
+    /// Picks the next worker to come, if a request in the queue has none coming for it and there may be one more.
+    fn call(&mut self) -> Option<Call> {
+        if self.queue.len() <= self.coming {
+            return None;
+        }
+        let call = if let Some(seat) = self.idle.pop() {
+            seat.called.store(true, Ordering::Relaxed);
+            Call::Wake(seat)
+        } else if self.workers < thread_limit() {
+            self.workers += 1;
+            Call::Spawn
+        } else {
+            return None;
+        };
+        self.coming += 1;
+        Some(call)
+    }
+
+    fn remove(&mut self, ticket: u64) -> Option<Weak<Request>> {
+        let place = self.queue.binary_search_by_key(&ticket, |&(ticket, _)| ticket).ok()?;
+        self.queue.remove(place).map(|(_, request)| request)
+    }
+}
+
+/// Queues those of the requests that have not ended, and sees to it that a worker comes. If there is no worker and none can be had,
+/// they are out of the queue again, and the answer is false.
+pub(super) fn submit(requests: &[Arc<Request>]) -> bool {
+    let pool = Pool::current();
+    let mut shared = pool.lock();
+    for request in requests.iter().filter(|request| !request.is_finished()) {
+        shared.last_ticket += 1;
+        request.ticket.store(shared.last_ticket, Ordering::Relaxed);
+        let place = (shared.last_ticket, Arc::downgrade(request));
+        shared.queue.push_back(place);
+    }
+    // One worker is brought from here, and each worker brings the next ones before it begins: so the caller pays for one
+    // wake-up however many requests there are, and for none while a worker is on its way.
+    let call = if shared.coming == 0 { shared.call() } else { None };
+    drop(shared);
+    call.is_none_or(|call| pool.carry_out(call) || pool.give_back(requests))
+}
+
+/// Takes a request out of the queue, if it is still there.
+pub(super) fn withdraw(ticket: u64) {
+    let mut shared = Pool::current().lock();
+    let withdrawn = shared.remove(ticket);
+    // Freed without the lock.
+    drop(shared);
+    drop(withdrawn);
+}
+
+impl Pool {
+    /// The pool of this process. In the child of a fork the parent's is left behind, untouched, and a fresh one is put in its place;
+    /// there is no fork handler, and so no lock to be taken in one.
+    fn current() -> &'static Pool {
+        static CURRENT: AtomicPtr<Pool> = AtomicPtr::new(std::ptr::null_mut());
+        let generation = fork::generation();
+        let current = CURRENT.load(Ordering::Acquire);
+        // SAFETY: a pool is never freed once it has been put here.
+        if let Some(pool) = unsafe { current.as_ref() }.filter(|pool| pool.generation == generation) {
+            return pool;
+        }
+        let shared = Shared { queue: VecDeque::new(), idle: Vec::new(), workers: 0, coming: 0, last_ticket: 0 };
+        let fresh = Box::into_raw(Box::new(Pool { generation, shared: Mutex::new(shared) }));
+        match CURRENT.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: as above.
+            Ok(_) => unsafe { &*fresh },
+            Err(other) => {
+                // SAFETY: nobody else has seen `fresh`; `other` was put in place by another thread of this process, so it is of this
+                // generation.
+                unsafe {
+                    drop(Box::from_raw(fresh));
+                    &*other
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // No code that can panic runs under the lock.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// False if it was to start a thread and the system gives none.
+    fn carry_out(&self, call: Call) -> bool {
+        match call {
+            Call::Wake(seat) => seat.waker.wake(),
+            Call::Spawn if spawn().is_err() => {
+                let mut shared = self.lock();
+                shared.workers -= 1;
+                shared.coming -= 1;
+                return false;
+            }
+            Call::Spawn => {}
+        }
+        true
+    }
+
+    /// After a thread could not be started. As long as there is another worker the requests stay in the queue (true): it will come to
+    /// them, and with each request that it or a start takes up the creation of a thread is tried again. Without any worker they go
+    /// back to their owners, who report it (false).
+    fn give_back(&self, requests: &[Arc<Request>]) -> bool {
+        let mut shared = self.lock();
+        if shared.workers > 0 {
+            return true;
+        }
+        for request in requests {
+            drop(shared.remove(request.ticket.swap(0, Ordering::Relaxed)));
+        }
+        // Others may have relied on the worker that was to come. They have been told that their lookup runs, so it ends.
+        let stranded = std::mem::take(&mut shared.queue);
+        drop(shared);
+        for request in stranded.iter().filter_map(|(_, request)| request.upgrade()) {
+            request.give_up(libc::EAGAIN);
+        }
+        false
+    }
+
+    fn work(&'static self) {
+        let seat = Arc::new(Seat { waker: Waker::new(), called: AtomicBool::new(false) });
+        let mut shared = self.lock();
+        shared.coming -= 1;
+        loop {
+            while let Some((_, request)) = shared.queue.pop_front() {
+                // Two, so that a long queue is met by a number of workers that doubles, and before the lookup, which may take for ever.
+                let calls = [shared.call(), shared.call()];
+                drop(shared);
+                for call in calls.into_iter().flatten() {
+                    self.carry_out(call);
+                }
+                serve(&request);
+                drop(request);
+                shared = self.lock();
+            }
+            if shared.workers > thread_limit() {
+                break;
+            }
+            seat.called.store(false, Ordering::Relaxed);
+            shared.idle.push(seat.clone());
+            let deadline = Instant::now() + IDLE_TIME;
+            loop {
+                drop(shared);
+                let woken = seat.waker.wait(Some(deadline));
+                seat.waker.take();
+                shared = self.lock();
+                if seat.called.load(Ordering::Relaxed) {
+                    shared.coming -= 1;
+                    break;
+                }
+                if !woken {
+                    shared.idle.retain(|other| !Arc::ptr_eq(other, &seat));
+                    shared.workers -= 1;
+                    return;
+                }
+            }
+        }
+        shared.workers -= 1;
+    }
+}
+
+fn spawn() -> std::io::Result<()> {
+    let mut tries = 1;
+    loop {
+        match thread::spawn_detached(c"happysock-look", STACK_SIZE, || Pool::current().work()) {
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) && tries < SPAWN_TRIES => tries += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Looks up for a request, if it is still wanted. While libc is at it the worker holds nothing of the request but the question.
+fn serve(request: &Weak<Request>) {
+    let Some(wanted) = request.upgrade() else { return };
+    wanted.ticket.store(0, Ordering::Relaxed);
+    if !wanted.handoff().claim() {
+        return;
+    }
+    let query = wanted.query().clone();
+    drop(wanted);
+    let answer: Answer = catch_unwind(AssertUnwindSafe(|| query.ask()))
+        .unwrap_or(Err(LookupError { gai_error: libc::EAI_FAIL, sys_errno: 0 }));
+    match request.upgrade() {
+        Some(wanted) => wanted.finish(answer),
+        None => drop(answer),
+    }
+}

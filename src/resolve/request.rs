@@ -1,0 +1,178 @@
+//! One lookup.
+
+use super::handoff::{Handoff, Taken};
+use super::mailbox::{Mailbox, Note};
+use super::pool;
+use super::{AddressList, Answer, LookupError, Query};
+use crate::sys::atomic::{AtomicPtr, Ordering};
+use crate::sys::fork;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// Why a request did not start. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// There is no worker, and the system gives no thread (`EAGAIN`), however often it was asked.
+    OutOfThreads,
+    /// The request was made before a fork, by another process.
+    Forked,
+    AlreadyStarted,
+}
+
+/// One lookup, which ends once: with an answer, by [`cancel`](Request::cancel) or by [`give_up`](Request::give_up). However it
+/// ends, its token is put into its mailbox. Dropping the last reference abandons it: it leaves the queue, its token never comes,
+/// and a worker that is busy with it frees what it finds.
+pub struct Request {
+    query: Query,
+    mailbox: Arc<Mailbox>,
+    handoff: Handoff<Answer>,
+    /// Taken by whoever ends the request.
+    note: AtomicPtr<Note>,
+    generation: u64,
+    /// Its place in the queue, 0 while it has none. Written under the queue's lock.
+    pub(super) ticket: AtomicU64,
+}
+
+impl Request {
+    pub fn new(query: Query, mailbox: Arc<Mailbox>, token: u64) -> Arc<Request> {
+        Arc::new(Request {
+            query,
+            mailbox,
+            handoff: Handoff::new(),
+            note: AtomicPtr::new(Box::into_raw(Note::new(token))),
+            generation: fork::generation(),
+            ticket: AtomicU64::new(0),
+        })
+    }
+
+    /// Starts the lookup and returns at once. What needs no worker (numeric or refused) ends here.
+    ///
+    /// # Errors
+    /// See [`StartError`]. After `OutOfThreads` it may be tried again.
+    pub fn start(self: &Arc<Self>) -> Result<(), StartError> {
+        Request::start_all(std::slice::from_ref(self))
+    }
+
+    /// Starts several, to be served in their order, with one visit to the pool and at most one wake-up. If it fails, none that needs a
+    /// worker was started.
+    pub fn start_all(requests: &[Arc<Request>]) -> Result<(), StartError> {
+        let generation = fork::generation();
+        if requests.iter().any(|request| request.generation != generation) {
+            return Err(StartError::Forked);
+        }
+        for (position, request) in requests.iter().enumerate() {
+            // A request that was cancelled before it was started counts as started: it has ended, and its token was posted.
+            if !request.handoff.queue() && !request.handoff.is_ended() {
+                for queued in &requests[..position] {
+                    queued.handoff.unqueue();
+                }
+                return Err(StartError::AlreadyStarted);
+            }
+        }
+        for request in requests {
+            if let Some(answer) = request.query.answer_at_once()
+                && request.handoff.claim()
+            {
+                request.finish(answer);
+            }
+        }
+        // What has not ended by now needs a worker.
+        if !requests.iter().all(|request| request.is_finished()) && !pool::submit(requests) {
+            for request in requests {
+                request.handoff.unqueue();
+            }
+            return Err(StartError::OutOfThreads);
+        }
+        Ok(())
+    }
+
+    /// Ends the lookup if it has not ended yet: its answer is `EAI_SYSTEM` with `ECANCELED`. Any thread, any signal handler, any
+    /// number of times; takes microseconds and never waits. The caller must hold a reference, as for every method.
+    pub fn cancel(&self) {
+        self.end(libc::ECANCELED);
+    }
+
+    /// Ends the lookup as [`cancel`](Request::cancel) does, with another errno (`ETIMEDOUT`), and takes it out of the queue. Not for signal
+    /// handlers.
+    pub fn give_up(&self, sys_errno: i32) {
+        self.end(sys_errno);
+        self.leave_queue();
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.handoff.is_over()
+    }
+
+    /// Takes the answer, once. `None` while there is none, when it was taken, and in the child of a fork.
+    pub fn take(&self) -> Option<Answer> {
+        if self.generation != fork::generation() {
+            return None;
+        }
+        self.handoff.take().map(|taken| match taken {
+            Taken::Answer(answer) => answer,
+            Taken::Ended(sys_errno) => Err(LookupError::system(sys_errno)),
+        })
+    }
+
+    /// The fork generation it was made in: see [`fork::generation`].
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub fn query(&self) -> &Query {
+        &self.query
+    }
+
+    pub(super) fn handoff(&self) -> &Handoff<Answer> {
+        &self.handoff
+    }
+
+    /// Hands the answer to the owner, or frees it if the request has ended meanwhile.
+    pub(super) fn finish(&self, answer: Answer) {
+        if self.handoff.finish(answer).is_ok() {
+            self.post();
+        }
+    }
+
+    fn end(&self, sys_errno: i32) {
+        if self.handoff.end(sys_errno) {
+            self.post();
+        }
+    }
+
+    /// Called once, by whoever ended the request.
+    fn post(&self) {
+        let note = self.note.swap(std::ptr::null_mut(), Ordering::Relaxed);
+        if !note.is_null() {
+            // SAFETY: the swap made this thread the owner of the box that `new` made.
+            self.mailbox.post(unsafe { Box::from_raw(note) });
+        }
+    }
+
+    fn leave_queue(&self) {
+        // Relaxed: a stale value costs a needless or a fruitless visit to the queue; the queue's lock has the truth.
+        let ticket = self.ticket.load(Ordering::Relaxed);
+        if ticket != 0 && self.generation == fork::generation() {
+            pool::withdraw(ticket);
+        }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.leave_queue();
+        let note = self.note.swap(std::ptr::null_mut(), Ordering::Relaxed);
+        if !note.is_null() {
+            // SAFETY: as in `post`.
+            drop(unsafe { Box::from_raw(note) });
+        }
+    }
+}
+
+/// Lets the compiler check what the module says: requests and answers cross threads.
+const _: fn() = || {
+    fn crosses_threads<T: Send + Sync>() {}
+    crosses_threads::<Request>();
+    crosses_threads::<AddressList>();
+    crosses_threads::<Mailbox>();
+};

@@ -1,0 +1,23 @@
+//! Every call into libc, one method a call, each error an [`std::io::Error`].
+
+pub(crate) mod atomic;
+pub mod epoll;
+pub mod fork;
+pub mod poll;
+pub mod route;
+pub mod socket;
+pub(crate) mod thread;
+pub mod timer;
+pub mod wake;
+
+use std::io;
+
+/// Turns the -1 of a system call into the error that errno holds.
+pub(crate) fn check(answer: libc::c_int) -> io::Result<libc::c_int> {
+    if answer == -1 { Err(io::Error::last_os_error()) } else { Ok(answer) }
+}
+
+/// The errno of an error that came from a system call; EIO for one that did not.
+pub(crate) fn errno_of(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}

@@ -1,0 +1,299 @@
+//! The wake-up: what a finished lookup, a cancel or an interrupt does to whoever waits.
+//!
+//! A [`Waker`] is one futex word. Waking costs one atomic swap, and a system call only if somebody sleeps. A descriptor
+//! (an eventfd) is made only for a waiter that must watch sockets and lookups in one poll(2); from then on a wake-up also makes
+//! it readable.
+
+use crate::sys::atomic::{AtomicU32, Ordering};
+use std::io;
+use std::os::fd::RawFd;
+use std::time::Instant;
+
+/// Nothing is pending, and nobody sleeps on the word.
+const QUIET: u32 = 0;
+/// A wake-up is pending.
+const WOKEN: u32 = 1;
+/// Nothing is pending, and somebody may be asleep on the word (a sleeper that gave up leaves it so; the cost is one futex call).
+const SLEEPING: u32 = 2;
+
+/// A wake-up that is kept until somebody takes it; many wakes before that are one.
+///
+/// Any number of threads may wake, wait and take. [`wake`](Waker::wake) is async-signal-safe.
+pub struct Waker {
+    word: AtomicU32,
+    signal: signal::Signal,
+    sleep: futex::Futex,
+}
+
+impl Waker {
+    #[cfg(not(loom))]
+    pub const fn new() -> Waker {
+        Waker { word: AtomicU32::new(QUIET), signal: signal::Signal::new(), sleep: futex::Futex::new() }
+    }
+    #[cfg(loom)]
+    pub fn new() -> Waker {
+        Waker { word: AtomicU32::new(QUIET), signal: signal::Signal::new(), sleep: futex::Futex::new() }
+    }
+
+    /// Leaves a wake-up and rouses whoever waits. Any thread, any signal handler; never blocks, leaves errno as it was.
+    pub fn wake(&self) {
+        // SeqCst: this swap and the load of the descriptor stand against the store of the descriptor and the load of the word in
+        // `descriptor`. In the one order of these four, either the descriptor is seen here or the wake-up is seen there.
+        match self.word.swap(WOKEN, Ordering::SeqCst) {
+            // Whoever left the pending one rouses the sleepers and makes the descriptor readable.
+            WOKEN => return,
+            SLEEPING => self.sleep.rouse(&self.word),
+            _ => {}
+        }
+        self.signal.raise();
+    }
+
+    /// Consumes a pending wake-up, descriptor included; true if there was one. All that was written before the wakes that it
+    /// stands for is visible afterwards.
+    pub fn take(&self) -> bool {
+        // The descriptor first. In the other order a wake between the two would leave its word pending and its descriptor drained, and
+        // a poll would sleep on it. In this order the worst is a readable descriptor with nothing behind it.
+        self.signal.lower();
+        // Never a plain store: SLEEPING must survive, or another thread's sleep would not be ended.
+        self.word.compare_exchange(WOKEN, QUIET, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    }
+
+    /// Waits until a wake-up is pending (true; it stays pending) or the deadline has passed (false). A signal does not end the
+    /// wait. Without a deadline it waits for ever.
+    pub fn wait(&self, deadline: Option<Instant>) -> bool {
+        loop {
+            if self.word.compare_exchange(QUIET, SLEEPING, Ordering::SeqCst, Ordering::Acquire) == Err(WOKEN) {
+                return true;
+            }
+            if !self.sleep.wait(&self.word, SLEEPING, deadline) {
+                return self.word.load(Ordering::Acquire) == WOKEN;
+            }
+        }
+    }
+
+    /// The descriptor (close-on-exec, non-blocking) to poll for reading: readable while a wake-up is pending. It is made by the
+    /// first call, stays the Waker's own, and is closed with it. Do not read it: [`take`](Waker::take) does.
+    ///
+    /// # Errors
+    /// What eventfd(2) says (`EMFILE`, `ENFILE`, `ENOMEM`); `ESTALE` in the child of a fork when the descriptor was made before
+    /// it, since the two processes would steal each other's wake-ups.
+    pub fn descriptor(&self) -> io::Result<RawFd> {
+        let descriptor = self.signal.open()?;
+        if self.word.load(Ordering::SeqCst) == WOKEN {
+            // The wake-up may have come before the descriptor could be seen.
+            self.signal.raise();
+        }
+        Ok(descriptor)
+    }
+
+    /// The descriptor if it was made.
+    pub fn existing_descriptor(&self) -> Option<RawFd> {
+        self.signal.existing()
+    }
+}
+
+impl Default for Waker {
+    fn default() -> Waker {
+        Waker::new()
+    }
+}
+
+#[cfg(not(loom))]
+mod futex {
+    use std::sync::atomic::AtomicU32;
+    use std::time::Instant;
+
+    /// The futex calls. It has no state: the kernel keeps the sleepers by the address of the word.
+    pub(super) struct Futex;
+
+    impl Futex {
+        pub(super) const fn new() -> Futex {
+            Futex
+        }
+
+        /// Sleeps while the word holds `expected`. False once the deadline has passed; true for any other return, after which the
+        /// caller looks at the word again.
+        pub(super) fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> bool {
+            let mut limit = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            let limit = match deadline {
+                None => std::ptr::null(),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return false;
+                    }
+                    limit.tv_sec = libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX);
+                    limit.tv_nsec = left.subsec_nanos() as _;
+                    &raw const limit
+                }
+            };
+            // SAFETY: the word and the limit outlive the call. FUTEX_WAIT reads the word and nothing else. EAGAIN (the word has another
+            // value), EINTR and ETIMEDOUT all lead to another look by the caller, who counts the time itself.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_futex,
+                    word.as_ptr(),
+                    libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+                    expected,
+                    limit,
+                );
+            }
+            true
+        }
+
+        /// Ends every sleep on the word. Leaves errno alone: FUTEX_WAKE on a valid address does not fail.
+        pub(super) fn rouse(&self, word: &AtomicU32) {
+            // SAFETY: FUTEX_WAKE uses the address as a key only.
+            unsafe {
+                libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, i32::MAX);
+            }
+        }
+    }
+}
+
+#[cfg(not(loom))]
+mod signal {
+    use crate::sys::fork;
+    use std::io;
+    use std::os::fd::RawFd;
+    use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+    const NONE: i32 = -1;
+
+    /// The eventfd of a Waker, if it has one.
+    pub(super) struct Signal {
+        descriptor: AtomicI32,
+        /// The fork generation the descriptor was made in. A child has the parent's eventfd, and must neither write nor drain it.
+        generation: AtomicU64,
+    }
+
+    impl Signal {
+        pub(super) const fn new() -> Signal {
+            Signal { descriptor: AtomicI32::new(NONE), generation: AtomicU64::new(0) }
+        }
+
+        pub(super) fn existing(&self) -> Option<RawFd> {
+            Some(self.descriptor.load(Ordering::SeqCst)).filter(|&descriptor| descriptor != NONE)
+        }
+
+        fn own(&self) -> Option<RawFd> {
+            self.existing().filter(|_| self.generation.load(Ordering::Relaxed) == fork::generation())
+        }
+
+        pub(super) fn open(&self) -> io::Result<RawFd> {
+            if let Some(descriptor) = self.existing() {
+                return self.own().ok_or_else(|| io::Error::from_raw_os_error(libc::ESTALE)).map(|_| descriptor);
+            }
+            // SAFETY: no memory is involved.
+            let made = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+            if made == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            // Before the descriptor can be seen. Two threads that come here at once write the same value.
+            self.generation.store(fork::generation(), Ordering::Relaxed);
+            match self.descriptor.compare_exchange(NONE, made, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => Ok(made),
+                Err(other) => {
+                    // SAFETY: `made` came from eventfd just now and nobody else knows it.
+                    unsafe { libc::close(made) };
+                    Ok(other)
+                }
+            }
+        }
+
+        /// Makes the descriptor readable. Async-signal-safe; keeps errno.
+        pub(super) fn raise(&self) {
+            let Some(descriptor) = self.own() else { return };
+            let one = 1u64;
+            // SAFETY: eight bytes are read from `one`; the descriptor is ours while `self` lives. __errno_location has no precondition.
+            unsafe {
+                let errno = *libc::__errno_location();
+                // EAGAIN (the counter is at its end) means that it is readable already; nothing else can fail.
+                libc::write(descriptor, (&raw const one).cast(), 8);
+                *libc::__errno_location() = errno;
+            }
+        }
+
+        /// Makes the descriptor unreadable until the next raise.
+        pub(super) fn lower(&self) {
+            let Some(descriptor) = self.own() else { return };
+            let mut count = 0u64;
+            // SAFETY: eight bytes are written to `count`; the descriptor is ours while `self` lives. EAGAIN: it was not readable.
+            unsafe {
+                libc::read(descriptor, (&raw mut count).cast(), 8);
+            }
+        }
+    }
+
+    impl Drop for Signal {
+        fn drop(&mut self) {
+            if let Some(descriptor) = self.existing() {
+                // SAFETY: the descriptor is this process's own copy, also in the child of a fork, and nobody can raise it any more.
+                unsafe { libc::close(descriptor) };
+            }
+        }
+    }
+}
+
+/// Under the model checker the kernel's part is a mutex and a condition variable.
+#[cfg(loom)]
+mod futex {
+    use loom::sync::atomic::{AtomicU32, Ordering};
+    use loom::sync::{Condvar, Mutex};
+    use std::time::Instant;
+
+    pub(super) struct Futex {
+        kernel: Mutex<()>,
+        sleepers: Condvar,
+    }
+
+    impl Futex {
+        pub(super) fn new() -> Futex {
+            Futex { kernel: Mutex::new(()), sleepers: Condvar::new() }
+        }
+        pub(super) fn wait(&self, word: &AtomicU32, expected: u32, _deadline: Option<Instant>) -> bool {
+            let guard = self.kernel.lock().unwrap();
+            if word.load(Ordering::SeqCst) == expected {
+                drop(self.sleepers.wait(guard).unwrap());
+            }
+            true
+        }
+        pub(super) fn rouse(&self, _word: &AtomicU32) {
+            drop(self.kernel.lock().unwrap());
+            self.sleepers.notify_all();
+        }
+    }
+}
+
+/// Under the model checker the descriptor is a flag: 0 not made, 1 made, 3 made and readable.
+#[cfg(loom)]
+mod signal {
+    use loom::sync::atomic::{AtomicU32, Ordering};
+    use std::io;
+    use std::os::fd::RawFd;
+
+    pub(super) struct Signal {
+        flags: AtomicU32,
+    }
+
+    impl Signal {
+        pub(super) fn new() -> Signal {
+            Signal { flags: AtomicU32::new(0) }
+        }
+        pub(super) fn existing(&self) -> Option<RawFd> {
+            (self.flags.load(Ordering::SeqCst) != 0).then_some(self.flags.load(Ordering::SeqCst) as RawFd)
+        }
+        pub(super) fn open(&self) -> io::Result<RawFd> {
+            self.flags.fetch_or(1, Ordering::SeqCst);
+            Ok(1)
+        }
+        pub(super) fn raise(&self) {
+            if self.flags.load(Ordering::SeqCst) != 0 {
+                self.flags.fetch_or(2, Ordering::SeqCst);
+            }
+        }
+        pub(super) fn lower(&self) {
+            self.flags.fetch_and(1, Ordering::SeqCst);
+        }
+    }
+}
