@@ -1,0 +1,272 @@
+//! One race, waited for with poll(2) or by a foreign scheduler.
+
+use super::plan::Plan;
+use super::report::Report;
+use super::running::{Around, Running};
+use crate::race::AttemptId;
+use crate::resolve::Mailbox;
+use crate::sys::epoll::{Epoll, Interest, Ready};
+use crate::sys::fork;
+use crate::sys::poll::{self, PollFd, milliseconds_until};
+use crate::sys::socket::Socket;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What other threads and signal handlers may do to a connect. Lock-free; lives as long as anybody holds it.
+pub struct Signals {
+    cancelled: AtomicBool,
+    interrupted: AtomicBool,
+    mailbox: Arc<Mailbox>,
+    generation: u64,
+}
+
+impl Signals {
+    /// Whether it belongs to another process: it was made before a fork.
+    pub fn is_forked(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
+    /// The race ends, unless it has.
+    pub fn cancel(&self) {
+        self.raise(&self.cancelled);
+    }
+
+    /// A running wait returns, or else the next one.
+    pub fn interrupt(&self) {
+        self.raise(&self.interrupted);
+    }
+
+    fn raise(&self, flag: &AtomicBool) {
+        // In the child of a fork the wake-up descriptor is still the parent's too: it is left alone.
+        if !self.is_forked() {
+            flag.store(true, Ordering::Release);
+            self.mailbox.waker().wake();
+        }
+    }
+}
+
+/// One connect.
+pub struct Connect {
+    running: Running,
+    mailbox: Arc<Mailbox>,
+    signals: Arc<Signals>,
+    /// Nobody else can reach `signals`: waits need no descriptor for them.
+    private: bool,
+    watch: Watch,
+    tokens: Vec<u64>,
+    /// Nothing was done yet: the first step is due.
+    fresh: bool,
+}
+
+/// Who waits for the sockets: nobody but the next poll(2), or a set whose descriptor was given away.
+enum Watch {
+    Poll(Vec<PollFd>),
+    Epoll { set: Epoll, ready: Vec<Ready> },
+}
+
+impl Around for Watch {
+    fn watch(&mut self, attempt: AttemptId, socket: &Socket) -> io::Result<()> {
+        match self {
+            Watch::Poll(_) => Ok(()),
+            Watch::Epoll { set, .. } => set.add(socket.as_raw_fd(), Interest::Writable, u64::from(attempt.0)),
+        }
+    }
+
+    fn unwatch(&mut self, _attempt: AttemptId, socket: &Socket) {
+        if let Watch::Epoll { set, .. } = self {
+            // The winner stays open and must leave the set; that a loser has left it already is no error.
+            let _ = set.remove(socket.as_raw_fd());
+        }
+    }
+}
+
+/// How long a wait lasts at most where no wake-up descriptor could be made.
+const WITHOUT_WAKE_UP: Duration = Duration::from_millis(10);
+
+/// The token of the wake-up descriptor in an epoll set; an attempt's number is smaller.
+const WAKE_UP: u64 = u64::MAX;
+
+impl Connect {
+    /// Begins a connect: its limits count from now.
+    pub fn new(plan: Plan) -> Connect {
+        let mailbox = Mailbox::new();
+        let signals = Arc::new(Signals {
+            cancelled: AtomicBool::new(false),
+            interrupted: AtomicBool::new(false),
+            mailbox: Arc::clone(&mailbox),
+            generation: fork::generation(),
+        });
+        Connect {
+            running: Running::new(plan, Instant::now(), Arc::clone(&mailbox), 0),
+            mailbox,
+            signals,
+            private: true,
+            watch: Watch::Poll(Vec::new()),
+            tokens: Vec::new(),
+            fresh: true,
+        }
+    }
+
+    /// What other threads may use to end or interrupt it.
+    pub fn signals(&mut self) -> &Arc<Signals> {
+        self.private = false;
+        &self.signals
+    }
+
+    /// Drives the race until it is finished (true) or interrupted (false).
+    pub fn wait(&mut self) -> bool {
+        // After an interrupted wait something may be ready: it is looked at before anything new starts.
+        self.gather(Some(Duration::ZERO));
+        loop {
+            let now = Instant::now();
+            if self.step(now) {
+                return true;
+            }
+            if self.signals.interrupted.swap(false, Ordering::Acquire) {
+                return false;
+            }
+            let limit = self.running.deadline().map(|deadline| deadline.saturating_duration_since(now));
+            self.gather(limit);
+        }
+    }
+
+    /// Does what is due, without waiting. True once the race is finished.
+    pub fn dispatch(&mut self) -> bool {
+        self.gather(Some(Duration::ZERO));
+        self.step(Instant::now())
+    }
+
+    fn step(&mut self, now: Instant) -> bool {
+        self.fresh = false;
+        if self.signals.cancelled.load(Ordering::Acquire) {
+            self.running.cancel(now);
+        }
+        self.running.advance(now, &mut self.watch)
+    }
+
+    /// How long to wait before the next dispatch at most: -1 no limit, rounded up to milliseconds.
+    pub fn timeout_ms(&self) -> i32 {
+        if self.fresh || self.running.is_finished() {
+            return 0;
+        }
+        milliseconds_until(self.running.deadline(), Instant::now())
+    }
+
+    /// The one descriptor, made on first use.
+    pub fn descriptor(&mut self) -> io::Result<RawFd> {
+        if let Watch::Epoll { set, .. } = &self.watch {
+            return Ok(set.as_raw_fd());
+        }
+        let set = Epoll::new()?;
+        set.add(self.mailbox.waker().descriptor()?, Interest::Readable, WAKE_UP)?;
+        for (attempt, socket) in self.running.sockets() {
+            set.add(socket.as_raw_fd(), Interest::Writable, u64::from(attempt.0))?;
+        }
+        let fd = set.as_raw_fd();
+        self.watch = Watch::Epoll { set, ready: Vec::with_capacity(16) };
+        Ok(fd)
+    }
+
+    /// What it came to, once finished.
+    pub fn report(&mut self) -> Option<Report<'_>> {
+        self.running.report()
+    }
+
+    /// Waits for something to happen, up to `limit`, and hands in all that did.
+    fn gather(&mut self, limit: Option<Duration>) {
+        let gathered = match &self.watch {
+            Watch::Poll(_) => self.gather_by_poll(limit),
+            Watch::Epoll { .. } => self.gather_by_epoll(limit),
+        };
+        let now = Instant::now();
+        match gathered {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.running.broken(now, &error),
+        }
+        if self.mailbox.waker().take() {
+            self.mailbox.collect(&mut self.tokens);
+            for token in self.tokens.drain(..) {
+                self.running.lookup_finished(now, token);
+            }
+        }
+    }
+
+    fn gather_by_poll(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        let sockets = self.running.sockets();
+        let waits = limit != Some(Duration::ZERO);
+        if sockets.is_empty() {
+            // Only a lookup or a signal can end this wait: a futex does, and no descriptor is made.
+            if waits {
+                self.mailbox.waker().wait(limit.and_then(|limit| Instant::now().checked_add(limit)));
+            }
+            return Ok(());
+        }
+        let alone = self.private && !self.running.awaits_lookup();
+        if alone || !waits {
+            return self.poll(None, limit);
+        }
+        // On the loopback a connect is done at once: look before a wake-up descriptor is made.
+        if self.mailbox.waker().existing_descriptor().is_none() && self.poll_ready()? {
+            return Ok(());
+        }
+        match self.mailbox.waker().descriptor() {
+            Ok(wake_up) => self.poll(Some(wake_up), limit),
+            // Out of descriptors: the race goes on with those that it has, and looks for wake-ups now and then.
+            Err(_) => self.poll(None, Some(limit.map_or(WITHOUT_WAKE_UP, |limit| limit.min(WITHOUT_WAKE_UP)))),
+        }
+    }
+
+    /// Polls without waiting; true if a socket was ready.
+    fn poll_ready(&mut self) -> io::Result<bool> {
+        self.poll(None, Some(Duration::ZERO))?;
+        let Watch::Poll(fds) = &self.watch else { return Ok(false) };
+        Ok(fds.iter().any(|fd| fd.revents != 0))
+    }
+
+    fn poll(&mut self, wake_up: Option<RawFd>, limit: Option<Duration>) -> io::Result<()> {
+        let Watch::Poll(fds) = &mut self.watch else { return Ok(()) };
+        fds.clear();
+        fds.extend(self.running.sockets().iter().map(|(_, socket)| poll::writable(socket.as_raw_fd())));
+        fds.extend(wake_up.map(poll::readable));
+        poll::poll(fds, limit)?;
+        let now = Instant::now();
+        let ready: Vec<AttemptId> = self
+            .running
+            .sockets()
+            .iter()
+            .zip(fds.iter())
+            .filter(|(_, fd)| fd.revents != 0)
+            .map(|((attempt, _), _)| *attempt)
+            .collect();
+        for attempt in ready {
+            self.running.socket_ready(now, attempt, &mut self.watch);
+        }
+        Ok(())
+    }
+
+    fn gather_by_epoll(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        let now = Instant::now();
+        let Watch::Epoll { set, ready } = &mut self.watch else { return Ok(()) };
+        set.wait(ready, milliseconds_until(limit.map(|limit| now + limit), now))?;
+        let now = Instant::now();
+        let attempts: Vec<AttemptId> =
+            ready.iter().filter(|ready| ready.u64 != WAKE_UP).map(|ready| AttemptId(ready.u64 as u32)).collect();
+        for attempt in attempts {
+            self.running.socket_ready(now, attempt, &mut self.watch);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Connect {
+    fn drop(&mut self) {
+        // In the child of a fork the epoll set is the parent's too: closing our descriptors takes nothing out of it, removing would.
+        if !self.signals.is_forked() {
+            self.running.close(&mut self.watch);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What a race came to.
+
+use crate::race::{Attempt, Operation, Outcome};
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+/// What a race came to, with every attempt that it made.
+#[derive(Debug)]
+pub struct Report<'a> {
+    pub outcome: Outcome,
+    /// The winner's socket.
+    pub socket: Option<OwnedFd>,
+    /// In the order of their start; times count from `began`.
+    pub attempts: &'a [Attempt],
+    pub began: Instant,
+}
+
+/// The system call behind a step of an attempt, as a person writes it.
+pub fn system_call(operation: Operation) -> &'static std::ffi::CStr {
+    match operation {
+        Operation::Socket => c"socket(2)",
+        Operation::Configure => c"setsockopt(2)",
+        Operation::Bind => c"bind(2)",
+        Operation::Connect => c"connect(2)",
+        Operation::Wait => c"epoll_ctl(2)",
+        Operation::HandOver => c"ioctl(2)",
+    }
+}
