@@ -3,7 +3,7 @@
 //! Two jobs that every network program needs: a getaddrinfo(3) that can be waited for with a limit, cancelled from any thread or
 //! signal handler, polled and abandoned ([`resolve`]); and Happy Eyeballs, RFC 8305: both address families resolved at once,
 //! attempts raced with the standard's delays, the first to complete wins ([`drive`]). Most users come through the C ABI
-//! (`capi`, `include/happysock.h`); Rust programs use [`connect`] or the rooms themselves.
+//! ([`capi`], `include/happysock.h`); Rust programs use [`connect`] or the rooms themselves.
 //!
 //! | room | what lives there | may use |
 //! | --- | --- | --- |
@@ -11,7 +11,7 @@
 //! | [`resolve`] | the interruptible lookup and its worker pool | `sys` |
 //! | [`sys`] | every system call | nothing of ours |
 //! | [`drive`] | what connects the machine to the world | `race`, `resolve`, `sys` |
-//! | `capi` | the exports | all of them |
+//! | [`capi`] | the exports | all of them |
 //!
 //! Linux with glibc.
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -20,6 +20,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("happysock is built on epoll, eventfd, timerfd and futex: Linux only");
 
+pub mod capi;
 pub mod drive;
 pub mod race;
 pub mod resolve;

@@ -1,0 +1,80 @@
+//! The caller's callbacks, called from the race.
+
+use super::options::{happy_configure_socket_fn, happy_trace_fn, happy_userdata_free_fn};
+use super::trace::with_event;
+use crate::drive::Hooks;
+use crate::race::Trace;
+use crate::sys::socket::RawAddress;
+use std::ffi::c_void;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// The caller's userdata: freed by the caller's function when the last that may use it is gone.
+pub(crate) struct Userdata {
+    pointer: *mut c_void,
+    free: happy_userdata_free_fn,
+    armed: AtomicBool,
+}
+
+// SAFETY: the library only passes the pointer on; the documentation of `happy_options` says which callbacks are called on which thread.
+unsafe impl Send for Userdata {}
+// SAFETY: as above.
+unsafe impl Sync for Userdata {}
+
+impl Userdata {
+    pub fn new(pointer: *mut c_void, free: happy_userdata_free_fn) -> Arc<Userdata> {
+        Arc::new(Userdata { pointer, free, armed: AtomicBool::new(false) })
+    }
+
+    /// From now on it is the library's to free.
+    pub fn arm(&self) {
+        self.armed.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Userdata {
+    fn drop(&mut self) {
+        if let (true, Some(free)) = (*self.armed.get_mut(), self.free) {
+            // SAFETY: the caller gave the function for this pointer, and nothing else can reach it any more.
+            unsafe { free(self.pointer) };
+        }
+    }
+}
+
+/// `configure_socket` and `trace` of `happy_options`.
+pub(crate) struct CallerHooks {
+    configure_socket: happy_configure_socket_fn,
+    trace: happy_trace_fn,
+    userdata: Arc<Userdata>,
+}
+
+impl CallerHooks {
+    pub fn new(
+        configure_socket: happy_configure_socket_fn,
+        trace: happy_trace_fn,
+        userdata: Arc<Userdata>,
+    ) -> CallerHooks {
+        CallerHooks { configure_socket, trace, userdata }
+    }
+}
+
+impl Hooks for CallerHooks {
+    fn configure_socket(&self, fd: RawFd, address: &SocketAddr) -> Result<(), i32> {
+        let Some(configure) = self.configure_socket else { return Ok(()) };
+        let raw = RawAddress::from(address);
+        // SAFETY: the caller's function, with the address it is documented to get, which outlives the call.
+        match unsafe { configure(fd, raw.as_ptr(), raw.length(), self.userdata.pointer) } {
+            0 => Ok(()),
+            errno => Err(errno),
+        }
+    }
+
+    fn trace(&self, began: Instant, trace: &Trace) {
+        let Some(see) = self.trace else { return };
+        // SAFETY: the caller's function, with an event that outlives the call.
+        with_event(began, trace, |event| unsafe { see(event, self.userdata.pointer) });
+    }
+}

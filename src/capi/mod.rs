@@ -1,0 +1,25 @@
+//! The C ABI: exports only, one file a noun. The C header is generated from here: what these comments say is said to a C programmer.
+//!
+//! Conventions: self first, inputs, then outputs named `ret_*`, written only on success unless the comment says otherwise;
+//! userdata last. The body of every export is one [`boundary::export`].
+#![allow(non_camel_case_types)]
+// The contract of each export is in its documentation, in C's terms.
+#![allow(clippy::missing_safety_doc)]
+
+mod blocking;
+mod boundary;
+mod connect;
+mod hooks;
+mod lookup;
+mod options;
+mod result;
+mod status;
+mod trace;
+
+pub use blocking::*;
+pub use connect::*;
+pub use lookup::*;
+pub use options::*;
+pub use result::*;
+pub use status::*;
+pub use trace::*;
