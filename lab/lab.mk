@@ -1,0 +1,27 @@
+# The network lab: how the library connects on networks that are late, lossy or broken.
+
+# More arguments for `lab measure`, for example LAB_ARGS="--part selection --repeat 20". PEERS=1 measures peers too.
+LAB_ARGS ?=
+# What CI allows a median to be away from what it should be; `make lab` judges by 3 ms.
+LAB_CI_TOLERANCE_MS := 25
+# Clients run at real-time priority, so that what else the machine does stays out of the figures; LAB_PRIORITY= has them
+# run like any program.
+LAB_PRIORITY ?= --real-time
+# One connect by name from C, which ends as soon as it has a connection.
+LAB_CLIENT := connect {host} {port} --json --read-timeout 0
+
+.PHONY: lab lab-short suite-lab
+lab:
+	@scripts/install-packages build demo lab
+	@$(MAKE) -s PROFILE=release target/c/release/connect
+	@$(CARGO) run --quiet --package happysock-lab -- measure $(LAB_PRIORITY) --client 'target/c/release/$(LAB_CLIENT)' $(LAB_ARGS)
+
+lab-short:
+	@$(MAKE) -s lab LAB_ARGS='--short $(LAB_ARGS)'
+
+SUITES += lab
+PACKAGES += lab
+suite-lab:
+	@$(MAKE) -s PROFILE=debug target/c/debug/connect
+	@$(CARGO) run --quiet --package happysock-lab -- measure --short $(LAB_PRIORITY) --tolerance-ms $(LAB_CI_TOLERANCE_MS) \
+	    --client 'target/c/debug/$(LAB_CLIENT)'

@@ -1,0 +1,156 @@
+//! Anonymous network and mount namespaces.
+//!
+//! A namespace here has no name and no file: it exists as long as a process, a socket or one of our descriptors refers
+//! to it. So nothing has to be cleaned up, and nothing can be left over, whichever way the process ends.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+
+/// A network namespace, and with it a mount namespace where one was asked for.
+#[derive(Debug)]
+pub struct Namespace {
+    network: File,
+    mounts: Option<File>,
+}
+
+impl Namespace {
+    /// Makes a namespace and runs `set_up` inside it, on a thread of its own.
+    ///
+    /// `flags` holds CLONE_NEWNET, and CLONE_NEWNS where /etc is to be changed. Threads that `set_up` starts and sockets
+    /// that it opens belong to the namespace for good.
+    pub fn new<T: Send>(flags: CloneFlags, set_up: impl FnOnce() -> Result<T> + Send) -> Result<(Namespace, T)> {
+        in_thread(|| {
+            unshare(flags).with_context(
+                || "cannot make a network namespace: this needs root, or `lab run`, which makes a user namespace first",
+            )?;
+            let mut namespace = Namespace { network: File::open("/proc/thread-self/ns/net")?, mounts: None };
+            if flags.contains(CloneFlags::CLONE_NEWNS) {
+                // Without this, mounts made here would appear in the namespace that this one was copied from.
+                mount(None::<&str>, "/", None::<&str>, MsFlags::MS_PRIVATE | MsFlags::MS_REC, None::<&str>)
+                    .context("cannot make the mounts private")?;
+                namespace.mounts = Some(File::open("/proc/thread-self/ns/mnt")?);
+            }
+            let result = set_up()?;
+            Ok((namespace, result))
+        })
+    }
+
+    /// Runs `work` inside the namespace, on a thread of its own, and waits for it.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        in_thread(|| {
+            self.move_thread()?;
+            work()
+        })
+    }
+
+    /// A command that will run inside the namespace, in the caller's working directory, and that is killed when the
+    /// thread that starts it ends.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Result<Command> {
+        let network = self.network.try_clone()?;
+        let mounts = self.mounts.as_ref().map(File::try_clone).transpose()?;
+        let directory = std::env::current_dir()?;
+        let mut command = Command::new(program);
+        let enter = move || {
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            setns(network.as_fd(), CloneFlags::CLONE_NEWNET)?;
+            if let Some(mounts) = &mounts {
+                setns(mounts.as_fd(), CloneFlags::CLONE_NEWNS)?;
+                // Entering a mount namespace moves the process to its root directory.
+                nix::unistd::chdir(&directory)?;
+            }
+            Ok(())
+        };
+        // SAFETY: between fork and exec the closure only makes system calls on descriptors and a path that it owns; it
+        // takes no lock and allocates nothing (a path of less than 1024 bytes is copied to the stack).
+        unsafe { command.pre_exec(enter) };
+        Ok(command)
+    }
+
+    fn move_thread(&self) -> Result<()> {
+        setns(self.network.as_fd(), CloneFlags::CLONE_NEWNET)?;
+        if let Some(mounts) = &self.mounts {
+            // A thread shares root and working directory with its process, and has to let go of them first.
+            unshare(CloneFlags::CLONE_FS)?;
+            setns(mounts.as_fd(), CloneFlags::CLONE_NEWNS)?;
+        }
+        Ok(())
+    }
+}
+
+fn in_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+/// Gives `lines` to `ip -batch`, in the namespace of the calling thread.
+pub fn ip_batch(lines: &[String]) -> Result<()> {
+    let mut child = Command::new("ip")
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run ip(8); Debian has it in the package iproute2")?;
+    let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    child.stdin.take().expect("stdin is piped").write_all(text.as_bytes())?;
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("ip -batch failed: {}\n{text}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+/// Sets a value below /proc/sys, in the namespace of the calling thread.
+pub fn set_sysctl(name: &str, value: &str) -> Result<()> {
+    let file = format!("/proc/sys/{name}");
+    std::fs::write(&file, value).with_context(|| format!("cannot write {value} to {file}"))
+}
+
+/// Lays files over those of the same path, in the mount namespace of the calling thread.
+///
+/// The contents live in a tmpfs that nothing but these mounts refers to: no file is made on any disk.
+pub fn cover_files(files: &[(&str, String)]) -> Result<()> {
+    // A place where the tmpfs can be reached for a moment, seen by this mount namespace alone.
+    const PLACE: &str = "/tmp";
+    let place = Path::new(PLACE);
+    mount(Some("tmpfs"), place, Some("tmpfs"), MsFlags::empty(), Some("size=1m,mode=0755"))
+        .context("cannot mount a tmpfs")?;
+    let covered = files.iter().try_for_each(|(target, text)| cover_file(place, Path::new(target), text));
+    umount2(place, MntFlags::MNT_DETACH).context("cannot unmount the tmpfs")?;
+    covered
+}
+
+fn cover_file(place: &Path, target: &Path, text: &str) -> Result<()> {
+    match std::fs::metadata(target) {
+        Ok(_) => (),
+        // An absent file that is to be empty is as good as covered.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && text.is_empty() => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("{} has to exist to be covered", target.display())),
+    }
+    let source: PathBuf = place.join(target.file_name().context("a file to cover has no name")?);
+    std::fs::write(&source, text)?;
+    mount(Some(&source), target, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+        .with_context(|| format!("cannot cover {}", target.display()))
+}
+
+/// Hides a directory behind an empty one where it exists, in the mount namespace of the calling thread.
+pub fn hide_directory(directory: &str) -> Result<()> {
+    if Path::new(directory).is_dir() {
+        mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), Some("size=4k"))
+            .with_context(|| format!("cannot hide {directory}"))?;
+    }
+    Ok(())
+}
