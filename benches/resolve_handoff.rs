@@ -59,9 +59,13 @@ fn one_thread(host: &CStr, service: &CStr) {
     connect(address);
 }
 
-fn two_families(host: &CStr, service: &CStr, mailbox: &Arc<Mailbox>, poll: bool) {
-    let query = Query::new(Some(host), Some(service), hints(libc::AF_INET6), None).unwrap();
-    let v4 = query.with_family(libc::AF_INET);
+fn two_families(host: &CStr, service: &CStr, mailbox: &Arc<Mailbox>, poll: bool, race: bool) {
+    let query = Query::new(Some(host), Some(service), hints(libc::AF_UNSPEC), None).unwrap();
+    let (query, v4) = if race {
+        (query.for_race(libc::AF_INET6), query.for_race(libc::AF_INET))
+    } else {
+        (query.with_family(libc::AF_INET6), query.with_family(libc::AF_INET))
+    };
     let requests = [Request::new(query, mailbox.clone(), 6), Request::new(v4, mailbox.clone(), 4)];
     Request::start_all(&requests).unwrap();
     let mut tokens = Vec::new();
@@ -109,6 +113,9 @@ fn numeric(host: &CStr, service: &CStr, mailbox: &Arc<Mailbox>) {
     connect(address);
 }
 
+/// A way to hand over, by name.
+type Variant<'a> = (&'static str, Box<dyn FnMut() + 'a>);
+
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
     let host = CString::new(arguments.next().unwrap_or("localhost".into())).unwrap();
@@ -119,14 +126,16 @@ fn main() {
     let service = CString::new(port.to_string()).unwrap();
     let (mailbox, polled) = (Mailbox::new(), Mailbox::new());
     polled.waker().descriptor().unwrap();
-    let mut variants: Vec<(&str, Box<dyn FnMut()>)> = vec![
+    let mut variants: Vec<Variant> = vec![
         ("connect only", Box::new(|| connect(([0, 0, 0, 0, 0, 0, 0, 1], port).into()))),
         ("numeric", Box::new(|| numeric(c"::1", &service, &mailbox))),
         ("one thread, AF_UNSPEC", Box::new(|| one_thread(&host, &service))),
         ("one family on the pool", Box::new(|| one_family(&host, &service, &mailbox))),
-        ("both families, futex", Box::new(|| two_families(&host, &service, &mailbox, false))),
-        ("both families, new mailbox", Box::new(|| two_families(&host, &service, &Mailbox::new(), false))),
-        ("both families, kept eventfd", Box::new(|| two_families(&host, &service, &polled, true))),
+        ("both families, futex", Box::new(|| two_families(&host, &service, &mailbox, false, false))),
+        ("both families, new mailbox", Box::new(|| two_families(&host, &service, &Mailbox::new(), false, false))),
+        ("both, unsorted, new mailbox", Box::new(|| two_families(&host, &service, &Mailbox::new(), false, true))),
+        ("both, unsorted, kept eventfd", Box::new(|| two_families(&host, &service, &polled, true, true))),
+        ("both families, kept eventfd", Box::new(|| two_families(&host, &service, &polled, true, false))),
     ];
     let mut times = vec![Vec::new(); variants.len()];
     for round in 0..rounds + rounds / 10 {

@@ -110,7 +110,7 @@ extern "C" {
 #define HAPPY_ESTATE (-7010)
 /** An error inside the library (a panic that was stopped at the boundary). The object is of no further use but may be freed. */
 #define HAPPY_EINTERNAL (-7011)
-/** No such connect: the id is unknown or has ended. */
+/** No such connect or descriptor in the handle: unknown, or it has ended. */
 #define HAPPY_ENOENT (-7012)
 
 /** Names a status in a few English words. Never NULL; the text is static. Any thread. */
@@ -208,8 +208,8 @@ int happy_resolve_take_result(happy_resolve *self,
                               struct addrinfo **ret_res);
 
 /**
- * Sets the greatest number of worker threads that lookups of this process may occupy at the same time; lookups past it wait in
- * the order of their start, with their limits honoured. Workers are made on demand and leave when idle. Any thread, any time.
+ * Sets the greatest number of worker threads that lookups of this process may occupy at the same time (512 unless set); lookups past it
+ * wait in the order of their start, with their limits honoured. Workers are made on demand and leave when idle. Any thread, any time.
  *
  * HAPPY_OK, or HAPPY_EINVALID for 0.
  */
@@ -565,6 +565,197 @@ void happy_connect_free(happy_connect *self);
 
 /* ---- Many connects on one thread ---------------------------------------------------------------------------------- */
 
+/** For happy_multi_socket_action: the time that the timer callback asked for has come. */
+#define HAPPY_SOCKET_TIMEOUT (-1)
+/** Readable. */
+#define HAPPY_POLL_IN 1
+/** Writable. */
+#define HAPPY_POLL_OUT 2
+/** Error or hang-up; for happy_multi_socket_action only. */
+#define HAPPY_POLL_ERROR 4
+/** Watch it no more. */
+#define HAPPY_POLL_REMOVE 8
+
+/**
+ * Many connects, driven by one thread: only happy_multi_wakeup may be called from others.
+ *
+ * There are two ways to drive it, both in turns that never block.
+ *
+ * By one descriptor: happy_multi_get_fd is readable whenever there is something to do, timers included; then call happy_multi_dispatch.
+ * A program without a loop calls happy_multi_wait instead.
+ *
+ * By socket action, for loops that watch plain sockets: after happy_multi_set_socket_callback the library says which descriptors
+ * to watch and (happy_multi_set_timer_callback) when to call without any being ready; the loop answers with happy_multi_socket_action.
+ *
+ * Callbacks may add and cancel connects, and free the handle; calls that drive it (_dispatch, _wait, _socket_action) answer
+ * HAPPY_EREENTRANT from inside a callback. In the child of a fork every function answers HAPPY_EFORKED, but for happy_multi_free.
+ */
+typedef struct happy_multi happy_multi;
+
+/**
+ * Tells how a connect ended: exactly once for each that was added, on the thread that drives the handle, from inside
+ * happy_multi_dispatch, _wait, _socket_action, _cancel or _free.
+ *
+ * `result` and what it points to live until the callback returns; its `attempts` has all `attempts_count` attempts. Its `fd` is
+ * the callee's from then on. `id` means nothing any more.
+ */
+typedef void (*happy_done_fn)(happy_multi *self,
+                              uint64_t id,
+                              const happy_result *result,
+                              void *userdata);
+
+/**
+ * Asks the caller's loop to watch a descriptor for `what`: the sum of HAPPY_POLL_IN and HAPPY_POLL_OUT, level-triggered; or to watch it
+ * no more, HAPPY_POLL_REMOVE, which always comes before the descriptor is closed or handed over.
+ *
+ * `socket_data` is what happy_multi_assign set for it, else NULL. Called from inside the functions that drive the handle.
+ */
+typedef void (*happy_socket_fn)(happy_multi *self, int fd, int what, void *userdata, void *socket_data);
+
+/**
+ * Asks the caller's loop for a call of happy_multi_socket_action(HAPPY_SOCKET_TIMEOUT) (driven by one descriptor: of
+ * happy_multi_dispatch) once, in `timeout_ms` milliseconds, instead of what was asked before; 0: soon, but not from inside this callback;
+ * -1: not at all.
+ */
+typedef void (*happy_timer_fn)(happy_multi *self, int timeout_ms, void *userdata);
+
+/**
+ * Makes a handle, to be freed with happy_multi_free. It has three descriptors of its own (epoll, eventfd, timerfd). NULL with errno
+ * when they could not be made (EMFILE, ENFILE, ENOMEM).
+ */
+happy_multi *happy_multi_new(void);
+
+/**
+ * Ends every connect that is left in its done callback (HAPPY_ECANCELLED, unless it had ended otherwise a moment before) and frees
+ * the handle. Never waits for a lookup. NULL is a no-op.
+ *
+ * From inside a callback it takes effect when the outermost function returns that runs for this handle; until then nothing more is begun.
+ * In the child of a fork nothing is called and nothing of the parent's is touched: the child's copies are closed and freed.
+ */
+void happy_multi_free(happy_multi *self);
+
+/**
+ * Adds a connect; its limits count from here, also while it waits for a permit (happy_multi_set_max_attempts). Arguments as for
+ * init_inetsock_happy; all is copied.
+ *
+ * `done` is called once, never from inside this function, and not at all when adding failed. HAPPY_OK with the connect's number in
+ * `*ret_id` (never 0, not used again; `ret_id` may be NULL); else HAPPY_EINVALID (happy_error_message() names the argument), HAPPY_ENOMEM,
+ * HAPPY_EFORKED, or HAPPY_ESTATE while the handle is being freed. It opens no descriptor: when there is none left (EMFILE) the connect's
+ * attempts fail so, and its done callback says HAPPY_ESYSCALL with that errno and "socket(2)".
+ */
+int happy_multi_add(happy_multi *self,
+                    const char *remote_host,
+                    const char *remote_service,
+                    const happy_options *options,
+                    happy_done_fn done,
+                    void *userdata,
+                    uint64_t *ret_id);
+
+/**
+ * Ends a connect: its done callback is called with HAPPY_ECANCELLED (unless its end was decided a moment before) before this
+ * returns; from inside a callback: after that callback has returned, before the function returns that called it (from inside the timer
+ * callback of happy_multi_add: in the next turn). HAPPY_OK; HAPPY_ENOENT when there is no such connect or it has ended; HAPPY_EINVALID,
+ * HAPPY_EFORKED.
+ */
+int happy_multi_cancel(happy_multi *self,
+                       uint64_t id);
+
+/**
+ * The one descriptor: readable whenever happy_multi_dispatch has something to do, timers included. It is the handle's own and the
+ * same until happy_multi_free. Do not read it. -1 with errno EINVAL for NULL, after a fork, or where a socket callback is set.
+ */
+int happy_multi_get_fd(happy_multi *self);
+
+/**
+ * How long to wait at most before the next turn, in milliseconds, for loops that prefer a timer of their own: -1 no limit, 0 now;
+ * rounded up. Ask again after each turn and each add. -1 for NULL.
+ */
+int happy_multi_get_timeout_ms(happy_multi *self);
+
+/**
+ * Does what is due; never blocks. Begins a limited number of connects in one turn: with many added at once the descriptor stays readable,
+ * and the timeout 0, until all have begun.
+ *
+ * HAPPY_OK with the number of connects left in `*ret_running` (may be NULL); HAPPY_EREENTRANT from inside a callback; HAPPY_ESTATE where a socket
+ * callback is set; HAPPY_EINVALID, HAPPY_EFORKED. The handle may be gone if a callback has freed it: `*ret_running` is 0 then.
+ */
+int happy_multi_dispatch(happy_multi *self,
+                         int *ret_running);
+
+/**
+ * Waits until something is due, for `timeout_ms` at most (-1: no limit), then does it as happy_multi_dispatch. Returns earlier after
+ * happy_multi_wakeup or a signal. Without connects it waits for the limit or a wake-up. Call it until nothing is left:
+ *
+ *     int running = 1;
+ *     while (running > 0 && happy_multi_wait(multi, -1, &running) == HAPPY_OK) {
+ *     }
+ *
+ * Answers as happy_multi_dispatch; HAPPY_EINVALID also for a limit below -1.
+ */
+int happy_multi_wait(happy_multi *self,
+                     int timeout_ms,
+                     int *ret_running);
+
+/**
+ * Has the handle driven by socket action: from now on `callback` is told which descriptors to watch, and happy_multi_get_fd, _dispatch and _wait
+ * answer HAPPY_ESTATE. NULL turns it back. HAPPY_OK; HAPPY_ESTATE while connects are in the handle; HAPPY_EINVALID, HAPPY_EFORKED.
+ */
+int happy_multi_set_socket_callback(happy_multi *self,
+                                    happy_socket_fn callback,
+                                    void *userdata);
+
+/**
+ * Has `callback` told when to drive the handle although no descriptor is ready. It is called when that time changes: after
+ * happy_multi_add and at the end of each turn. NULL: nobody is told. HAPPY_OK; HAPPY_ESTATE while connects are in the handle;
+ * HAPPY_EINVALID, HAPPY_EFORKED.
+ */
+int happy_multi_set_timer_callback(happy_multi *self,
+                                   happy_timer_fn callback,
+                                   void *userdata);
+
+/**
+ * Keeps a pointer of the caller's with a descriptor that the socket callback was told to watch, to be given with each later call for it.
+ * HAPPY_OK; HAPPY_ENOENT when it is not watched; HAPPY_EINVALID, HAPPY_EFORKED.
+ */
+int happy_multi_assign(happy_multi *self,
+                       int fd,
+                       void *socket_data);
+
+/**
+ * Tells that a watched descriptor is ready, or with HAPPY_SOCKET_TIMEOUT that the time has come that the timer callback was told; does what
+ * is due; never blocks. `events` is the sum of HAPPY_POLL_IN, _OUT and _ERROR, or 0 if the caller does not know. A spurious call is harmless:
+ * what the descriptor says itself counts.
+ *
+ * HAPPY_OK with the number of connects left in `*ret_running` (may be NULL); HAPPY_ENOENT, harmless too, for a descriptor that is not (or no
+ * longer) watched, such as a late event of one that was removed; HAPPY_EREENTRANT from inside a callback; HAPPY_ESTATE without a socket callback;
+ * HAPPY_EINVALID for NULL or other events; HAPPY_EFORKED.
+ */
+int happy_multi_socket_action(happy_multi *self,
+                              int fd_or_timeout,
+                              int events,
+                              int *ret_running);
+
+/**
+ * Makes a running happy_multi_wait return, or the next one; makes the descriptor of happy_multi_get_fd readable, or (driven by socket action,
+ * while connects are in the handle) the wake-up descriptor. The one function for other threads, and for signal handlers. HAPPY_OK; HAPPY_EINVALID,
+ * HAPPY_EFORKED.
+ */
+int happy_multi_wakeup(happy_multi *self);
+
+/**
+ * Caps the connection attempts in flight in this handle; 0 (the default): no cap. What is over it waits, connects that were added earlier
+ * first; their limits go on. A connect whose earlier attempts hold permits may wait for another, so set a limit too where hosts may not answer.
+ * HAPPY_OK, HAPPY_EINVALID, HAPPY_EFORKED.
+ */
+int happy_multi_set_max_attempts(happy_multi *self,
+                                 uint32_t max_attempts);
+
+/**
+ * Caps the lookups in flight in this handle (a name needs two, one for each address family); 0 (the default): no cap but the worker threads of the
+ * process. Otherwise as happy_multi_set_max_attempts.
+ */
+int happy_multi_set_max_lookups(happy_multi *self,
+                                uint32_t max_lookups);
 
 #ifdef __cplusplus
 }

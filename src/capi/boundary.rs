@@ -1,6 +1,7 @@
 //! What stands between C and Rust: panics, NULL, memory, errno.
 
 use std::alloc::{Layout, alloc};
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::status::{HAPPY_EINTERNAL, set_message};
@@ -62,18 +63,27 @@ pub(crate) use export;
 
 /// Moves a value to the heap for C to hold; None when there is no memory.
 pub(crate) fn boxed<T>(value: T) -> Option<Box<T>> {
+    room().map(|room| fill(room, value))
+}
+
+/// Room on the heap for a value that is not made yet, so that making it cannot be in vain; None when there is no memory.
+pub(crate) fn room<T>() -> Option<Box<MaybeUninit<T>>> {
     let layout = Layout::new::<T>();
     assert!(layout.size() > 0, "a handle has a size");
     // SAFETY: the layout has a size, as alloc demands.
-    let place = unsafe { alloc(layout) }.cast::<T>();
+    let place = unsafe { alloc(layout) }.cast::<MaybeUninit<T>>();
     if place.is_null() {
         return None;
     }
-    // SAFETY: the place is ours, large and aligned enough for T, and made by the allocator that Box frees with.
-    Some(unsafe {
-        place.write(value);
-        Box::from_raw(place)
-    })
+    // SAFETY: the place is ours, large and aligned enough for T, and made by the allocator that Box frees with; it need not be initialised.
+    Some(unsafe { Box::from_raw(place) })
+}
+
+/// Puts the value into its room.
+pub(crate) fn fill<T>(mut room: Box<MaybeUninit<T>>, value: T) -> Box<T> {
+    room.write(value);
+    // SAFETY: it was just written.
+    unsafe { room.assume_init() }
 }
 
 /// Sets errno.

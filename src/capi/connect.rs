@@ -1,6 +1,6 @@
 //! `happy_connect`: one race that can be resumed.
 
-use super::boundary::{boxed, export, set_errno};
+use super::boundary::{export, fill, room, set_errno};
 use super::options::{happy_options, plan};
 use super::result::happy_result;
 use super::status::*;
@@ -29,34 +29,38 @@ const FREE_LATER: u8 = 2;
 /// At rest, and its result was taken.
 const TAKEN: u8 = 3;
 
-impl happy_connect {
-    /// Runs `body` on the connect, unless one of its functions runs already or it belongs to another process: then the status says so.
-    fn enter<R>(&self, body: impl FnOnce(&mut Connect) -> R) -> Result<R, c_int> {
-        if self.signals.is_forked() {
-            return Err(fail(HAPPY_EFORKED, "the connect was made before a fork"));
-        }
-        if let Err(state) = self.state.compare_exchange(AT_REST, BUSY, Ordering::Acquire, Ordering::Relaxed) {
-            return Err(match state {
-                TAKEN => fail(HAPPY_ESTATE, "the result was taken before"),
-                _ => fail(HAPPY_EREENTRANT, "called from inside a callback of the same connect"),
-            });
-        }
-        // A panic in the body leaves it at rest too.
-        struct Leave<'a>(&'a happy_connect);
-        impl Drop for Leave<'_> {
-            fn drop(&mut self) {
-                let state = &self.0.state;
-                if state.compare_exchange(BUSY, AT_REST, Ordering::Release, Ordering::Relaxed) == Err(FREE_LATER) {
-                    // SAFETY: happy_connect_free was called while this ran and left it to us; the pointer came from
-                    // Box::into_raw, and nothing touches it after this.
-                    drop(unsafe { Box::from_raw(std::ptr::from_ref(self.0).cast_mut()) });
-                }
+/// Runs `body` on the connect, unless one of its functions runs already or it belongs to another process: then the status says so.
+///
+/// # Safety
+/// `this` is a live connect. It may be freed when this returns: by a callback that ran inside.
+unsafe fn enter<R>(this: *const happy_connect, body: impl FnOnce(&mut Connect) -> R) -> Result<R, c_int> {
+    // SAFETY: promised by the caller. The borrows end before anything can free the connect.
+    let (signals, state) = unsafe { (&(*this).signals, &(*this).state) };
+    if signals.is_forked() {
+        return Err(fail(HAPPY_EFORKED, "the connect was made before a fork"));
+    }
+    if let Err(state) = state.compare_exchange(AT_REST, BUSY, Ordering::Acquire, Ordering::Relaxed) {
+        return Err(match state {
+            TAKEN => fail(HAPPY_ESTATE, "the result was taken before"),
+            _ => fail(HAPPY_EREENTRANT, "called from inside a callback of the same connect"),
+        });
+    }
+    // A panic in the body leaves it at rest too.
+    struct Leave(*const happy_connect);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            // SAFETY: alive until this call frees it.
+            let state = unsafe { &(*self.0).state };
+            if state.compare_exchange(BUSY, AT_REST, Ordering::Release, Ordering::Relaxed) == Err(FREE_LATER) {
+                // SAFETY: happy_connect_free was called while this ran and left it to us; the pointer came from Box::into_raw, and
+                // nothing touches it after this.
+                drop(unsafe { Box::from_raw(self.0.cast_mut()) });
             }
         }
-        let _leave = Leave(self);
-        // SAFETY: the state BUSY is held by this call alone, so this is the only reference.
-        Ok(body(unsafe { &mut *self.connect.get() }))
     }
+    let _leave = Leave(this);
+    // SAFETY: the state BUSY is held by this call alone, so this is the only reference.
+    Ok(body(unsafe { &mut *(*this).connect.get() }))
 }
 
 fn fail(status: c_int, message: &str) -> c_int {
@@ -79,6 +83,8 @@ pub unsafe extern "C" fn happy_connect_new(
         if ret_connect.is_null() {
             return fail(HAPPY_EINVALID, "ret_connect: NULL");
         }
+        // Before the options are accepted: from then on the caller's userdata would be freed, and must not be with HAPPY_ENOMEM.
+        let Some(room) = room() else { return fail(HAPPY_ENOMEM, "out of memory") };
         // SAFETY: strings and options as the documentation demands.
         let plan = match unsafe { plan(remote_host, remote_service, options) } {
             Ok(plan) => plan,
@@ -87,9 +93,8 @@ pub unsafe extern "C" fn happy_connect_new(
         let mut connect = Connect::new(plan);
         let signals = Arc::clone(connect.signals());
         let made = happy_connect { signals, state: AtomicU8::new(AT_REST), connect: UnsafeCell::new(connect) };
-        let Some(made) = boxed(made) else { return fail(HAPPY_ENOMEM, "out of memory") };
         // SAFETY: not NULL, and the caller's to be written.
-        unsafe { *ret_connect = Box::into_raw(made) };
+        unsafe { *ret_connect = Box::into_raw(fill(room, made)) };
         HAPPY_OK
     })
 }
@@ -99,7 +104,8 @@ pub unsafe extern "C" fn happy_connect_new(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_wait(self_: *mut c_void) -> *mut c_void {
     export!(connect = self_.cast::<happy_connect>(), or std::ptr::null_mut(), {
-        let _ = connect.enter(|connect| connect.wait());
+        // SAFETY: a live connect.
+        let _ = unsafe { enter(connect, Connect::wait) };
         std::ptr::null_mut()
     })
 }
@@ -124,7 +130,8 @@ pub unsafe extern "C" fn happy_connect_cancel(self_: *mut happy_connect) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_get_fd(self_: *mut happy_connect) -> c_int {
     export!(connect = self_, or { set_errno(libc::EINVAL); -1 }, {
-        match connect.enter(|connect| connect.descriptor()) {
+        // SAFETY: a live connect.
+        match unsafe { enter(connect, Connect::descriptor) } {
             Ok(Ok(fd)) => fd,
             Ok(Err(error)) => {
                 set_message(format!("epoll_create1(2) or eventfd(2): {error}"));
@@ -144,7 +151,8 @@ pub unsafe extern "C" fn happy_connect_get_fd(self_: *mut happy_connect) -> c_in
 pub unsafe extern "C" fn happy_connect_get_timeout_ms(self_: *mut happy_connect) -> c_int {
     export!(connect = self_, or - 1, {
         // Nothing to wait for where nothing can be dispatched.
-        connect.enter(|connect| connect.timeout_ms()).unwrap_or(0)
+        // SAFETY: a live connect.
+        unsafe { enter(connect, |connect| connect.timeout_ms()) }.unwrap_or(0)
     })
 }
 
@@ -153,7 +161,8 @@ pub unsafe extern "C" fn happy_connect_get_timeout_ms(self_: *mut happy_connect)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_dispatch(self_: *mut happy_connect) -> c_int {
     export!(connect = self_, or fail(HAPPY_EINVALID, "self: NULL"), {
-        match connect.enter(|connect| connect.dispatch()) {
+        // SAFETY: a live connect.
+        match unsafe { enter(connect, Connect::dispatch) } {
             Ok(true) => HAPPY_OK,
             Ok(false) => HAPPY_EAGAIN,
             Err(status) => status,
@@ -176,12 +185,14 @@ pub unsafe extern "C" fn happy_connect_take_result(self_: *mut happy_connect, re
             set_errno(libc::EINVAL);
             return -1;
         }
-        let taken = connect.enter(|connect| {
+        let give = |connect: &mut Connect| {
             let mut report = connect.report()?;
             let result = happy_result::of_report(&mut report);
             // SAFETY: found acceptable above; room for the attempts as the documentation demands.
             Some(unsafe { result.write(ret_result, Some(&report)) })
-        });
+        };
+        // SAFETY: a live connect.
+        let taken = unsafe { enter(connect, give) };
         let status = match taken {
             Ok(Some(fd)) => {
                 connect.state.store(TAKEN, Ordering::Release);
@@ -200,9 +211,11 @@ pub unsafe extern "C" fn happy_connect_take_result(self_: *mut happy_connect, re
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_free(self_: *mut happy_connect) {
     export!(connect = self_, or(), {
-        if connect.state.compare_exchange(BUSY, FREE_LATER, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        match connect.state.compare_exchange(BUSY, FREE_LATER, Ordering::AcqRel, Ordering::Relaxed) {
+            // From inside a callback: what runs ends soon, and frees it then.
+            Ok(_) => connect.signals.cancel(),
             // SAFETY: nothing of it runs, the caller promises to use it no more, and the pointer came from Box::into_raw.
-            drop(unsafe { Box::from_raw(self_) });
+            Err(_) => drop(unsafe { Box::from_raw(self_) }),
         }
     })
 }

@@ -288,8 +288,8 @@ pub unsafe extern "C" fn happy_resolve_take_result(
     })
 }
 
-/// Sets the greatest number of worker threads that lookups of this process may occupy at the same time; lookups past it wait in
-/// the order of their start, with their limits honoured. Workers are made on demand and leave when idle. Any thread, any time.
+/// Sets the greatest number of worker threads that lookups of this process may occupy at the same time (512 unless set); lookups past it
+/// wait in the order of their start, with their limits honoured. Workers are made on demand and leave when idle. Any thread, any time.
 ///
 /// HAPPY_OK, or HAPPY_EINVALID for 0.
 #[unsafe(no_mangle)]

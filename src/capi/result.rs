@@ -122,7 +122,7 @@ pub(crate) fn status_of(outcome: &Outcome) -> i32 {
 }
 
 impl happy_attempt {
-    fn new(attempt: &Attempt, began: Instant) -> happy_attempt {
+    pub(crate) fn new(attempt: &Attempt, began: Instant) -> happy_attempt {
         let raw = RawAddress::from(&attempt.destination);
         let (outcome, sys_errno, operation) = outcome_parts(attempt.outcome);
         let since = |time: Instant| time.saturating_duration_since(began).as_nanos() as u64;

@@ -28,7 +28,7 @@ pub const HAPPY_EREENTRANT: i32 = -7009;
 pub const HAPPY_ESTATE: i32 = -7010;
 /// An error inside the library (a panic that was stopped at the boundary). The object is of no further use but may be freed.
 pub const HAPPY_EINTERNAL: i32 = -7011;
-/// No such connect: the id is unknown or has ended.
+/// No such connect or descriptor in the handle: unknown, or it has ended.
 pub const HAPPY_ENOENT: i32 = -7012;
 
 thread_local! {
@@ -57,7 +57,7 @@ fn name(status: i32) -> &'static CStr {
         HAPPY_EREENTRANT => c"called from inside a callback",
         HAPPY_ESTATE => c"the call does not fit the state of the object",
         HAPPY_EINTERNAL => c"internal error",
-        HAPPY_ENOENT => c"no such connect",
+        HAPPY_ENOENT => c"no such connect or descriptor",
         _ => c"unknown status",
     }
 }

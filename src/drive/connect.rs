@@ -100,7 +100,7 @@ impl Connect {
             generation: fork::generation(),
         });
         Connect {
-            running: Running::new(plan, Instant::now(), Arc::clone(&mailbox), 0),
+            running: Running::new(plan, Instant::now(), &mailbox, 0),
             mailbox,
             signals,
             private: true,

@@ -6,12 +6,14 @@
 
 mod blocking;
 mod connect;
+mod multi;
 mod plan;
 mod report;
 mod running;
 
 pub use blocking::{ConnectError, connect};
 pub use connect::{Connect, Signals};
+pub use multi::{EventLoop, Multi, Refused};
 pub use plan::{Hooks, Invalid, Options, Plan, PlanError};
 pub use report::{Report, system_call};
-pub use running::{Around, Running};
+pub use running::{Around, InFlight, Running};

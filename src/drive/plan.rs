@@ -172,9 +172,14 @@ pub(super) fn address_family(families: Families) -> i32 {
 /// The addresses of a host that needs no lookup. The plain forms are read here; for the rarer ones ("127.1", a scope, NULL)
 /// libc is asked, which does no I/O for them. One that does not fit the family is left to the lookup, which answers as libc does.
 fn literal(host: Option<&CStr>, service: Option<&CStr>, remote: &Query, options: &Options<'_>) -> Literal {
-    let address = host.and_then(|host| host.to_str().ok()).and_then(|host| host.parse::<IpAddr>().ok());
+    // Any other flag may change the answer, or be none that libc knows.
+    let plain = options.lookup_flags & !(libc::AI_NUMERICHOST | libc::AI_NUMERICSERV) == 0;
+    let address =
+        host.filter(|_| plain).and_then(|host| host.to_str().ok()).and_then(|host| host.parse::<IpAddr>().ok());
     let port = service.map_or(Some(0), |service| service.to_str().ok().and_then(plain_port));
-    if let (Some(address), Some(port)) = (address, port) {
+    // Flags that are more than a promise (AI_ADDRCONFIG, unknown ones) are libc's to judge.
+    let plain = options.lookup_flags & !(libc::AI_NUMERICHOST | libc::AI_NUMERICSERV) == 0;
+    if let (Some(address), Some(port), true) = (address, port, plain) {
         let family = if address.is_ipv6() { Family::V6 } else { Family::V4 };
         return match options.families {
             Families::Only(only) if only != family => Literal::No,

@@ -1,11 +1,12 @@
 //! A race with its lookups and sockets: carries out actions, hands in events.
 
-use super::plan::{Plan, address_family};
+use super::plan::{Hooks, Plan, address_family};
 use super::report::Report;
 use crate::race::{
-    self, Action, AttemptId, Event, Failure, Family, Operation, Outcome, Permits, Question, Race, Route, Wanted,
+    self, Action, AttemptId, Event, Failure, Families, Family, Operation, Outcome, Permits, Question, Race, Route,
+    Wanted,
 };
-use crate::resolve::{Answer, LookupError, Mailbox, Query, Request, StartError};
+use crate::resolve::{LookupError, Mailbox, Query, Request, StartError};
 use crate::sys::errno_of;
 use crate::sys::route::source_address;
 use crate::sys::socket::{Connecting, Socket};
@@ -21,9 +22,17 @@ pub trait Around {
     fn watch(&mut self, attempt: AttemptId, socket: &Socket) -> io::Result<()>;
     /// Ends that; the socket is closed or handed over next.
     fn unwatch(&mut self, attempt: AttemptId, socket: &Socket);
-    fn permits(&self) -> Permits {
+    /// What may be started besides that which this race has in flight.
+    fn permits(&self, _own: InFlight) -> Permits {
         Permits::ALL
     }
+}
+
+/// How much is in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InFlight {
+    pub lookups: u32,
+    pub attempts: u32,
 }
 
 /// Lookups at most: one a family, and the local one.
@@ -41,66 +50,73 @@ fn place(question: Question) -> usize {
 /// How many low bits of a token name the lookup; the rest is the driver's own.
 pub const TOKEN_BITS: u32 = 2;
 
-/// A race and what it holds in the world.
+/// A race and what it holds in the world. Thousands may be in memory at once: what only some need is in a box.
 pub struct Running {
     race: Race,
-    plan: Plan,
     began: Instant,
+    nonblocking: bool,
+    hooks: Option<Arc<dyn Hooks>>,
+    lookups: Option<Box<Lookups>>,
+    sockets: Vec<(AttemptId, Socket)>,
+    winner: Option<Socket>,
+}
+
+/// What a race has that looks something up.
+struct Lookups {
+    remote: Query,
+    local: Option<Query>,
+    families: Families,
     mailbox: Arc<Mailbox>,
     token: u64,
-    lookups: [Option<(Question, Arc<Request>)>; LOOKUPS],
-    sockets: Vec<(AttemptId, Socket)>,
+    running: [Option<(Question, Arc<Request>)>; LOOKUPS],
     local_addresses: Vec<SocketAddr>,
-    outcome: Option<Outcome>,
-    winner: Option<Socket>,
 }
 
 impl Running {
     /// Begins a race: its limits count from `now`. Answers of lookups come through `mailbox` under `token`, shifted by `TOKEN_BITS`.
-    pub fn new(plan: Plan, now: Instant, mailbox: Arc<Mailbox>, token: u64) -> Running {
-        let settings = plan.settings.clone();
-        let race = match plan.literal.addresses() {
+    pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
+        let Plan { remote, local, literal, settings, nonblocking, hooks } = plan;
+        let lookups = (literal.addresses().is_none() || local.is_some()).then(|| {
+            Box::new(Lookups {
+                remote,
+                local,
+                families: settings.families,
+                mailbox: Arc::clone(mailbox),
+                token,
+                running: [const { None }; LOOKUPS],
+                local_addresses: Vec::new(),
+            })
+        });
+        let race = match literal.addresses() {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
             None => Race::new(settings, now),
         };
-        Running {
-            race,
-            plan,
-            began: now,
-            mailbox,
-            token,
-            lookups: [const { None }; LOOKUPS],
-            sockets: Vec::new(),
-            local_addresses: Vec::new(),
-            outcome: None,
-            winner: None,
-        }
+        Running { race, began: now, nonblocking, hooks, lookups, sockets: Vec::new(), winner: None }
     }
 
     /// A lookup has left its token in the mailbox: hands its answer to the race.
     pub fn lookup_finished(&mut self, now: Instant, token: u64) {
         let place = (token & ((1 << TOKEN_BITS) - 1)) as usize;
-        let Some(Some((question, request))) = self.lookups.get(place) else { return };
+        let Some(lookups) = &mut self.lookups else { return };
+        let Some(Some((question, request))) = lookups.running.get(place) else { return };
         let question = *question;
         // A request answers once: a token that comes twice finds nothing.
-        if let Some(answer) = request.take() {
-            self.lookups[place] = None;
-            self.hand_in(now, question, answer);
-        }
-    }
-
-    fn hand_in(&mut self, now: Instant, question: Question, answer: Answer) {
+        let Some(answer) = request.take() else { return };
+        lookups.running[place] = None;
         match answer {
             Ok(list) => {
                 let addresses: Vec<SocketAddr> = list.iter().collect();
                 self.race.handle(now, Event::Answered { question, addresses: &addresses });
                 if question == Question::Local {
-                    self.local_addresses = addresses;
+                    lookups.local_addresses = addresses;
                 }
             }
             Err(LookupError { gai_error, sys_errno }) => {
                 let error = race::LookupError { gai_error, sys_errno };
                 self.race.handle(now, Event::LookupFailed { question, error });
+                for (_, other) in lookups.running.iter().flatten() {
+                    other.hasten();
+                }
             }
         }
     }
@@ -122,7 +138,7 @@ impl Running {
     }
 
     fn ready_to_hand_over(&self, socket: &Socket) -> io::Result<()> {
-        if self.plan.nonblocking { Ok(()) } else { socket.set_blocking() }
+        if self.nonblocking { Ok(()) } else { socket.set_blocking() }
     }
 
     fn failed(&mut self, now: Instant, attempt: AttemptId, operation: Operation, sys_errno: i32) {
@@ -145,8 +161,10 @@ impl Running {
     pub fn advance(&mut self, mut now: Instant, around: &mut impl Around) -> bool {
         let mut asked = [const { None }; LOOKUPS];
         let mut count = 0;
-        while self.outcome.is_none() {
-            let action = self.race.next_action(now, around.permits());
+        while !self.is_finished() {
+            let mut own = self.in_flight();
+            own.lookups += count as u32;
+            let action = self.race.next_action(now, around.permits(own));
             // Questions that come in a row are started together: one hand-off to the workers.
             if let Some(Action::Ask(question)) = action {
                 asked[count] = Some(question);
@@ -168,7 +186,7 @@ impl Running {
             }
         }
         self.tell();
-        self.outcome.is_some()
+        self.is_finished()
     }
 
     fn carry_out(&mut self, now: Instant, action: Action, around: &mut impl Around) {
@@ -187,8 +205,9 @@ impl Running {
                 self.release(attempt, around);
             }
             Action::AbandonLookup(question) => {
-                if let Some((_, request)) = self.lookups[place(question)].take() {
-                    request.cancel();
+                // Dropped, not cancelled: nobody waits for its token.
+                if let Some(lookups) = &mut self.lookups {
+                    lookups.running[place(question)] = None;
                 }
             }
             Action::Finish(outcome) => self.finish(outcome, around),
@@ -197,15 +216,20 @@ impl Running {
 
     /// Starts lookups; answers with the time afterwards.
     fn ask(&mut self, questions: impl Iterator<Item = Question>) -> Instant {
+        let lookups = self.lookups.as_mut().expect("a race asks only where there is something to look up");
         let mut requests: Vec<Arc<Request>> = Vec::with_capacity(LOOKUPS);
         let mut places = [0; LOOKUPS];
         for question in questions {
             let place = place(question);
-            let token = self.token << TOKEN_BITS | place as u64;
-            let request = Request::new(self.query(question), Arc::clone(&self.mailbox), token);
+            let token = lookups.token << TOKEN_BITS | place as u64;
+            let (query, mailbox) = (lookups.query(question), Arc::clone(&lookups.mailbox));
+            // Of the two families the second may turn out not to be needed.
+            let second = lookups.running[..2].iter().any(Option::is_some) && question != Question::Local;
+            let request =
+                if second { Request::companion(query, mailbox, token) } else { Request::new(query, mailbox, token) };
             places[requests.len()] = place;
             requests.push(Arc::clone(&request));
-            self.lookups[place] = Some((question, request));
+            lookups.running[place] = Some((question, request));
         }
         if let Err(error) = Request::start_all(&requests) {
             let sys_errno = match error {
@@ -219,21 +243,12 @@ impl Running {
         // Starting may have made threads, which takes time.
         let now = Instant::now();
         // What needed no worker is answered already; its token finds nothing later.
-        for &place in &places[..requests.len()] {
-            if self.lookups[place].as_ref().is_some_and(|(_, request)| request.is_finished()) {
+        for (place, request) in places.into_iter().zip(requests) {
+            if request.is_finished() {
                 self.lookup_finished(now, place as u64);
             }
         }
         now
-    }
-
-    fn query(&self, question: Question) -> Query {
-        match question {
-            Question::Remote(Family::V6) => self.plan.remote.with_family(libc::AF_INET6),
-            Question::Remote(Family::V4) => self.plan.remote.with_family(libc::AF_INET),
-            Question::RemoteAny => self.plan.remote.with_family(address_family(self.plan.settings.families)),
-            Question::Local => self.plan.local.clone().expect("a local address is asked for only where one was given"),
-        }
     }
 
     /// socket, configure, bind, connect. The error says at which of them it ended.
@@ -245,12 +260,13 @@ impl Running {
         around: &mut impl Around,
     ) -> Result<(), (Operation, io::Error)> {
         let socket = Socket::stream(destination).map_err(|error| (Operation::Socket, error))?;
-        if let Some(hooks) = &self.plan.hooks {
+        if let Some(hooks) = &self.hooks {
             hooks
                 .configure_socket(socket.as_raw_fd(), destination)
                 .map_err(|errno| (Operation::Configure, io::Error::from_raw_os_error(errno)))?;
         }
-        if let Some(local) = self.local_addresses.iter().find(|local| local.is_ipv6() == destination.is_ipv6()) {
+        let locals = self.lookups.iter().flat_map(|lookups| &lookups.local_addresses);
+        if let Some(local) = locals.into_iter().find(|local| local.is_ipv6() == destination.is_ipv6()) {
             socket.bind(local).map_err(|error| (Operation::Bind, error))?;
         }
         match socket.connect(destination).map_err(|error| (Operation::Connect, error))? {
@@ -261,6 +277,10 @@ impl Running {
             Connecting::InProgress => {
                 around.watch(attempt, &socket).map_err(|error| (Operation::Wait, error))?;
             }
+        }
+        if self.sockets.is_empty() {
+            // Most races make one attempt; a vector would make room for four.
+            self.sockets.reserve_exact(1);
         }
         self.sockets.push((attempt, socket));
         Ok(())
@@ -279,7 +299,6 @@ impl Running {
             self.winner = self.release(attempt, around);
         }
         self.close(around);
-        self.outcome = Some(outcome);
     }
 
     /// Closes every socket that is left, the winner excepted, and lets go of every lookup.
@@ -287,15 +306,13 @@ impl Running {
         for (attempt, socket) in self.sockets.drain(..) {
             around.unwatch(attempt, &socket);
         }
-        for (_, request) in self.lookups.iter_mut().filter_map(Option::take) {
-            request.cancel();
-        }
+        self.lookups = None;
     }
 
     /// Tells the caller's hooks what the race has noted.
     fn tell(&mut self) {
         while let Some(trace) = self.race.next_trace() {
-            if let Some(hooks) = &self.plan.hooks {
+            if let Some(hooks) = &self.hooks {
                 hooks.trace(self.began, &trace);
             }
         }
@@ -306,18 +323,24 @@ impl Running {
         self.race.deadline()
     }
 
-    /// The permit that alone keeps it from going on.
-    pub fn wants_permit(&self, now: Instant) -> Option<Wanted> {
-        self.race.wants_permit(now)
+    /// The permits that it waits for.
+    pub fn wants_permit(&self) -> Wanted {
+        self.race.wants_permit()
     }
 
     pub fn is_finished(&self) -> bool {
-        self.outcome.is_some()
+        self.race.outcome().is_some()
     }
 
     /// Whether a lookup is still running.
     pub fn awaits_lookup(&self) -> bool {
-        self.lookups.iter().any(Option::is_some)
+        self.in_flight().lookups > 0
+    }
+
+    /// The lookups and attempts that are in flight.
+    pub fn in_flight(&self) -> InFlight {
+        let lookups = self.lookups.as_ref().map_or(0, |lookups| lookups.running.iter().flatten().count());
+        InFlight { lookups: lookups as u32, attempts: self.sockets.len() as u32 }
     }
 
     /// The sockets that are being connected.
@@ -327,8 +350,19 @@ impl Running {
 
     /// What it came to, once finished. The winner's socket is taken along: a second report has none.
     pub fn report(&mut self) -> Option<Report<'_>> {
-        let outcome = self.outcome?;
+        let outcome = self.race.outcome()?;
         let socket = self.winner.take().map(Socket::into_owned);
         Some(Report { outcome, socket, attempts: self.race.attempts(), began: self.began })
+    }
+}
+
+impl Lookups {
+    fn query(&self, question: Question) -> Query {
+        match question {
+            Question::Remote(Family::V6) => self.remote.for_race(libc::AF_INET6),
+            Question::Remote(Family::V4) => self.remote.for_race(libc::AF_INET),
+            Question::RemoteAny => self.remote.with_family(address_family(self.families)),
+            Question::Local => self.local.clone().expect("a local address is asked for only where one was given"),
+        }
     }
 }

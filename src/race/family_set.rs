@@ -15,10 +15,6 @@ impl FamilySet {
         }
     }
 
-    pub(super) fn is_empty(self) -> bool {
-        !self.v6 && !self.v4
-    }
-
     pub(super) fn contains(self, family: Family) -> bool {
         match family {
             Family::V6 => self.v6,

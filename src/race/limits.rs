@@ -1,4 +1,5 @@
 //! What time alone changes: the Resolution Delay's end, the three limits, and the end of a race that has nothing left.
+use super::family_set::FamilySet;
 use super::machine::{Race, Setback};
 use super::order::Rank;
 use super::*;
@@ -99,7 +100,7 @@ impl Race {
     /// without a network, unless the system knows a way to this very address (policy routing).
     fn drop_unusable(&mut self, now: Instant) {
         let (local, retired) = (self.local_families, self.retired);
-        if local.is_none() && retired.is_empty() {
+        if local.is_none() && retired == FamilySet::default() {
             return;
         }
         let Race { candidates, log, local_mismatch, .. } = self;
@@ -122,7 +123,7 @@ impl Race {
 
     /// Tells the trace, once, for when the next attempt is set.
     fn trace_timer(&mut self, now: Instant) {
-        if !self.log.is_on() || self.timer_traced || self.attempts.is_empty() || self.end.is_some() {
+        if self.timer_traced || self.attempts.is_empty() || self.end.is_some() {
             return;
         }
         if let Some(at) = self.start_time().filter(|at| *at > now) {

@@ -13,10 +13,6 @@ impl Log {
         Log(wanted.then(Box::default))
     }
 
-    pub(super) fn is_on(&self) -> bool {
-        self.0.is_some()
-    }
-
     pub(super) fn add(&mut self, at: Instant, kind: TraceKind) {
         if let Some(entries) = &mut self.0 {
             entries.push_back(Trace { at, kind });

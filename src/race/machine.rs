@@ -1,7 +1,7 @@
 //! The race itself: what it remembers, and the ladder of decisions that [`Race::next_action`] climbs.
 //!
-//! [`Race::handle`] (in `notes`) only takes note. Everything is decided here, after all that is ready was handed in, so
-//! the order of events within one wake-up decides nothing. Each step of the ladder answers with one action or passes to
+//! [`Race::handle`] (in `notes`) only takes note. Everything is decided here, after all that is ready was handed in, so no
+//! failure hides a success that was reported with it. Each step of the ladder answers with one action or passes to
 //! the next; what expires by time alone (in `limits`) is settled before the first step.
 use super::candidates::{Candidates, is_loopback};
 use super::family_set::FamilySet;
@@ -24,6 +24,8 @@ pub struct Race {
     pub(super) retired: FamilySet,
     pub(super) candidates: Candidates,
     pub(super) attempts: Vec<Attempt>,
+    /// From when the delay to the next attempt counts: the latest start, or when that was due if it came punctually.
+    delay_counts_from: Instant,
     /// How many of `attempts` are in flight.
     pub(super) running: u32,
     /// Until when the first attempt waits for the preferred family's answer.
@@ -52,11 +54,13 @@ pub(super) enum Setback {
     Limit(Limit),
 }
 
-/// A permit that a race is waiting for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    Lookup,
-    Attempt,
+/// The permits that a race is waiting for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// A question is to be asked, and [`Permits::lookups`] is missing.
+    pub lookup: bool,
+    /// An attempt is due, and [`Permits::attempts`] is missing.
+    pub attempt: bool,
 }
 
 impl Race {
@@ -84,6 +88,7 @@ impl Race {
             retired: FamilySet::default(),
             candidates: Candidates::default(),
             attempts: Vec::new(),
+            delay_counts_from: now,
             running: 0,
             resolution_delay_ends: None,
             withheld_since: None,
@@ -129,19 +134,14 @@ impl Race {
         [self.open_deadline(), self.resolve_deadline(), self.connect_deadline(), next_start].into_iter().flatten().min()
     }
 
-    /// Whether only a permit is missing for the next question or attempt.
+    /// What only a permit is missing for, as of the last time [`Race::next_action`] answered None.
     ///
-    /// To be asked after [`Race::next_action`] has answered None. A question comes before an attempt.
-    pub fn wants_permit(&self, now: Instant) -> Option<Wanted> {
+    /// Both can be missing at once, and each alone lets the race go on.
+    pub fn wants_permit(&self) -> Wanted {
         if self.end.is_some() {
-            None
-        } else if self.lookups.next_wanted().is_some() {
-            Some(Wanted::Lookup)
-        } else if self.start_is_due(now) {
-            Some(Wanted::Attempt)
-        } else {
-            None
+            return Wanted::default();
         }
+        Wanted { lookup: self.lookups.next_wanted().is_some(), attempt: self.withheld_since.is_some() }
     }
 
     /// How it ended, once [`Action::Finish`] has been given.
@@ -214,9 +214,7 @@ impl Race {
 
     /// Starts the next attempt if it is due. The earlier ones go on (RFC 8305, section 5).
     fn start_attempt(&mut self, now: Instant, permits: Permits) -> Option<Action> {
-        if !permits.attempts || !self.start_is_due(now) {
-            return None;
-        }
+        let due = self.start_time().filter(|due| permits.attempts && *due <= now)?;
         let destination = if self.settings.fast_fallback {
             self.candidates.take_best(self.next_family())?
         } else {
@@ -225,6 +223,8 @@ impl Race {
         if self.timer_traced && !self.pulled_forward {
             self.log.add(now, TraceKind::NextAttemptTimerFired);
         }
+        let by_timer = !self.attempts.is_empty() && !self.pulled_forward;
+        self.delay_counts_from = if by_timer && now - due <= PUNCTUAL { due } else { now };
         self.timer_traced = false;
         self.pulled_forward = false;
         let attempt = AttemptId(self.attempts.len() as u32);
@@ -239,16 +239,15 @@ impl Race {
     }
 
     /// The family whose turn it is (RFC 8305, section 4): First Address Family Count addresses of the first family, then
-    /// by turns. None before the first attempt, which goes to the head of the order.
+    /// by turns. None before the first attempt, which goes to the head of the order. Without a candidate of its own
+    /// the turn passes to the other family, for good: a family's candidates all come at once.
     ///
     /// Decided at each start and not once for the list, so that a late answer takes its turns too.
     fn next_family(&self) -> Option<Family> {
-        let (first, last) = (self.attempts.first()?, self.attempts.last()?);
-        let first_family = Family::of(&first.destination);
-        let count = self.settings.first_address_family_count.max(1) as usize;
-        let still_first = self.attempts.len() < count
-            && self.attempts.iter().all(|attempt| Family::of(&attempt.destination) == first_family);
-        Some(if still_first { first_family } else { Family::of(&last.destination).other() })
+        let first = Family::of(&self.attempts.first()?.destination);
+        let last = Family::of(&self.attempts.last()?.destination);
+        let first_count = self.settings.first_address_family_count.max(1) as usize;
+        Some(if self.attempts.len() < first_count { first } else { last.other() })
     }
 
     /// When the next attempt may start, permits aside; None if an event has to come first.
@@ -260,7 +259,8 @@ impl Race {
         Some(match self.attempts.last() {
             None => self.resolution_delay_ends.unwrap_or(self.started),
             Some(_) if self.pulled_forward => self.started,
-            Some(latest) => latest.started + self.connection_attempt_delay(),
+            Some(latest) => (self.delay_counts_from + self.connection_attempt_delay())
+                .max(latest.started + CONNECTION_ATTEMPT_DELAY_MIN),
         })
     }
 

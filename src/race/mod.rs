@@ -4,6 +4,36 @@
 //! ([`Race::handle`]) and what time it is, asks what is to be done ([`Race::next_action`]) until there is nothing, and
 //! sleeps until [`Race::deadline`] or the next event. Everything that is ready is handed in before the next action is
 //! asked for, so a success is never missed because a failure was reported in the same wake-up.
+//!
+//! ```
+//! use happysock::race::{Action, Event, Family, Outcome, Permits, Question, Race, Settings};
+//! use std::time::{Duration, Instant};
+//!
+//! let start = Instant::now();
+//! let mut race = Race::new(Settings::default(), start);
+//! let actions = |race: &mut Race, now| -> Vec<Action> {
+//!     std::iter::from_fn(|| race.next_action(now, Permits::ALL)).collect()
+//! };
+//! let (aaaa, a) = (Question::Remote(Family::V6), Question::Remote(Family::V4));
+//! assert_eq!(actions(&mut race, start), [Action::Ask(aaaa), Action::Ask(a)]);
+//!
+//! // The A answer comes first: IPv4 waits the Resolution Delay for the AAAA answer.
+//! let answered = start + Duration::from_millis(20);
+//! let addresses = ["192.0.2.1:80".parse().unwrap()];
+//! race.handle(answered, Event::Answered { question: a, addresses: &addresses });
+//! assert_eq!(actions(&mut race, answered), []);
+//! let deadline = race.deadline().unwrap();
+//! assert_eq!(deadline, answered + Duration::from_millis(50));
+//!
+//! let started = actions(&mut race, deadline);
+//! let [Action::StartAttempt { attempt, destination }] = started[..] else { panic!() };
+//! assert_eq!(destination, addresses[0]);
+//!
+//! // It connects: the lookup still pending is dropped, and the race is over.
+//! race.handle(deadline, Event::AttemptConnected { attempt });
+//! let end = [Action::AbandonLookup(aaaa), Action::Finish(Outcome::Connected { attempt })];
+//! assert_eq!(actions(&mut race, deadline), end);
+//! ```
 #![forbid(unsafe_code)]
 
 mod candidates;
@@ -29,6 +59,11 @@ use std::time::{Duration, Instant};
 pub const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 /// Connection Attempt Delay: the time between the starts of two attempts (RFC 8305, sections 5 and 8).
 pub const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// A timer that fires late by no more than this is taken for punctual: the next delay counts from when it was due.
+///
+/// Timers of poll(2) are late by a fraction of a millisecond up to a few, and without this each attempt would pass its
+/// lateness on to all that follow.
+pub const PUNCTUAL: Duration = Duration::from_millis(5);
 /// The least Connection Attempt Delay (RFC 8305, section 8: "MUST NOT be lower than 10 ms").
 pub const CONNECTION_ATTEMPT_DELAY_MIN: Duration = Duration::from_millis(10);
 /// The greatest Connection Attempt Delay (RFC 8305, section 8: "maximum ... 2 seconds").
@@ -105,7 +140,9 @@ pub struct Settings {
     pub max_attempts: u32,
     /// From the start of the race: lookups still running then are given up.
     pub resolve_limit: Option<Duration>,
-    /// From the start of the last candidate's attempt (without fast fallback: of each attempt): attempts still running then are given up.
+    /// From the start of the last candidate's attempt: attempts still running then are given up. While the cap on attempts
+    /// in flight holds candidates back (without fast fallback the cap is one) it counts from the latest start, so that
+    /// they get their turn.
     pub connect_limit: Option<Duration>,
     /// From the start of the race, over everything.
     pub open_limit: Option<Duration>,

@@ -3,8 +3,8 @@ use super::machine::{Race, Setback};
 use super::order::Rank;
 use super::*;
 
-/// What a delay counts as that reaches past the end of the clock.
-const FAR_AWAY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// What a delay counts as that reaches past the end of the clock: 136 years.
+const FAR_AWAY: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl Race {
     /// Takes note of an event; does nothing by itself.

@@ -94,17 +94,71 @@ fn socket_address(node: &libc::addrinfo) -> Option<SocketAddr> {
     }
 }
 
-/// A copy that freeaddrinfo(3) frees. glibc frees the canonical name and the node, with the address in the same block as the node
-/// (sysdeps/posix/getaddrinfo.c, freeaddrinfo), so that is how the copy is made.
+/// A copy that freeaddrinfo(3) frees.
 #[cfg(target_env = "gnu")]
 fn copy(list: &AddressList) -> Result<*mut libc::addrinfo, LookupError> {
-    // Frees what was copied so far if memory runs out.
-    let mut copied = AddressList { head: None, maker: None };
-    let mut last: *mut libc::addrinfo = std::ptr::null_mut();
+    let mut copied = ListBuilder::new();
     for node in list.nodes() {
         let length = if node.ai_addr.is_null() { 0 } else { node.ai_addrlen as usize };
-        // SAFETY: the block is large enough for a node and the address behind it, and is written before it is read; the canonical name is
-        // a C string; freeaddrinfo(3) frees what malloc and strdup gave.
+        // SAFETY: the node says that so many bytes of an address are there, and its name is null or a C string.
+        unsafe { copied.push(node, node.ai_addr.cast(), length)? };
+    }
+    copied.finish().into_raw()
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn copy(_list: &AddressList) -> Result<*mut libc::addrinfo, LookupError> {
+    Err(LookupError::system(libc::ENOTSUP))
+}
+
+/// Makes a list that freeaddrinfo(3) frees. glibc frees the canonical name and the node, with the address in the same block as the
+/// node (sysdeps/posix/getaddrinfo.c, freeaddrinfo), so that is how it is made.
+#[cfg(target_env = "gnu")]
+pub(super) struct ListBuilder {
+    list: AddressList,
+    last: *mut libc::addrinfo,
+}
+
+#[cfg(target_env = "gnu")]
+impl ListBuilder {
+    pub(super) fn new() -> ListBuilder {
+        ListBuilder { list: AddressList { head: None, maker: None }, last: std::ptr::null_mut() }
+    }
+
+    /// Appends an address as getaddrinfo(3) gives it for `SOCK_STREAM`.
+    pub(super) fn push_stream(&mut self, address: SocketAddr) -> Result<(), LookupError> {
+        // SAFETY: all zeros is valid for these three: integers and null pointers.
+        let (mut node, mut v6, mut v4): (libc::addrinfo, libc::sockaddr_in6, libc::sockaddr_in) =
+            unsafe { std::mem::zeroed() };
+        node.ai_socktype = libc::SOCK_STREAM;
+        node.ai_protocol = libc::IPPROTO_TCP;
+        let (place, length): (*const u8, usize) = match address {
+            SocketAddr::V6(address) => {
+                node.ai_family = libc::AF_INET6;
+                v6.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+                v6.sin6_port = address.port().to_be();
+                v6.sin6_addr.s6_addr = address.ip().octets();
+                ((&raw const v6).cast(), size_of_val(&v6))
+            }
+            SocketAddr::V4(address) => {
+                node.ai_family = libc::AF_INET;
+                v4.sin_family = libc::AF_INET as libc::sa_family_t;
+                v4.sin_port = address.port().to_be();
+                v4.sin_addr.s_addr = u32::from(*address.ip()).to_be();
+                ((&raw const v4).cast(), size_of_val(&v4))
+            }
+        };
+        // SAFETY: the address was written above and is read within the call; there is no name.
+        unsafe { self.push(&node, place, length) }
+    }
+
+    /// Appends a copy of a node with its name and the address beside it.
+    ///
+    /// # Safety
+    /// `address` points to `length` bytes, or is not used where that is 0; the node's name is null or a C string.
+    unsafe fn push(&mut self, node: &libc::addrinfo, address: *const u8, length: usize) -> Result<(), LookupError> {
+        // SAFETY: the block is large enough for a node and the address behind it, and is written before it is read; `last` is null or the
+        // last node of the list; freeaddrinfo(3) frees what malloc and strdup gave.
         unsafe {
             let block = libc::malloc(size_of::<libc::addrinfo>() + length).cast::<libc::addrinfo>();
             let name = if node.ai_canonname.is_null() { std::ptr::null_mut() } else { libc::strdup(node.ai_canonname) };
@@ -113,28 +167,27 @@ fn copy(list: &AddressList) -> Result<*mut libc::addrinfo, LookupError> {
                 libc::free(name.cast());
                 return Err(LookupError { gai_error: libc::EAI_MEMORY, sys_errno: libc::ENOMEM });
             }
-            let address = if length == 0 { std::ptr::null_mut() } else { block.add(1).cast::<libc::sockaddr>() };
+            let place = if length == 0 { std::ptr::null_mut() } else { block.add(1).cast::<u8>() };
             if length != 0 {
-                std::ptr::copy_nonoverlapping(node.ai_addr.cast::<u8>(), address.cast::<u8>(), length);
+                std::ptr::copy_nonoverlapping(address, place, length);
             }
             block.write(libc::addrinfo {
-                ai_addr: address,
+                ai_addr: place.cast(),
                 ai_addrlen: length as libc::socklen_t,
                 ai_canonname: name,
                 ai_next: std::ptr::null_mut(),
                 ..*node
             });
-            match last.as_mut() {
-                None => copied.head = NonNull::new(block),
+            match self.last.as_mut() {
+                None => self.list.head = NonNull::new(block),
                 Some(last) => last.ai_next = block,
             }
-            last = block;
+            self.last = block;
         }
+        Ok(())
     }
-    Ok(copied.head.take().map_or(std::ptr::null_mut(), NonNull::as_ptr))
-}
 
-#[cfg(not(target_env = "gnu"))]
-fn copy(_list: &AddressList) -> Result<*mut libc::addrinfo, LookupError> {
-    Err(LookupError::system(libc::ENOTSUP))
+    pub(super) fn finish(self) -> AddressList {
+        self.list
+    }
 }

@@ -6,10 +6,16 @@
 //! a worker, and no worker is ever joined or killed.
 
 mod addrinfo;
+mod gate;
 pub(crate) mod handoff;
+#[cfg(target_env = "gnu")]
+mod host;
 mod mailbox;
+#[cfg(all(test, loom))]
+mod model;
 mod pool;
 mod query;
+mod queue;
 mod request;
 
 pub use addrinfo::AddressList;

@@ -1,17 +1,17 @@
 //! The worker threads.
 //!
 //! One pool in a process. It starts a worker when more requests are queued than workers are on their way to them, up to a limit; a
-//! worker without work stays for a while and leaves. Requests are served first come, first served. A worker that is stuck in libc
-//! stays stuck, alone: nothing waits for it, and what comes next gets another worker.
+//! worker without work stays for a while and leaves. Requests are served in the order that `queue` says. A worker that is
+//! stuck in libc stays stuck, alone: nothing waits for it, and what comes next gets another worker.
 //!
 //! The pool is a plain value behind a pointer. In the child of a fork its threads are gone and its lock may be held by one of them for
 //! ever, so the child leaves it alone and makes another: see [`Pool::current`].
 
+use super::queue::{Lane, Queue};
 use super::request::Request;
 use super::{Answer, LookupError};
 use crate::sys::wake::Waker;
 use crate::sys::{fork, thread};
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -23,8 +23,12 @@ const DEFAULT_THREAD_LIMIT: usize = 512;
 const IDLE_TIME: Duration = Duration::from_secs(5);
 /// How often the creation of a thread is tried: it may fail for a moment while others end.
 const SPAWN_TRIES: usize = 3;
-/// The stack of a worker.
+/// The stack of a worker, in the first process; see [`stack_size`].
 const STACK_SIZE: usize = 256 * 1024;
+/// By how much a worker's stack grows with each fork: the largest page size there is.
+const STACK_STEP: usize = 64 * 1024;
+/// Beyond this many forks, one child of the other, stacks grow no more.
+const STACK_STEPS: u64 = 1024;
 
 static THREAD_LIMIT: AtomicUsize = AtomicUsize::new(DEFAULT_THREAD_LIMIT);
 
@@ -45,14 +49,13 @@ struct Pool {
 }
 
 struct Shared {
-    /// The tickets rise. A request whose owner has gone takes itself out, so what is in here is wanted, or was cancelled a moment ago.
-    queue: VecDeque<(u64, Weak<Request>)>,
+    /// A request whose owner has gone takes itself out, so what is in here is wanted, or was cancelled a moment ago.
+    queue: Queue<Weak<Request>>,
     /// The last to come is the first to be called: its stack and cache are warm, and the others can grow old and leave.
     idle: Vec<Arc<Seat>>,
     workers: usize,
     /// Workers that were called or started, and have not yet come to the queue.
     coming: usize,
-    last_ticket: u64,
 }
 
 /// Where an idle worker waits.
@@ -86,23 +89,20 @@ impl Shared {
         self.coming += 1;
         Some(call)
     }
-
-    fn remove(&mut self, ticket: u64) -> Option<Weak<Request>> {
-        let place = self.queue.binary_search_by_key(&ticket, |&(ticket, _)| ticket).ok()?;
-        self.queue.remove(place).map(|(_, request)| request)
-    }
 }
 
 /// Queues those of the requests that have not ended, and sees to it that a worker comes. If there is no worker and none can be had,
 /// they are out of the queue again, and the answer is false.
 pub(super) fn submit(requests: &[Arc<Request>]) -> bool {
     let pool = Pool::current();
+    let now = Instant::now();
     let mut shared = pool.lock();
     for request in requests.iter().filter(|request| !request.is_finished()) {
-        shared.last_ticket += 1;
-        request.ticket.store(shared.last_ticket, Ordering::Relaxed);
-        let place = (shared.last_ticket, Arc::downgrade(request));
-        shared.queue.push_back(place);
+        let lane = if request.is_companion { Lane::Companion } else { Lane::Ordinary };
+        shared.queue.push(lane, now, |ticket| {
+            request.ticket.store(ticket, Ordering::Relaxed);
+            Arc::downgrade(request)
+        });
     }
     // One worker is brought from here, and each worker brings the next ones before it begins: so the caller pays for one
     // wake-up however many requests there are, and for none while a worker is on its way.
@@ -114,10 +114,22 @@ pub(super) fn submit(requests: &[Arc<Request>]) -> bool {
 /// Takes a request out of the queue, if it is still there.
 pub(super) fn withdraw(ticket: u64) {
     let mut shared = Pool::current().lock();
-    let withdrawn = shared.remove(ticket);
+    let withdrawn = shared.queue.remove(ticket);
     // Freed without the lock.
     drop(shared);
     drop(withdrawn);
+}
+
+/// Serves a request next, if it is still in the queue.
+pub(super) fn hasten(request: &Request) {
+    let mut shared = Pool::current().lock();
+    // Under the lock nobody else changes the ticket of a request in the queue.
+    if let Some(place) = shared.queue.remove(request.ticket.load(Ordering::Relaxed)) {
+        shared.queue.push(Lane::Next, Instant::now(), |ticket| {
+            request.ticket.store(ticket, Ordering::Relaxed);
+            place
+        });
+    }
 }
 
 impl Pool {
@@ -131,7 +143,7 @@ impl Pool {
         if let Some(pool) = unsafe { current.as_ref() }.filter(|pool| pool.generation == generation) {
             return pool;
         }
-        let shared = Shared { queue: VecDeque::new(), idle: Vec::new(), workers: 0, coming: 0, last_ticket: 0 };
+        let shared = Shared { queue: Queue::new(), idle: Vec::new(), workers: 0, coming: 0 };
         let fresh = Box::into_raw(Box::new(Pool { generation, shared: Mutex::new(shared) }));
         match CURRENT.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
             // SAFETY: as above.
@@ -176,12 +188,12 @@ impl Pool {
             return true;
         }
         for request in requests {
-            drop(shared.remove(request.ticket.swap(0, Ordering::Relaxed)));
+            drop(shared.queue.remove(request.ticket.swap(0, Ordering::Relaxed)));
         }
         // Others may have relied on the worker that was to come. They have been told that their lookup runs, so it ends.
-        let stranded = std::mem::take(&mut shared.queue);
+        let stranded = shared.queue.drain();
         drop(shared);
-        for request in stranded.iter().filter_map(|(_, request)| request.upgrade()) {
+        for request in stranded.iter().filter_map(Weak::upgrade) {
             request.give_up(libc::EAGAIN);
         }
         false
@@ -192,7 +204,7 @@ impl Pool {
         let mut shared = self.lock();
         shared.coming -= 1;
         loop {
-            while let Some((_, request)) = shared.queue.pop_front() {
+            while let Some(request) = shared.queue.pop() {
                 // Two, so that a long queue is met by a number of workers that doubles, and before the lookup, which may take for ever.
                 let calls = [shared.call(), shared.call()];
                 drop(shared);
@@ -229,10 +241,21 @@ impl Pool {
     }
 }
 
+/// The size of a worker's stack in this process: larger than in its parent.
+///
+/// In the child of a fork glibc keeps the stacks of the threads that the fork left behind and gives them to new threads, and with a
+/// stack comes what its thread had: seen with glibc 2.36, a new thread that gets the stack of one that was in getaddrinfo(3) sends its
+/// questions through the resolver socket of that one, which the child shares with the parent, and the parent reads the answers
+/// (lookups of the child took 5 and 10 seconds, or failed). glibc never hands out a stack smaller than what is asked for, so a
+/// worker that asks for more than any worker of an ancestor had gets a fresh one.
+fn stack_size() -> usize {
+    STACK_SIZE + STACK_STEP * fork::generation().min(STACK_STEPS) as usize
+}
+
 fn spawn() -> std::io::Result<()> {
     let mut tries = 1;
     loop {
-        match thread::spawn_detached(c"happysock-look", STACK_SIZE, || Pool::current().work()) {
+        match thread::spawn_detached(c"happysock-look", stack_size(), || Pool::current().work()) {
             Err(error) if error.raw_os_error() == Some(libc::EAGAIN) && tries < SPAWN_TRIES => tries += 1,
             outcome => return outcome,
         }

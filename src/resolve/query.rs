@@ -1,8 +1,9 @@
 //! What is asked, and how it is asked: of libc, or of the caller's own lookup function.
 
-use super::{AddressList, Answer, LookupError};
+use super::{AddressList, Answer, LookupError, gate};
 use std::any::Any;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A host name of this many bytes or more is refused (netdb.h, with the terminating zero).
@@ -100,6 +101,8 @@ struct Names {
 pub struct Query {
     names: Arc<Names>,
     hints: Hints,
+    /// The asker sorts the addresses itself.
+    unsorted: bool,
     callback: Option<Arc<LookupCallback>>,
 }
 
@@ -113,12 +116,18 @@ impl Query {
     ) -> Result<Query, OutOfMemory> {
         let copy = |name: Option<&CStr>, most: usize| name.map(|name| copy(name.to_bytes(), most)).transpose();
         let names = Names { node: copy(node, NI_MAXHOST)?, service: copy(service, NI_MAXSERV)? };
-        Ok(Query { names: Arc::new(names), hints, callback })
+        Ok(Query { names: Arc::new(names), hints, unsorted: false, callback })
     }
 
     /// The same question for one address family.
     pub fn with_family(&self, family: i32) -> Query {
         Query { hints: Hints { family, ..self.hints }, ..self.clone() }
+    }
+
+    /// The same question for one address family, where the asker sorts the addresses itself: they come in the order in which NSS has
+    /// them, at less cost, and without the lock of libc that a fork leaves locked in the child (see `resolve/host.rs`).
+    pub fn for_race(&self, family: i32) -> Query {
+        Query { unsorted: true, ..self.with_family(family) }
     }
 
     pub fn hints(&self) -> Hints {
@@ -198,7 +207,9 @@ impl Query {
     /// Asks, and takes as long as it takes. For worker threads.
     pub fn ask(&self) -> Answer {
         match &self.callback {
-            None => ask_libc(self.node(), self.service(), self.hints),
+            #[cfg(target_env = "gnu")]
+            None if self.is_plain() => gate::pass(|| self.ask_nss()),
+            None => gate::pass(|| ask_libc(self.node(), self.service(), self.hints)),
             Some(callback) => {
                 let function = |node, service, hints: *const _, list: *mut _| {
                     // SAFETY: promised to `LookupCallback::new`; the names and hints outlive the call.
@@ -207,6 +218,40 @@ impl Query {
                 ask_function(self.node(), self.service(), self.hints, function, Some(callback.clone()))
             }
         }
+    }
+}
+
+#[cfg(target_env = "gnu")]
+impl Query {
+    /// Whether the question has none of the turns that getaddrinfo(3) would have to take.
+    fn is_plain(&self) -> bool {
+        let Hints { flags, family, socktype, protocol } = self.hints;
+        self.unsorted
+            && self.node().is_some()
+            && flags & !libc::AI_NUMERICSERV == 0
+            && (family == libc::AF_INET6 || family == libc::AF_INET)
+            && socktype == libc::SOCK_STREAM
+            && (protocol == 0 || protocol == libc::IPPROTO_TCP)
+    }
+
+    fn ask_nss(&self) -> Answer {
+        // Without a host getaddrinfo(3) has one address of the family to give, and the port with it.
+        let port = match self.service() {
+            None => 0,
+            Some(_) => {
+                let list = ask_libc(None, self.service(), self.hints)?;
+                list.iter().next().map_or(0, |address| address.port())
+            }
+        };
+        let Some(node) = self.node() else { return Err(LookupError { gai_error: libc::EAI_NONAME, sys_errno: 0 }) };
+        let list = super::host::ask(node, port, self.hints)?;
+        // A link-local address is of no use without its interface, which only getaddrinfo(3) gives (sin6_scope_id).
+        let needs_interface =
+            |address: SocketAddr| matches!(address, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local());
+        if list.iter().any(needs_interface) {
+            return ask_libc(self.node(), self.service(), self.hints);
+        }
+        Ok(list)
     }
 }
 
@@ -275,7 +320,7 @@ fn ask_function(
     }
 }
 
-fn failure(gai_error: c_int, errno: i32) -> LookupError {
+pub(super) fn failure(gai_error: c_int, errno: i32) -> LookupError {
     // With "mdns4_minimal [NOTFOUND=return]" in nsswitch.conf and no mDNS daemon, glibc reports the missing socket of the daemon for
     // a name that does not exist.
     if cfg!(target_os = "linux") && gai_error == libc::EAI_SYSTEM && errno == libc::ENOENT {

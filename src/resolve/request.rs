@@ -29,18 +29,31 @@ pub struct Request {
     /// Taken by whoever ends the request.
     note: AtomicPtr<Note>,
     generation: u64,
+    /// See [`Request::companion`].
+    pub(super) is_companion: bool,
     /// Its place in the queue, 0 while it has none. Written under the queue's lock.
     pub(super) ticket: AtomicU64,
 }
 
 impl Request {
     pub fn new(query: Query, mailbox: Arc<Mailbox>, token: u64) -> Arc<Request> {
+        Request::make(query, mailbox, token, false)
+    }
+
+    /// One that may turn out not to be needed, since another that is started with it may do: while every worker is busy, what came
+    /// soon after it goes before it. [`hasten`](Request::hasten) when it turns out to be needed.
+    pub fn companion(query: Query, mailbox: Arc<Mailbox>, token: u64) -> Arc<Request> {
+        Request::make(query, mailbox, token, true)
+    }
+
+    fn make(query: Query, mailbox: Arc<Mailbox>, token: u64, is_companion: bool) -> Arc<Request> {
         Arc::new(Request {
             query,
             mailbox,
             handoff: Handoff::new(),
             note: AtomicPtr::new(Box::into_raw(Note::new(token))),
             generation: fork::generation(),
+            is_companion,
             ticket: AtomicU64::new(0),
         })
     }
@@ -84,6 +97,14 @@ impl Request {
             return Err(StartError::OutOfThreads);
         }
         Ok(())
+    }
+
+    /// Has it served next, if it still waits for a worker. Not for signal handlers.
+    pub fn hasten(&self) {
+        // Relaxed: as in `leave_queue`.
+        if self.ticket.load(Ordering::Relaxed) != 0 && self.generation == fork::generation() {
+            pool::hasten(self);
+        }
     }
 
     /// Ends the lookup if it has not ended yet: its answer is `EAI_SYSTEM` with `ECANCELED`. Any thread, any signal handler, any

@@ -9,12 +9,12 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::Instant;
 
-/// Nothing is pending, and nobody sleeps on the word.
-const QUIET: u32 = 0;
-/// A wake-up is pending.
+/// A wake-up is pending. Never together with SLEEPING: the wake that sets the one clears the other.
 const WOKEN: u32 = 1;
-/// Nothing is pending, and somebody may be asleep on the word (a sleeper that gave up leaves it so; the cost is one futex call).
+/// Somebody may be asleep on the word. A sleeper that gave up leaves it set; that costs one futex call, once.
 const SLEEPING: u32 = 2;
+/// The descriptor was made: whoever wakes must make it readable. Stays set.
+const POLLED: u32 = 4;
 
 /// A wake-up that is kept until somebody takes it; many wakes before that are one.
 ///
@@ -28,24 +28,33 @@ pub struct Waker {
 impl Waker {
     #[cfg(not(loom))]
     pub const fn new() -> Waker {
-        Waker { word: AtomicU32::new(QUIET), signal: signal::Signal::new(), sleep: futex::Futex::new() }
+        Waker { word: AtomicU32::new(0), signal: signal::Signal::new(), sleep: futex::Futex::new() }
     }
     #[cfg(loom)]
     pub fn new() -> Waker {
-        Waker { word: AtomicU32::new(QUIET), signal: signal::Signal::new(), sleep: futex::Futex::new() }
+        Waker { word: AtomicU32::new(0), signal: signal::Signal::new(), sleep: futex::Futex::new() }
     }
 
     /// Leaves a wake-up and rouses whoever waits. Any thread, any signal handler; never blocks, leaves errno as it was.
     pub fn wake(&self) {
-        // SeqCst: this swap and the load of the descriptor stand against the store of the descriptor and the load of the word in
-        // `descriptor`. In the one order of these four, either the descriptor is seen here or the wake-up is seen there.
-        match self.word.swap(WOKEN, Ordering::SeqCst) {
-            // Whoever left the pending one rouses the sleepers and makes the descriptor readable.
-            WOKEN => return,
-            SLEEPING => self.sleep.rouse(&self.word),
-            _ => {}
+        let mut before = self.word.load(Ordering::Relaxed);
+        // Release: what was written before the wake is seen by whoever takes it, also where the word had it pending already, hence no
+        // short cut for that case. Acquire: a descriptor that is announced in the word.
+        while let Err(now) =
+            self.word.compare_exchange_weak(before, before & POLLED | WOKEN, Ordering::AcqRel, Ordering::Relaxed)
+        {
+            before = now;
         }
-        self.signal.raise();
+        if before & WOKEN != 0 {
+            // Whoever left the pending one rouses the sleepers and makes the descriptor readable.
+            return;
+        }
+        if before & SLEEPING != 0 {
+            self.sleep.rouse(&self.word);
+        }
+        if before & POLLED != 0 {
+            self.signal.raise();
+        }
     }
 
     /// Consumes a pending wake-up, descriptor included; true if there was one. All that was written before the wakes that it
@@ -53,20 +62,26 @@ impl Waker {
     pub fn take(&self) -> bool {
         // The descriptor first. In the other order a wake between the two would leave its word pending and its descriptor drained, and
         // a poll would sleep on it. In this order the worst is a readable descriptor with nothing behind it.
-        self.signal.lower();
-        // Never a plain store: SLEEPING must survive, or another thread's sleep would not be ended.
-        self.word.compare_exchange(WOKEN, QUIET, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+        if self.word.load(Ordering::Acquire) & POLLED != 0 {
+            self.signal.lower();
+        }
+        self.word.fetch_and(!WOKEN, Ordering::AcqRel) & WOKEN != 0
     }
 
     /// Waits until a wake-up is pending (true; it stays pending) or the deadline has passed (false). A signal does not end the
     /// wait. Without a deadline it waits for ever.
     pub fn wait(&self, deadline: Option<Instant>) -> bool {
         loop {
-            if self.word.compare_exchange(QUIET, SLEEPING, Ordering::SeqCst, Ordering::Acquire) == Err(WOKEN) {
+            let before = self.word.load(Ordering::Acquire);
+            if before & WOKEN != 0 {
                 return true;
             }
-            if !self.sleep.wait(&self.word, SLEEPING, deadline) {
-                return self.word.load(Ordering::Acquire) == WOKEN;
+            let asleep = before | SLEEPING;
+            if self.word.compare_exchange(before, asleep, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+                continue;
+            }
+            if !self.sleep.wait(&self.word, asleep, deadline) {
+                return self.word.load(Ordering::Acquire) & WOKEN != 0;
             }
         }
     }
@@ -79,11 +94,17 @@ impl Waker {
     /// it, since the two processes would steal each other's wake-ups.
     pub fn descriptor(&self) -> io::Result<RawFd> {
         let descriptor = self.signal.open()?;
-        if self.word.load(Ordering::SeqCst) == WOKEN {
-            // The wake-up may have come before the descriptor could be seen.
+        // Either the announcement comes after a wake and finds it here, or a later wake finds the announcement: it is one word.
+        if self.word.fetch_or(POLLED, Ordering::AcqRel) & (WOKEN | POLLED) == WOKEN {
             self.signal.raise();
         }
         Ok(descriptor)
+    }
+
+    /// What a poll of the descriptor would say.
+    #[cfg(all(test, loom))]
+    pub(crate) fn is_readable(&self) -> bool {
+        self.signal.is_readable()
     }
 
     /// The descriptor if it was made.
@@ -173,7 +194,7 @@ mod signal {
         }
 
         pub(super) fn existing(&self) -> Option<RawFd> {
-            Some(self.descriptor.load(Ordering::SeqCst)).filter(|&descriptor| descriptor != NONE)
+            Some(self.descriptor.load(Ordering::Acquire)).filter(|&descriptor| descriptor != NONE)
         }
 
         fn own(&self) -> Option<RawFd> {
@@ -191,7 +212,7 @@ mod signal {
             }
             // Before the descriptor can be seen. Two threads that come here at once write the same value.
             self.generation.store(fork::generation(), Ordering::Relaxed);
-            match self.descriptor.compare_exchange(NONE, made, Ordering::SeqCst, Ordering::SeqCst) {
+            match self.descriptor.compare_exchange(NONE, made, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => Ok(made),
                 Err(other) => {
                     // SAFETY: `made` came from eventfd just now and nobody else knows it.
@@ -208,8 +229,11 @@ mod signal {
             // SAFETY: eight bytes are read from `one`; the descriptor is ours while `self` lives. __errno_location has no precondition.
             unsafe {
                 let errno = *libc::__errno_location();
-                // EAGAIN (the counter is at its end) means that it is readable already; nothing else can fail.
-                libc::write(descriptor, (&raw const one).cast(), 8);
+                // EAGAIN (the counter is at its end) means that it is readable already. A write that was interrupted (no kernel does it to
+                // a non-blocking eventfd, a tracer or a sandbox may) is made again: a wake-up is never lost. Nothing else can fail.
+                while libc::write(descriptor, (&raw const one).cast(), 8) == -1
+                    && *libc::__errno_location() == libc::EINTR
+                {}
                 *libc::__errno_location() = errno;
             }
         }
@@ -265,35 +289,36 @@ mod futex {
     }
 }
 
-/// Under the model checker the descriptor is a flag: 0 not made, 1 made, 3 made and readable.
+/// Under the model checker the descriptor is a flag that is not ordered with anything: the word has to do that.
 #[cfg(loom)]
 mod signal {
-    use loom::sync::atomic::{AtomicU32, Ordering};
+    use loom::sync::atomic::{AtomicBool, Ordering};
     use std::io;
     use std::os::fd::RawFd;
 
     pub(super) struct Signal {
-        flags: AtomicU32,
+        readable: AtomicBool,
     }
 
     impl Signal {
         pub(super) fn new() -> Signal {
-            Signal { flags: AtomicU32::new(0) }
+            Signal { readable: AtomicBool::new(false) }
         }
         pub(super) fn existing(&self) -> Option<RawFd> {
-            (self.flags.load(Ordering::SeqCst) != 0).then_some(self.flags.load(Ordering::SeqCst) as RawFd)
+            None
         }
         pub(super) fn open(&self) -> io::Result<RawFd> {
-            self.flags.fetch_or(1, Ordering::SeqCst);
-            Ok(1)
+            Ok(0)
         }
         pub(super) fn raise(&self) {
-            if self.flags.load(Ordering::SeqCst) != 0 {
-                self.flags.fetch_or(2, Ordering::SeqCst);
-            }
+            self.readable.store(true, Ordering::SeqCst);
         }
         pub(super) fn lower(&self) {
-            self.flags.fetch_and(1, Ordering::SeqCst);
+            self.readable.swap(false, Ordering::SeqCst);
+        }
+        #[cfg(test)]
+        pub(super) fn is_readable(&self) -> bool {
+            self.readable.load(Ordering::SeqCst)
         }
     }
 }

@@ -2,7 +2,7 @@
 //! the fuzzer tell the same stories; it is played against the race and every action is checked.
 use happysock::race::*;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// The world's addresses: few, so that duplicates are common.
@@ -30,13 +30,16 @@ const QUESTIONS: [Question; 4] =
 
 const GAI_ERRORS: [i32; 8] = [-2, -3, -4, -5, -8, -9, -10, -11];
 
+static ADDRESSES: LazyLock<Vec<SocketAddr>> =
+    LazyLock::new(|| WORLD.iter().map(|address| address.parse().unwrap()).collect());
+
 fn world(index: u8) -> SocketAddr {
-    WORLD[usize::from(index) % WORLD.len()].parse().unwrap()
+    ADDRESSES[usize::from(index) % WORLD.len()]
 }
 
 /// Whether the world has a way to an address; some have none, and with some the question stays open.
 fn route_to(destination: SocketAddr, seed: u8) -> Option<Route> {
-    let place = WORLD.iter().position(|address| *address == destination.to_string()).unwrap_or_default() as u8;
+    let place = ADDRESSES.iter().position(|address| *address == destination).unwrap_or_default() as u8;
     let source: IpAddr = match destination.ip() {
         ip if ip.is_loopback() => ip,
         IpAddr::V6(_) => "2001:db8::ffff".parse().unwrap(),
@@ -69,11 +72,11 @@ impl Bytes<'_> {
         }
     }
 
-    /// 0: no limit; 1: a limit of zero; others up to five seconds.
+    /// Half of them no limit; a few a limit of zero; others up to 2.2 seconds.
     fn limit(&mut self) -> Option<Duration> {
         match self.next() {
-            0 => None,
-            byte => Some(Duration::from_millis(u64::from(byte - 1) * 20)),
+            0..=127 => None,
+            byte => Some(Duration::from_millis(u64::from(byte.saturating_sub(143)) * 20)),
         }
     }
 
@@ -361,7 +364,8 @@ impl Play {
                     .connection_attempt_delay
                     .clamp(CONNECTION_ATTEMPT_DELAY_MIN, CONNECTION_ATTEMPT_DELAY_MAX),
             };
-            assert!(self.now - last >= delay, "two starts closer than the delay");
+            assert!(self.now - last >= CONNECTION_ATTEMPT_DELAY_MIN, "two starts closer than is ever allowed");
+            assert!(self.now - last + PUNCTUAL >= delay, "two starts closer than the delay");
         }
         self.running.push(attempt);
         self.last_start = Some(self.now);
@@ -395,19 +399,17 @@ impl Play {
     fn check_at_rest(&self) {
         let deadline = self.race.deadline();
         assert!(deadline.is_none_or(|deadline| deadline > self.now), "a deadline in the past");
-        let wanted = self.race.wants_permit(self.now);
+        let wanted = self.race.wants_permit();
         if self.finished {
-            assert_eq!((deadline, wanted), (None, None));
+            assert_eq!((deadline, wanted), (None, Wanted::default()));
             return;
         }
-        match wanted {
-            Some(Wanted::Lookup) => assert!(!self.permits.lookups),
-            Some(Wanted::Attempt) => assert!(!self.permits.attempts),
-            None => assert!(
-                deadline.is_some() || !self.pending.is_empty() || !self.running.is_empty(),
-                "nothing will ever happen again"
-            ),
-        }
+        assert!(
+            !(wanted.lookup && self.permits.lookups || wanted.attempt && self.permits.attempts),
+            "a permit was there"
+        );
+        let waits = !self.pending.is_empty() || !self.running.is_empty() || wanted != Wanted::default();
+        assert!(deadline.is_some() || waits, "nothing will ever happen again");
     }
 
     /// From here on nobody answers or everybody refuses; both have to end it.

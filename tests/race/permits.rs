@@ -7,11 +7,11 @@ fn nothing_is_asked_without_a_permit() {
     let mut script = Script::new(Settings::default());
     script.permits.lookups = false;
     script.expect_no_deadline();
-    assert_eq!(script.wanted(), Some(Wanted::Lookup));
+    assert_eq!(script.wanted(), "lookup");
     script.at(500).expect_no_deadline();
     script.permits.lookups = true;
     script.expect("ask AAAA, ask A");
-    assert_eq!(script.wanted(), None);
+    assert_eq!(script.wanted(), "nothing");
 }
 
 #[test]
@@ -19,16 +19,16 @@ fn no_attempt_starts_without_a_permit() {
     let mut script = Script::towards("v6.1 v6.2", Settings::default());
     script.permits.attempts = false;
     script.expect_no_deadline();
-    assert_eq!(script.wanted(), Some(Wanted::Attempt));
+    assert_eq!(script.wanted(), "attempt");
     script.at(70).expect_no_deadline();
     script.permits.attempts = true;
     script.expect("start v6.1").expect_deadline(320);
-    assert_eq!(script.wanted(), None);
+    assert_eq!(script.wanted(), "nothing");
     script.permits.attempts = false;
     script.expect_deadline(320);
-    assert_eq!(script.wanted(), None);
+    assert_eq!(script.wanted(), "nothing");
     script.at(320).expect_no_deadline();
-    assert_eq!(script.wanted(), Some(Wanted::Attempt));
+    assert_eq!(script.wanted(), "attempt");
     script.permits.attempts = true;
     script.expect("start v6.2");
 }
@@ -38,19 +38,31 @@ fn a_race_that_has_ended_wants_nothing() {
     let mut script = Script::new(Settings::default());
     script.permits = Permits { lookups: false, attempts: false };
     script.event(Event::Cancelled).expect("finish cancelled");
-    assert_eq!(script.wanted(), None);
+    assert_eq!(script.wanted(), "nothing");
     let mut script = Script::towards("v6.1", Settings::default());
     script.permits.attempts = false;
     script.expect("").event(Event::Cancelled).expect("finish cancelled");
-    assert_eq!(script.wanted(), None);
+    assert_eq!(script.wanted(), "nothing");
 }
 
 #[test]
-fn a_lookup_comes_before_an_attempt() {
-    let mut script = Script::towards("v6.1", Settings { local: true, ..Settings::default() });
-    script.permits = Permits { lookups: false, attempts: false };
-    script.expect("");
-    assert_eq!(script.wanted(), Some(Wanted::Lookup));
+fn both_permits_can_be_missing_and_each_alone_lets_the_race_go_on() {
+    // The permit for lookups ends between the two questions.
+    let now = std::time::Instant::now();
+    let mut race = Race::new(Settings::default(), now);
+    assert_eq!(race.next_action(now, Permits::ALL), Some(Action::Ask(AAAA)));
+    let none = Permits { lookups: false, attempts: false };
+    assert_eq!(race.next_action(now, none), None);
+    assert_eq!(race.wants_permit(), Wanted { lookup: true, attempt: false });
+    race.handle(now, Event::Answered { question: AAAA, addresses: &addresses("v6.1") });
+    assert_eq!(race.next_action(now, none), None);
+    assert_eq!(race.wants_permit(), Wanted { lookup: true, attempt: true });
+    let (attempt, destination) = (AttemptId(0), address("v6.1"));
+    let start = Action::StartAttempt { attempt, destination };
+    assert_eq!(race.next_action(now, Permits { lookups: false, attempts: true }), Some(start));
+    assert_eq!(race.next_action(now, none), None);
+    assert_eq!(race.wants_permit(), Wanted { lookup: true, attempt: false });
+    assert_eq!(race.next_action(now, Permits { lookups: true, attempts: false }), Some(Action::Ask(A)));
 }
 
 #[test]
@@ -74,7 +86,7 @@ fn the_connect_limit_counts_from_when_the_attempt_would_have_started() {
     script.permits.attempts = false;
     script.expect_deadline(250).at(250).expect_deadline(350).at(300).expect_deadline(350);
     script.at(350).expect("abandon v6.1").expect_no_deadline();
-    assert_eq!(script.wanted(), Some(Wanted::Attempt));
+    assert_eq!(script.wanted(), "attempt");
     script.at(400);
     script.permits.attempts = true;
     script.expect("start v6.2").expect_deadline(500);

@@ -17,3 +17,14 @@ proptest! {
         prop_assert_eq!(check(&story, origin), check(&story, origin));
     }
 }
+
+#[test]
+fn the_invariants_hold_in_the_stories_that_the_fuzzer_kept() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/race_events");
+    let mut played = 0;
+    for entry in std::fs::read_dir(&corpus).unwrap() {
+        check(&std::fs::read(entry.unwrap().path()).unwrap(), Instant::now());
+        played += 1;
+    }
+    assert!(played > 50, "the corpus was not found");
+}

@@ -178,8 +178,14 @@ impl Script {
         self.race.deadline().map(|deadline| deadline - self.origin)
     }
 
-    pub fn wanted(&self) -> Option<Wanted> {
-        self.race.wants_permit(self.instant())
+    /// The permits that the race waits for: `lookup`, `attempt`, both, or nothing.
+    pub fn wanted(&self) -> &'static str {
+        match self.race.wants_permit() {
+            Wanted { lookup: false, attempt: false } => "nothing",
+            Wanted { lookup: true, attempt: false } => "lookup",
+            Wanted { lookup: false, attempt: true } => "attempt",
+            Wanted { lookup: true, attempt: true } => "lookup and attempt",
+        }
     }
 
     /// Asks the race for its actions until there is none, and answers questions about routes.

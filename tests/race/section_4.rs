@@ -85,17 +85,6 @@ fn section_4_first_address_family_count_is_over_once_the_other_family_was_tried(
 }
 
 #[test]
-fn section_4_after_the_other_family_the_first_one_is_not_preferred_again() {
-    // v6, v4, v6, v4: the count of 3 does not apply once IPv4 was tried in between.
-    let mut script = asked(first_address_family_count(3));
-    script.answers(AAAA, "v6.1").expect("start v6.1").at(250).answers(A, "v4.1 v4.2").expect("start v4.1");
-    script.refuses("v4.1").expect("start v4.2");
-    let mut script = asked(Settings { first_address_family_count: 9, ..Settings::default() });
-    script.at(1).answers(A, "v4.1").at(51).expect("start v4.1").at(301).answers(AAAA, "v6.1 v6.2").expect("start v6.1");
-    script.at(551).expect("start v6.2");
-}
-
-#[test]
 fn section_4_the_order_is_restored_over_the_merged_list() {
     // Only IPv4 has a source: rule 1 puts it first although AAAA was answered first, in the same wake-up.
     let mut script = asked(Settings::default());

@@ -65,6 +65,39 @@ fn section_5_the_delay_counts_from_the_start_of_the_latest_attempt() {
         .expect("start v6.3");
 }
 
+/// Otherwise ten attempts would add up the lateness of ten timers.
+#[test]
+fn section_5_a_timer_that_fires_a_little_late_does_not_shift_the_attempts_after_it() {
+    Script::towards("v6.1 v6.2 v6.3 v6.4", Settings::default())
+        .expect("start v6.1")
+        .late_at(252)
+        .expect("start v6.2")
+        .expect_deadline(500)
+        .late_at(505)
+        .expect("start v6.3")
+        .expect_deadline(750)
+        // Later than that, it counts from the start: two attempts are not to come close together.
+        .late_at(756)
+        .expect("start v6.4")
+        .expect_no_deadline();
+    Script::towards("v6.1 v6.2 v6.3", Settings::default())
+        .expect("start v6.1")
+        .late_at(256)
+        .expect("start v6.2")
+        .expect_deadline(506);
+}
+
+#[test]
+fn section_5_a_late_timer_never_brings_two_attempts_within_10_ms() {
+    Script::towards("v6.1 v6.2 v6.3", delay(10))
+        .expect("start v6.1")
+        .late_at(14)
+        .expect("start v6.2")
+        .expect_deadline(24)
+        .idle_until(24)
+        .expect("start v6.3");
+}
+
 #[test]
 fn section_5_a_candidate_that_comes_after_the_delay_starts_at_once() {
     asked(Settings::default())

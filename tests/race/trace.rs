@@ -117,6 +117,15 @@ fn no_timer_fires_that_was_not_set() {
 }
 
 #[test]
+fn no_timer_is_set_for_an_attempt_that_is_due_and_waits_for_a_permit() {
+    let mut script = asked(traced());
+    script.answers(AAAA, "v6.1").expect("start v6.1").at(250);
+    script.permits.attempts = false;
+    script.answers(A, "v4.1").expect("");
+    assert!(!script.trace().iter().any(|(_, kind)| matches!(kind, NextAttemptTimerSet { .. })));
+}
+
+#[test]
 fn candidates_that_no_attempt_can_reach_are_told() {
     let mut script = Script::towards("v6.1 v4.1", Settings { local: true, ..traced() });
     script.expect("ask local").at(5).answers(Question::Local, "v4.9").expect("start v4.1");
@@ -134,4 +143,26 @@ fn an_attempt_ended_by_a_limit_says_which() {
     let outcome = AttemptOutcome::TimedOut(Limit::Connect);
     let ended = AttemptEnded { attempt: AttemptId(0), address: address("v6.1"), outcome };
     assert!(script.trace().contains(&(100, ended)));
+}
+
+#[test]
+fn section_9_a_race_that_hides_broken_ipv6_tells_of_it() {
+    let mut script = asked(traced());
+    script
+        .answers(AAAA, "v6.1 v6.2")
+        .answers(A, "v4.1 v4.2")
+        .expect("start v6.1")
+        .at(100)
+        .refuses("v6.1")
+        .expect("start v4.1")
+        .at(350)
+        .expect("start v6.2")
+        .at(360)
+        .connects("v4.1")
+        .expect("abandon v6.2, finish connected v4.1");
+    assert_eq!(script.outcome_of("v6.1"), REFUSED);
+    assert_eq!(script.outcome_of("v6.2"), AttemptOutcome::Abandoned);
+    let trace = script.trace();
+    let (attempt, address) = (AttemptId(0), address("v6.1"));
+    assert!(trace.contains(&(100, AttemptEnded { attempt, address, outcome: REFUSED })));
 }

@@ -1,0 +1,226 @@
+//! One turn: what is ready is handed in, what that changes is done, new connects begin.
+
+use super::slots::place_of;
+use super::sockets::Watched;
+use super::*;
+use crate::drive::running::{Around, TOKEN_BITS};
+use crate::race::{AttemptId, Permits};
+use crate::sys::poll;
+use crate::sys::socket::Socket;
+use std::time::Duration;
+
+/// How many events one epoll_wait(2) brings at most.
+pub(super) const BATCH: usize = 256;
+/// How many full batches one dispatch takes in.
+pub(super) const BATCHES: usize = 16;
+/// How many connects begin in one turn, so that a dispatch does not keep its loop for long and what has ended is seen in between:
+/// about 20 us each.
+const STARTS: usize = 128;
+
+/// What surrounds a connect while it is worked on.
+struct Surroundings<'a, L: EventLoop> {
+    multi: &'a Multi<L>,
+    caller: &'a L,
+    place: u32,
+    order: u64,
+    counted: InFlight,
+}
+
+impl<L: EventLoop> Around for Surroundings<'_, L> {
+    fn watch(&mut self, attempt: AttemptId, socket: &Socket) -> io::Result<()> {
+        let (fd, place) = (socket.as_raw_fd(), self.place);
+        if self.multi.by_socket_action.get() {
+            self.multi.state.borrow_mut().sockets.add(fd, Watched::Attempt { place, attempt });
+            self.caller.watch(fd, Some(Interest::Writable), L::SocketData::default());
+            return Ok(());
+        }
+        self.multi.set.add(fd, Interest::Writable, u64::from(place) << 32 | u64::from(attempt.0))
+    }
+
+    fn unwatch(&mut self, _attempt: AttemptId, socket: &Socket) {
+        let fd = socket.as_raw_fd();
+        if self.multi.by_socket_action.get() {
+            let data = self.multi.state.borrow_mut().sockets.remove(fd);
+            if let Some(data) = data {
+                self.caller.watch(fd, None, data);
+            }
+        } else if !self.multi.closing.get() {
+            // Said even of a socket that is closed next: a child of a fork may have it open still, and then closing it takes nothing out of
+            // the set. That it is not in the set (it was connected at once) is no error.
+            let _ = self.multi.set.remove(fd);
+        }
+    }
+
+    fn permits(&self, own: InFlight) -> Permits {
+        self.multi.state.borrow().pacing.permits(self.order, own, self.counted)
+    }
+}
+
+impl<L: EventLoop> Multi<L> {
+    /// One turn with what epoll_wait(2) has brought.
+    pub(super) fn turn_by_events(&self, caller: &L, ready: &[Ready]) {
+        let now = Instant::now();
+        for event in ready {
+            match event.u64 {
+                WAKE_UP => self.take_mail(caller, now),
+                TIMER => self.timer_fired(),
+                token => self.socket_ready(caller, now, (token >> 32) as u32, AttemptId(token as u32)),
+            }
+        }
+        self.go_on(caller, now);
+    }
+
+    /// One turn with one descriptor that the caller watches.
+    pub(super) fn turn_by_socket(&self, caller: &L, fd: Option<RawFd>) -> Result<(), Refused> {
+        let now = Instant::now();
+        match fd {
+            None => self.timer_called(),
+            Some(fd) => {
+                let watched = self.state.borrow().sockets.find(fd);
+                match watched {
+                    None => return Err(Refused::Unknown),
+                    Some(Watched::WakeUp) => self.take_mail(caller, now),
+                    Some(Watched::Attempt { place, attempt }) => {
+                        // A spurious call must not pass for a connection: SO_ERROR is 0 while the handshake goes on, too.
+                        let ready = poll::poll(&mut [poll::writable(fd)], Some(Duration::ZERO));
+                        if ready.is_ok_and(|count| count > 0) {
+                            self.socket_ready(caller, now, place, attempt);
+                        }
+                    }
+                }
+            }
+        }
+        self.go_on(caller, now);
+        Ok(())
+    }
+
+    /// Everything after the events. Each step stops where a callback has freed the handle.
+    fn go_on(&self, caller: &L, now: Instant) {
+        self.expire(now);
+        self.advance_touched(caller);
+        self.begin_some(caller);
+        self.end_cancelled(caller);
+        self.give_permits(caller);
+    }
+
+    fn take_mail(&self, caller: &L, now: Instant) {
+        self.mailbox.waker().take();
+        let mut tokens = Vec::new();
+        self.mailbox.collect(&mut tokens);
+        for token in tokens {
+            self.hand_in(caller, token >> TOKEN_BITS, |entry, _| entry.running.lookup_finished(now, token));
+        }
+    }
+
+    fn socket_ready(&self, caller: &L, now: Instant, place: u32, attempt: AttemptId) {
+        let id = self.state.borrow().slots.id_at(place);
+        if let Some(id) = id {
+            self.hand_in(caller, id, |entry, around| entry.running.socket_ready(now, attempt, around));
+        }
+    }
+
+    /// Lets a connect take note of something; it goes on later in the turn. One that has ended takes no notice.
+    fn hand_in(&self, caller: &L, id: u64, note: impl FnOnce(&mut Entry<L::Userdata>, &mut Surroundings<'_, L>)) {
+        let entry = self.state.borrow_mut().slots.take_out(id);
+        let Some(mut entry) = entry else { return };
+        let mut around = self.surroundings(caller, id, &entry);
+        note(&mut entry, &mut around);
+        let mut state = self.state.borrow_mut();
+        if !std::mem::replace(&mut entry.touched, true) {
+            state.touched.push(id);
+        }
+        if state.slots.put_back(id, entry) {
+            state.cancelled.push_back(id);
+        }
+    }
+
+    fn expire(&self, now: Instant) {
+        let mut state = self.state.borrow_mut();
+        let State { deadlines, slots, touched, .. } = &mut *state;
+        while let Some(place) = deadlines.expired(now) {
+            let Some(id) = slots.id_at(place) else { continue };
+            if slots.get_mut(id).is_some_and(|entry| !std::mem::replace(&mut entry.touched, true)) {
+                touched.push(id);
+            }
+        }
+    }
+
+    fn advance_touched(&self, caller: &L) {
+        let mut touched = std::mem::take(&mut self.state.borrow_mut().touched);
+        for id in touched.drain(..) {
+            if self.closing.get() {
+                break;
+            }
+            self.advance(caller, id, |_| ());
+        }
+        self.state.borrow_mut().touched = touched;
+    }
+
+    fn begin_some(&self, caller: &L) {
+        for _ in 0..STARTS {
+            let next = self.state.borrow_mut().starts.pop_front();
+            let Some(id) = next.filter(|_| !self.closing.get()) else { return };
+            self.advance(caller, id, |_| ());
+        }
+    }
+
+    /// Gives free permits to those that have waited longest.
+    fn give_permits(&self, caller: &L) {
+        for _ in 0..STARTS {
+            let next = self.state.borrow().pacing.next();
+            let Some(id) = next.filter(|_| !self.closing.get()) else { return };
+            self.advance(caller, id, |_| ());
+        }
+    }
+
+    pub(super) fn end_cancelled(&self, caller: &L) {
+        loop {
+            let next = self.state.borrow_mut().cancelled.pop_front();
+            let Some(id) = next.filter(|_| !self.closing.get()) else { return };
+            self.end(caller, id);
+        }
+    }
+
+    /// Ends a connect as cancelled, unless its end was decided before.
+    pub(super) fn end(&self, caller: &L, id: u64) {
+        self.advance(caller, id, |running| running.cancel(Instant::now()));
+    }
+
+    /// Does what a connect has to do; at its end calls `done`.
+    fn advance(&self, caller: &L, id: u64, first: impl FnOnce(&mut Running)) {
+        let entry = self.state.borrow_mut().slots.take_out(id);
+        let Some(mut entry) = entry else { return };
+        first(&mut entry.running);
+        let now = Instant::now();
+        let mut around = self.surroundings(caller, id, &entry);
+        let finished = entry.running.advance(now, &mut around);
+        let (in_flight, wanted, deadline) = if finished {
+            (InFlight::default(), Wanted::default(), None)
+        } else {
+            (entry.running.in_flight(), entry.running.wants_permit(), entry.running.deadline())
+        };
+        let mut state = self.state.borrow_mut();
+        state.pacing.count(entry.counted, in_flight);
+        state.pacing.wait(entry.order, id, entry.waits_for, wanted);
+        state.deadlines.set(place_of(id), deadline);
+        entry.counted = in_flight;
+        entry.waits_for = wanted;
+        entry.touched = false;
+        if !finished {
+            if state.slots.put_back(id, entry) {
+                state.cancelled.push_back(id);
+            }
+            return;
+        }
+        state.slots.vacate(id);
+        drop(state);
+        let Entry { mut running, userdata, .. } = *entry;
+        if let Some(mut report) = running.report() {
+            caller.done(id, &mut report, userdata);
+        }
+    }
+
+    fn surroundings<'a>(&'a self, caller: &'a L, id: u64, entry: &Entry<L::Userdata>) -> Surroundings<'a, L> {
+        Surroundings { multi: self, caller, place: place_of(id), order: entry.order, counted: entry.counted }
+    }
+}

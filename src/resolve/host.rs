@@ -1,0 +1,98 @@
+//! The addresses of one family of a host, as NSS gives them: what getaddrinfo(3) does without its last step, the sorting.
+//!
+//! A race sorts the merged list of both families itself (RFC 6724), so libc's sorting of each is lost work. It is also the step that
+//! costs most and harms most. For two or more addresses glibc asks the kernel for all its interfaces (a netlink dump), under a lock that
+//! its fork does not put in order: a child that is forked while any thread is in there can never again look up a name with two
+//! addresses (sysdeps/unix/sysv/linux/check_pf.c; with 50 lookups of 20 ms each running, 4 to 15 of 100 forks ended so with
+//! glibc 2.36). This way is free of that lock, in the parent and in the child.
+
+use super::addrinfo::ListBuilder;
+use super::{Answer, Hints, LookupError};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+// The codes of h_errno (netdb.h).
+const NETDB_INTERNAL: c_int = -1;
+const HOST_NOT_FOUND: c_int = 1;
+const TRY_AGAIN: c_int = 2;
+const NO_RECOVERY: c_int = 3;
+/// netdb.h of glibc; the libc crate has no name for it.
+const EAI_NODATA: c_int = -5;
+
+/// As much as a host with a thousand addresses and long aliases needs; a larger answer is no use to anybody.
+const LARGEST_BUFFER: usize = 1 << 20;
+
+unsafe extern "C" {
+    /// gethostbyname2_r(3), a GNU extension.
+    fn gethostbyname2_r(
+        name: *const c_char,
+        family: c_int,
+        host: *mut libc::hostent,
+        buffer: *mut c_char,
+        length: usize,
+        result: *mut *mut libc::hostent,
+        host_error: *mut c_int,
+    ) -> c_int;
+}
+
+/// Asks NSS for the addresses of one family, and gives them the port and the socket type that getaddrinfo(3) would.
+pub(super) fn ask(node: &CStr, port: u16, hints: Hints) -> Answer {
+    // SAFETY: all zeros is a valid hostent: null pointers and integers.
+    let mut host: libc::hostent = unsafe { std::mem::zeroed() };
+    let mut result = std::ptr::null_mut();
+    let mut host_error = 0;
+    // Pointers are laid out in it, so it has their alignment. This size holds some thirty addresses.
+    let mut buffer = vec![std::ptr::null_mut::<c_void>(); 128];
+    loop {
+        // SAFETY: the name is a C string; the buffer has the length that is said; all that is written outlives the call.
+        let outcome = unsafe {
+            gethostbyname2_r(
+                node.as_ptr(),
+                hints.family,
+                &mut host,
+                buffer.as_mut_ptr().cast(),
+                size_of_val(&*buffer),
+                &mut result,
+                &mut host_error,
+            )
+        };
+        if outcome != libc::ERANGE || host_error != NETDB_INTERNAL {
+            break;
+        }
+        if size_of_val(&*buffer) >= LARGEST_BUFFER {
+            return Err(LookupError { gai_error: libc::EAI_MEMORY, sys_errno: 0 });
+        }
+        buffer.resize(buffer.len() * 4, std::ptr::null_mut());
+    }
+    if result.is_null() {
+        let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        return Err(failure(host_error, errno));
+    }
+    let mut list = ListBuilder::new();
+    let mut place = host.h_addr_list;
+    // SAFETY: on success the list of addresses is terminated by a null pointer, and each has the length of its family's address; all
+    // lie in the buffer.
+    unsafe {
+        while let Some(address) = (*place).cast::<u8>().as_ref() {
+            let address: IpAddr = match host.h_addrtype {
+                libc::AF_INET => Ipv4Addr::from((&raw const *address).cast::<[u8; 4]>().read()).into(),
+                _ => Ipv6Addr::from((&raw const *address).cast::<[u8; 16]>().read()).into(),
+            };
+            list.push_stream(SocketAddr::new(address, port))?;
+            place = place.add(1);
+        }
+    }
+    Ok(list.finish())
+}
+
+/// The `EAI_*` code that getaddrinfo(3) makes of an error of NSS.
+fn failure(host_error: c_int, errno: i32) -> LookupError {
+    let gai_error = match host_error {
+        NETDB_INTERNAL => return super::query::failure(libc::EAI_SYSTEM, errno),
+        TRY_AGAIN => libc::EAI_AGAIN,
+        NO_RECOVERY => libc::EAI_FAIL,
+        HOST_NOT_FOUND => libc::EAI_NONAME,
+        _ => EAI_NODATA,
+    };
+    LookupError { gai_error, sys_errno: 0 }
+}
