@@ -184,7 +184,7 @@ static void show_event(const happy_trace_event *event, void *userdata)
         break;
     case HAPPY_TRACE_FINISHED:
         if (event->status == HAPPY_OK)
-            printf("connected to %s", at.both);
+            printf("attempt %" PRId32 " has won", event->attempt + 1);
         else
             printf("not connected: %s", happy_status_str(event->status));
         break;
