@@ -1,0 +1,133 @@
+# Proof under faults. `make test-faults` is the short form of all of it, for CI; faults, cancel-storm, soak and fuzz are the full ones.
+
+FAULTS := $(C_DIRECTORY)/faults
+FAULTS_SOURCES := c_tests/faults
+FAULTS_HEADERS := include/happysock.h $(wildcard $(FAULTS_SOURCES)/*.h)
+FAULTS_PROGRAMS := every_call limits allocations forks unload
+# The arguments of the programs: --short in CI.
+FAULTS_FORM ?=
+
+$(FAULTS)/libshim.so: $(FAULTS_SOURCES)/shim.c $(FAULTS_HEADERS)
+	@mkdir -p $(FAULTS)
+	$(CC) $(C_FLAGS) $(CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $< -ldl
+
+$(FAULTS)/%.o: $(FAULTS_SOURCES)/%.c $(FAULTS_HEADERS)
+	@mkdir -p $(FAULTS)
+	$(CC) $(C_FLAGS) $(CFLAGS) -Iinclude -c -o $@ $<
+
+# The shim comes before the library and before libc: its functions are the ones that are found.
+$(FAULTS)/unload: $(FAULTS)/unload.o $(FAULTS)/world.o $(FAULTS)/libshim.so
+	$(CC) $(C_FLAGS) -o $@ $(FAULTS)/unload.o $(FAULTS)/world.o -L$(FAULTS) -Wl,-rpath,'$$ORIGIN' -lshim -ldl
+
+$(FAULTS)/soak: $(FAULTS)/soak.o $(FAULTS)/plot.o $(FAULTS)/world.o $(FAULTS)/scenarios.o $(FAULTS)/libshim.so $(C_DIRECTORY)/libhappysock.so
+	$(CC) $(C_FLAGS) -o $@ $(filter %.o,$^) -L$(FAULTS) -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/..' -lshim -lhappysock -lm
+
+$(FAULTS)/%: $(FAULTS)/%.o $(FAULTS)/world.o $(FAULTS)/scenarios.o $(FAULTS)/libshim.so $(C_DIRECTORY)/libhappysock.so
+	$(CC) $(C_FLAGS) -o $@ $(filter %.o,$^) -L$(FAULTS) -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/..' -lshim -lhappysock
+
+.PRECIOUS: $(FAULTS)/%.o
+
+# All of them run, whatever fails.
+.PHONY: run-faults
+run-faults: $(FAULTS_PROGRAMS:%=$(FAULTS)/%)
+	@failed=0; \
+	$(FAULTS)/allocations || failed=1; \
+	$(FAULTS)/every_call $(FAULTS_FORM) || failed=1; \
+	$(FAULTS)/limits $(FAULTS_FORM) || failed=1; \
+	$(FAULTS)/forks $(FAULTS_FORM) || failed=1; \
+	$(FAULTS)/unload $(C_DIRECTORY)/libhappysock.so || failed=1; \
+	exit $$failed
+
+.PHONY: faults test-faults suite-faults
+# The optimised library is what users have; the short form runs on the one that checks its own assertions.
+faults:
+	@scripts/install-packages build
+	@$(MAKE) -s run-faults PROFILE=release
+
+suite-faults:
+	@$(MAKE) -s run-faults PROFILE=debug FAULTS_FORM=--short
+	@$(MAKE) -s cancel-storm CANCELS=5000
+
+test-faults:
+	@scripts/install-packages build storm
+	@$(MAKE) -s suite-faults
+
+SUITES += faults
+
+# ---- Cancel storm ----------------------------------------------------------------------------------------------------
+
+CANCELS ?= 100000
+SEED ?= 1
+STORM := target/storm
+STORM_TARGET := $(shell uname -m)-unknown-linux-gnu
+STORM_C := clang -std=gnu11 -O1 -g -Wall -Wextra -Werror -fno-omit-frame-pointer -Iinclude
+NIGHTLY := $(CARGO) +nightly
+
+# The library with a sanitizer; `lto` off, since the standard library comes without the sanitizer.
+$(STORM)/%/$(STORM_TARGET)/release/libhappysock.a: $(SOURCES)
+	@$(NIGHTLY) --version >/dev/null 2>&1 || { echo "make: the sanitizers need a nightly Rust: rustup toolchain install nightly" >&2; exit 1; }
+	RUSTFLAGS="-Zsanitizer=$* -Cunsafe-allow-abi-mismatch=sanitizer" $(NIGHTLY) build --quiet --release --lib --target $(STORM_TARGET) \
+	    --target-dir $(STORM)/$* --config profile.release.lto=false --config profile.release.codegen-units=16
+	@touch $@
+
+$(STORM)/address/cancel_storm: $(STORM)/address/$(STORM_TARGET)/release/libhappysock.a $(FAULTS_SOURCES)/cancel_storm.c \
+    $(FAULTS_SOURCES)/world.c $(FAULTS_HEADERS)
+	$(STORM_C) -fsanitize=address -o $@ $(FAULTS_SOURCES)/cancel_storm.c $(FAULTS_SOURCES)/world.c $< -ldl -lm -pthread
+
+# Rust's own runtime of the sanitizer, which knows what its compiler asks for; and the standard library's part, see tsan_std.c.
+$(STORM)/thread/cancel_storm: $(STORM)/thread/$(STORM_TARGET)/release/libhappysock.a $(FAULTS_SOURCES)/cancel_storm.c \
+    $(FAULTS_SOURCES)/world.c $(FAULTS_SOURCES)/tsan_std.c $(FAULTS_HEADERS)
+	@set -e; \
+	undefined() { nm $< 2>/dev/null | sed -nE "s/^ +U (_R.*$$1)$$/\1/p" | head -n 1; }; \
+	lock=$$(undefined '5mutex5futex.*5Mutex14lock_contended'); once=$$(undefined '4once5futex.*4Once4call'); \
+	runtime=$$(find "$$(rustc +nightly --print sysroot)" -name 'librustc*tsan.a' | head -n 1); \
+	[ -n "$$lock" ] && [ -n "$$once" ] && [ -n "$$runtime" ] || \
+	    { echo "make: the standard library of this nightly is not as tsan_std.c knows it" >&2; exit 1; }; \
+	cd $(STORM)/thread; sources=$(CURDIR)/$(FAULTS_SOURCES); \
+	$(STORM_C:-Iinclude=-I$(CURDIR)/include) -fsanitize=thread -c $$sources/cancel_storm.c $$sources/world.c; \
+	$(STORM_C) -DMUTEX_LOCK=$$lock -DONCE_CALL=$$once -c $$sources/tsan_std.c; \
+	clang -o cancel_storm cancel_storm.o world.o tsan_std.o $(CURDIR)/$< \
+	    -Wl,--wrap=$$lock,--wrap=$$once,--wrap=__tsan_atomic64_fetch_sub,--wrap=__tsan_atomic_thread_fence \
+	    -Wl,--whole-archive $$runtime -Wl,--no-whole-archive -Wl,--export-dynamic -ldl -lrt -lm -pthread
+
+.PRECIOUS: $(STORM)/%/$(STORM_TARGET)/release/libhappysock.a
+
+.PHONY: cancel-storm
+cancel-storm: $(STORM)/thread/cancel_storm $(STORM)/address/cancel_storm
+	@failed=0; \
+	echo "ThreadSanitizer:"; $(STORM)/thread/cancel_storm --cancels $(CANCELS) --seed $(SEED) || failed=1; \
+	echo "AddressSanitizer:"; $(STORM)/address/cancel_storm --cancels $(CANCELS) --seed $(SEED) || failed=1; \
+	exit $$failed
+
+# ---- Soak ------------------------------------------------------------------------------------------------------------
+
+MINUTES ?= 60
+
+.PHONY: soak
+# Writes target/soak/soak.csv, soak.json and soak.svg.
+soak:
+	@scripts/install-packages build
+	@$(MAKE) -s PROFILE=release target/c/release/faults/soak
+	@mkdir -p target/soak
+	@target/c/release/faults/soak --minutes $(MINUTES) --directory target/soak --seed $(SEED)
+
+# ---- Fuzzing ---------------------------------------------------------------------------------------------------------
+
+SECONDS ?= 60
+FUZZ_TARGETS ?= $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
+
+.PHONY: fuzz
+# Each target for SECONDS, from the committed corpus; what it finds on the way stays in target/fuzz. A finding is in fuzz/artifacts.
+fuzz:
+	@command -v cargo-fuzz >/dev/null || $(CARGO) install cargo-fuzz --locked
+	@passed=0; failed=0; \
+	for target in $(FUZZ_TARGETS); do \
+	    mkdir -p target/fuzz/$$target; \
+	    dictionary=; [ ! -f fuzz/$$target.dict ] || dictionary=-dict=fuzz/$$target.dict; \
+	    echo "fuzz: $$target, $(SECONDS) s"; \
+	    if $(NIGHTLY) fuzz run $$target target/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) -print_final_stats=1 \
+	        $$dictionary >target/fuzz/$$target.log 2>&1; \
+	    then passed=$$((passed + 1)); grep -E 'number_of_executed_units' target/fuzz/$$target.log; \
+	    else failed=$$((failed + 1)); tail -n 40 target/fuzz/$$target.log; echo "FAILED $$target"; fi; \
+	done; \
+	echo "fuzz:"; echo "$$passed passed, $$failed failed"; [ $$failed -eq 0 ] && [ $$passed -gt 0 ]
