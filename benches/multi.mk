@@ -1,0 +1,28 @@
+# make bench-multi: many connects at once, beside a floor in C, libcurl and hyper-util, in one run. BENCH_MULTI="--rounds 3 --check" changes it.
+
+BENCH_DIRECTORY := target/bench
+BENCH_C_FLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror -pthread
+BENCH_PEERS := target/peers/release/multi-run
+BENCH_MULTI_PROGRAMS := $(BENCH_DIRECTORY)/multi_floor $(BENCH_DIRECTORY)/multi_happy $(BENCH_DIRECTORY)/multi_curl
+BENCH_PORT ?= 9000
+
+$(BENCH_DIRECTORY)/multi_%: benches/multi_%.c benches/multi_common.h
+	@mkdir -p $(BENCH_DIRECTORY)
+	$(CC) $(BENCH_C_FLAGS) -Iinclude -o $@ $< $(BENCH_LINK)
+
+$(BENCH_DIRECTORY)/multi_happy: $(SHARED) include/happysock.h
+	@mkdir -p $(BENCH_DIRECTORY)
+	@ln -sf $(abspath $(SHARED)) $(BENCH_DIRECTORY)/libhappysock.so.$(SOVERSION)
+	$(CC) $(BENCH_C_FLAGS) -Iinclude -o $@ benches/multi_happy.c $(SHARED) -Wl,-rpath,'$$ORIGIN'
+
+$(BENCH_DIRECTORY)/multi_curl: BENCH_LINK = $$(pkg-config --cflags --libs libcurl)
+
+$(BENCH_PEERS): benches/peers/Cargo.toml $(wildcard benches/peers/src/bin/*.rs)
+	$(CARGO) build --quiet --release --manifest-path benches/peers/Cargo.toml --target-dir target/peers
+	@touch $@
+
+.PHONY: bench-multi
+bench-multi: $(BENCH_MULTI_PROGRAMS) $(BENCH_DIRECTORY)/multi_server $(BENCH_PEERS)
+	@scripts/install-packages bench
+	@scripts/in-test-network $(BENCH_DIRECTORY)/multi_server $(BENCH_PORT) 20 $(BENCH_PEERS) --port $(BENCH_PORT) \
+	    --json $(BENCH_DIRECTORY)/multi.json $(BENCH_MULTI) $(BENCH_MULTI_PROGRAMS) target/peers/release/multi-hyper
