@@ -1,0 +1,278 @@
+/* One client connect for Ruby. Includes the rest of the glue: one object, all names static. */
+
+#include "happy_ruby.h"
+#include "arguments.c"
+#include "lookup.c"
+#include "errors.c"
+#include "trace.c"
+
+static void
+happy_ruby_release(struct happy_ruby_owned *owned)
+{
+    happy_connect_free(owned->connect);
+    happy_ruby_shared_unref(owned->shared);
+    if (owned->fd >= 0) close(owned->fd);
+    *owned = (struct happy_ruby_owned){ .fd = -1 };
+}
+
+static void
+happy_ruby_owned_free(void *owned)
+{
+    happy_ruby_release(owned);
+    xfree(owned);
+}
+
+static const rb_data_type_t happy_ruby_owned_type = {
+    .wrap_struct_name = "happy_connect",
+    .function = { .dfree = happy_ruby_owned_free },
+    .flags = RUBY_TYPED_FREE_IMMEDIATELY | RUBY_TYPED_WB_PROTECTED,
+};
+
+/*
+ * Asks the fiber scheduler for the addresses, on the Ruby thread and before the race: the race's own lookups run where no Ruby
+ * code can. The answer is kept in `shared`; false when the scheduler resolves no names.
+ */
+static bool
+happy_ruby_ask_scheduler(VALUE scheduler, const struct happy_ruby_connect *self, const char *service, int lookup_flags)
+{
+    VALUE answer = rb_fiber_scheduler_address_resolve(scheduler, self->request->remote_host);
+    if (answer == Qundef) return false;
+
+    long length = NIL_P(answer) ? 0 : RARRAY_LEN(rb_convert_type(answer, T_ARRAY, "Array", "to_ary"));
+    struct happy_ruby_shared *shared = self->owned->shared;
+    memcpy(shared->host, self->host, sizeof(shared->host));
+    memcpy(shared->service, self->service, sizeof(shared->service));
+    shared->addresses = calloc(length > 0 ? length : 1, sizeof(*shared->addresses));
+    if (!shared->addresses) rb_memerror();
+
+    const struct addrinfo hints = {
+        .ai_flags = AI_NUMERICHOST | lookup_flags,
+        .ai_family = AF_UNSPEC,
+        .ai_socktype = SOCK_STREAM,
+    };
+    for (long i = 0; i < length && i < RARRAY_LEN(answer); i++) {
+        VALUE entry = rb_ary_entry(answer, i);
+        struct addrinfo *list;
+        /* What is not an address is left out, as CRuby leaves it out. */
+        if (getaddrinfo(StringValueCStr(entry), service, &hints, &list) != 0) continue;
+        if (list->ai_addrlen <= sizeof(*shared->addresses)) {
+            memcpy(&shared->addresses[shared->addresses_count++], list->ai_addr, list->ai_addrlen);
+        }
+        freeaddrinfo(list);
+    }
+    RB_GC_GUARD(answer);
+    return true;
+}
+
+static int64_t
+happy_ruby_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* What is left of a limit, 0 at least; no limit stays none. */
+static int32_t
+happy_ruby_rest_ms(int32_t limit_ms, int64_t elapsed_ms)
+{
+    if (limit_ms < 0) return limit_ms;
+    return elapsed_ms >= limit_ms ? 0 : (int32_t)(limit_ms - elapsed_ms);
+}
+
+/* Reads the arguments and makes the connect. On a refusal `self->result` says why. */
+static bool
+happy_ruby_begin(struct happy_ruby_connect *self, VALUE scheduler)
+{
+    const struct happy_ruby_request *request = self->request;
+    happy_options options = HAPPY_OPTIONS_INIT;
+    int lookup_flags = 0, local_flags = 0;
+    const char *host = happy_ruby_host(request->remote_host, self->host, sizeof(self->host));
+    const char *service = happy_ruby_service(request->remote_service, self->service, sizeof(self->service), &lookup_flags);
+
+    options.local_host = happy_ruby_host(request->local_host, self->local_host, sizeof(self->local_host));
+    options.local_service = happy_ruby_service(request->local_service, self->local_service, sizeof(self->local_service),
+                                               &local_flags);
+    options.resolv_timeout_ms = happy_ruby_milliseconds(request->resolv_timeout);
+    options.connect_timeout_ms = happy_ruby_milliseconds(request->connect_timeout);
+    options.open_timeout_ms = happy_ruby_milliseconds(request->open_timeout);
+    if (!NIL_P(request->resolution_delay)) {
+        options.resolution_delay_ms = happy_ruby_milliseconds(request->resolution_delay);
+    }
+    if (!NIL_P(request->connection_attempt_delay)) {
+        options.connection_attempt_delay_ms = happy_ruby_milliseconds(request->connection_attempt_delay);
+    }
+    options.lookup_flags = lookup_flags;
+    /* Ruby's sockets have been non-blocking since 3.0. */
+    options.flags = HAPPY_FLAG_NONBLOCKING | (request->fast_fallback ? 0 : HAPPY_FLAG_NO_FAST_FALLBACK);
+    self->literal = happy_ruby_literal_p(host);
+
+    bool test_mode = RB_TYPE_P(request->test_mode_settings, T_HASH);
+    bool ask_scheduler = !NIL_P(scheduler) && host && !self->literal;
+    struct happy_ruby_shared *shared = NULL;
+    if (test_mode || ask_scheduler || !NIL_P(request->trace)) shared = self->owned->shared = happy_ruby_shared_new();
+    if (test_mode) {
+        happy_ruby_read_test_mode(shared, request->test_mode_settings);
+        options.lookup = happy_ruby_test_lookup;
+    }
+    if (ask_scheduler) {
+        int64_t asked_at = happy_ruby_now_ms();
+        if (happy_ruby_ask_scheduler(scheduler, self, service, lookup_flags)) {
+            options.lookup = happy_ruby_known_lookup;
+            options.lookup_free = happy_ruby_known_free;
+        }
+        int64_t elapsed = happy_ruby_now_ms() - asked_at;
+        options.resolv_timeout_ms = happy_ruby_rest_ms(options.resolv_timeout_ms, elapsed);
+        options.open_timeout_ms = happy_ruby_rest_ms(options.open_timeout_ms, elapsed);
+    }
+    if (!NIL_P(request->trace)) options.trace = happy_ruby_record;
+    if (shared) {
+        atomic_fetch_add(&shared->references, 1);
+        options.userdata = shared;
+        options.userdata_free = happy_ruby_shared_unref;
+    }
+
+    int status = happy_connect_new(host, service, &options, &self->owned->connect);
+    if (status == HAPPY_OK) return true;
+    /* A refused connect never owned the userdata. */
+    if (shared) happy_ruby_shared_unref(shared);
+    self->result.status = status;
+    /* What is refused is refused at once, and this way in says why in more than words. */
+    if (status == HAPPY_EINVALID) init_inetsock_happy(host, service, &options, &self->result);
+    return false;
+}
+
+/*
+ * Before 3.3 Ruby has no thread of its own that hands signals on. A main thread that waits without the GVL learns of one only when
+ * it was the only thread as the wait began; else it may sleep through it. So it waits as Ruby waits for IO, which does learn of it.
+ */
+static bool
+happy_ruby_waits_on_descriptor_p(void)
+{
+    return HAPPY_RUBY_VERSION < 303 && rb_thread_current() == rb_thread_main();
+}
+
+static void
+happy_ruby_wait_on_descriptor(happy_connect *connect)
+{
+    int fd = happy_connect_get_fd(connect);
+    if (fd < 0) rb_sys_fail("happy_connect_get_fd");
+
+    int timeout_ms = happy_connect_get_timeout_ms(connect);
+    struct timeval interval = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
+    rb_wait_for_single_fd(fd, RB_WAITFD_IN, timeout_ms < 0 ? NULL : &interval);
+}
+
+/*
+ * Waits without the GVL. An interrupt (Thread#raise, Thread#kill, a signal) ends the wait; what it asks for happens in
+ * rb_thread_check_ints, and if that returns, the same race goes on. It comes before the wait, so that what was put off until the
+ * thread blocks is not put off longer.
+ *
+ * happy_connect_interrupt may run in a signal handler, and saying so spares the thread that Ruby would otherwise start for
+ * each wait of a single-threaded program.
+ */
+static void
+happy_ruby_wait(happy_connect *connect)
+{
+    const int flags = RB_NOGVL_INTR_FAIL | RB_NOGVL_UBF_ASYNC_SAFE;
+    bool on_descriptor = happy_ruby_waits_on_descriptor_p();
+
+    while (happy_connect_dispatch(connect) == HAPPY_EAGAIN) {
+        rb_thread_check_ints();
+        if (on_descriptor) happy_ruby_wait_on_descriptor(connect);
+        else rb_nogvl(happy_connect_wait, connect, happy_connect_interrupt, connect, flags);
+    }
+}
+
+/* Waits through the fiber scheduler: other fibers of the thread go on. What io_wait answers does not matter, the race knows. */
+static void
+happy_ruby_wait_with_scheduler(happy_connect *connect, VALUE scheduler)
+{
+    VALUE io = Qnil;
+
+    while (happy_connect_dispatch(connect) == HAPPY_EAGAIN) {
+        if (NIL_P(io)) {
+            int fd = happy_connect_get_fd(connect);
+            if (fd < 0) rb_sys_fail("happy_connect_get_fd");
+            VALUE options = rb_hash_new();
+            rb_hash_aset(options, ID2SYM(rb_intern("autoclose")), Qfalse);
+            VALUE arguments[2] = { INT2NUM(fd), options };
+            io = rb_funcallv_kw(rb_cIO, rb_intern("for_fd"), 2, arguments, RB_PASS_KEYWORDS);
+        }
+        int timeout_ms = happy_connect_get_timeout_ms(connect);
+        VALUE timeout = timeout_ms < 0 ? Qnil : DBL2NUM(timeout_ms / 1000.0);
+        rb_fiber_scheduler_io_wait(scheduler, io, INT2FIX(RUBY_IO_READABLE), timeout);
+    }
+    RB_GC_GUARD(io);
+}
+
+static VALUE
+happy_ruby_body(VALUE argument)
+{
+    struct happy_ruby_connect *self = (struct happy_ruby_connect *)argument;
+    const struct happy_ruby_request *request = self->request;
+    struct happy_ruby_owned *owned = self->owned;
+    VALUE scheduler = rb_fiber_scheduler_current();
+
+    if (happy_ruby_begin(self, scheduler)) {
+        if (NIL_P(scheduler)) happy_ruby_wait(owned->connect);
+        else happy_ruby_wait_with_scheduler(owned->connect, scheduler);
+        owned->fd = happy_connect_take_result(owned->connect, &self->result);
+        if (!NIL_P(request->trace)) happy_ruby_deliver_trace(self);
+    }
+    if (owned->fd < 0) happy_ruby_raise(self);
+
+    VALUE socket = request->make_socket(request->self, owned->fd);
+    owned->fd = -1;
+    return socket;
+}
+
+static VALUE
+happy_ruby_cleanup(VALUE argument)
+{
+    happy_ruby_release(((struct happy_ruby_connect *)argument)->owned);
+    return Qnil;
+}
+
+/* Connects and answers what `make_socket` made, or raises. Nothing is left open in either case. */
+static VALUE
+happy_ruby_connect(const struct happy_ruby_request *request)
+{
+    if (!NIL_P(request->open_timeout) && !(NIL_P(request->resolv_timeout) && NIL_P(request->connect_timeout))) {
+        rb_raise(rb_eArgError, "Cannot specify open_timeout along with connect_timeout or resolv_timeout");
+    }
+
+    struct happy_ruby_connect self = { .request = request, .result = HAPPY_RESULT_INIT };
+    self.result.attempts = self.attempts;
+    self.result.attempts_capacity = HAPPY_RUBY_ATTEMPTS;
+
+    VALUE owner = TypedData_Make_Struct(rb_cObject, struct happy_ruby_owned, &happy_ruby_owned_type, self.owned);
+    self.owned->fd = -1;
+    VALUE socket = rb_ensure(happy_ruby_body, (VALUE)&self, happy_ruby_cleanup, (VALUE)&self);
+    RB_GC_GUARD(owner);
+    return socket;
+}
+
+/* The client's half of rsock_init_inetsock: its arguments, and how ext/socket makes a socket of a descriptor. */
+static inline VALUE
+happy_ruby_init_inetsock(VALUE (*make_socket)(VALUE self, int fd), HAPPY_RUBY_INETSOCK)
+{
+    struct happy_ruby_request request = {
+        .remote_host = remote_host, .remote_service = remote_serv,
+        .local_host = local_host, .local_service = local_serv,
+        .resolv_timeout = resolv_timeout, .connect_timeout = connect_timeout, .open_timeout = Qnil,
+        .resolution_delay = Qnil, .connection_attempt_delay = Qnil,
+        .test_mode_settings = Qnil, .trace = Qnil, .fast_fallback = true,
+        .make_socket = make_socket, .self = self,
+    };
+
+#if HAPPY_RUBY_VERSION >= 400
+    request.open_timeout = open_timeout;
+#endif
+#if HAPPY_RUBY_VERSION >= 304
+    request.fast_fallback = RTEST(fast_fallback);
+    request.test_mode_settings = test_mode_settings;
+#endif
+    return happy_ruby_connect(&request);
+}

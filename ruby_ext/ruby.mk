@@ -1,0 +1,74 @@
+# Ruby: CRuby's ext/socket with our ipsocket.c, the preload library, the gem, and their tests. Everything is built under target/ruby/.
+#
+#   RUBY      the Ruby to build for and to run; Debian's unless given
+#   RUBY_SRC  the source tree of the same version, for cruby and cruby-test; that of Debian's package unless given
+#
+# For example: make cruby-test RUBY=/opt/ruby-4.0/bin/ruby RUBY_SRC=/usr/src/ruby-4.0
+
+RUBY ?= ruby
+RUBY_SRC ?= $(shell ruby_ext/debian-source target/ruby/source)
+# More arguments for the tests of ours, for example RUBY_TEST_ARGS="-v -n /fork/".
+RUBY_TEST_ARGS ?=
+
+RUBY_OUTPUT = target/ruby/$(shell $(RUBY) -e 'print "ruby-", RUBY_VERSION')
+RUBY_SOCKET = $(CURDIR)/$(RUBY_OUTPUT)/socket
+RUBY_PRELOAD = $(RUBY_OUTPUT)/libhappysock_ruby.so
+RUBY_GEM = target/ruby/happysock.gem
+RUBY_GLUE := include/happysock.h $(wildcard ruby_ext/glue/*.[ch])
+RUBY_HEADERS = $(shell $(RUBY) -e 'print "-I", RbConfig::CONFIG["rubyhdrdir"], " -I", RbConfig::CONFIG["rubyarchhdrdir"]')
+RUBY_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -fPIC
+RUBY_LAB := $(CARGO) run --quiet --package happysock-lab -- run --scenario
+RUBY_TEST = $(RUBY_LAB) ruby_ext/test/scenario.json -- $(RUBY) ruby_ext/test/run.rb
+# CRuby's tests of the socket library need ::1 for localhost, a name server that answers, and 192.0.2.1 silent.
+RUBY_CRUBY_TEST = cd "$(RUBY_SRC)" && $(CURDIR)/target/debug/lab run --scenario $(CURDIR)/ruby_ext/test/cruby.json -- \
+	$(RUBY) -Itool/lib test/runner.rb --ruby=$(RUBY) test/socket
+
+PACKAGES += ruby
+SUITES += ruby
+
+.PHONY: cruby cruby-test cruby-test-stock ruby-preload gem gem-test ruby-test ruby-lab suite-ruby bench-ruby
+
+# socket.so of RUBY with ruby_ext/ipsocket/ipsocket.c in the place of CRuby's.
+cruby: $(STATIC)
+	$(RUBY) ruby_ext/ipsocket/build.rb --source "$(RUBY_SRC)" --output $(RUBY_SOCKET) --library $(STATIC)
+
+ruby-lab:
+	@$(CARGO) build --quiet --package happysock-lab
+
+cruby-test: cruby ruby-lab
+	export RUBYLIB=$(RUBY_SOCKET):$(RUBY_SOCKET)/lib; $(RUBY_CRUBY_TEST)
+
+# The same tests with the stock library, to compare.
+cruby-test-stock: ruby-lab
+	$(RUBY_CRUBY_TEST)
+
+# For LD_PRELOAD on a stock Ruby of the version of RUBY.
+ruby-preload: $(STATIC)
+	@mkdir -p $(RUBY_OUTPUT)
+	$(CC) $(RUBY_CFLAGS) -shared -Wl,-z,lazy -Wl,-z,nodelete $(RUBY_HEADERS) -Iinclude -Iruby_ext/glue -o $(RUBY_PRELOAD) \
+		ruby_ext/preload/preload.c $(STATIC) -Wl,--exclude-libs,ALL -lpthread -ldl -lm
+
+gem:
+	@mkdir -p target/ruby
+	cd ruby_ext/gem && $(RUBY) -S gem build happysock.gemspec --output $(CURDIR)/$(RUBY_GEM)
+
+# Installs the gem into a directory of its own and tests what was installed.
+gem-test: gem
+	rm -rf $(RUBY_OUTPUT)/gem
+	$(RUBY) -S gem install --local --no-document --install-dir $(RUBY_OUTPUT)/gem $(RUBY_GEM)
+	GEM_PATH=$(CURDIR)/$(RUBY_OUTPUT)/gem:$$($(RUBY) -S gem environment path) $(RUBY_TEST) --with gem $(RUBY_TEST_ARGS)
+
+# What Ruby programs get: the same tests over the preload library and, where it was built, over the drop-in.
+ruby-test: ruby-preload
+	$(RUBY_TEST) --with preload=$(CURDIR)/$(RUBY_PRELOAD) $(RUBY_TEST_ARGS)
+	test ! -e $(RUBY_SOCKET)/socket.so || $(RUBY_TEST) --with cruby=$(RUBY_SOCKET) $(RUBY_TEST_ARGS)
+
+suite-ruby:
+	@$(MAKE) -s cruby-test
+	@$(MAKE) -s ruby-test
+	@$(MAKE) -s gem-test
+
+# TCPSocket.new: stock, ours, and a C loop. With the drop-in where it was built, else with the preload library.
+bench-ruby: ruby-preload
+	$(RUBY_LAB) ruby_ext/test/cruby.json -- $(RUBY) benches/ruby_tcpsocket.rb preload=LD_PRELOAD=$(CURDIR)/$(RUBY_PRELOAD) \
+		$(if $(wildcard $(RUBY_SOCKET)/socket.so),cruby=RUBYLIB=$(RUBY_SOCKET):$(RUBY_SOCKET)/lib)
