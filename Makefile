@@ -30,6 +30,7 @@ help:
 	@echo "make test-sanitizers    the C tests with the address and thread sanitizers (nightly Rust)"
 	@echo "make test-faults        failing system calls, signals, limits, forks, cancel storms: the short forms"
 	@echo "make faults             the full forms; cancel-storm CANCELS=, soak MINUTES=, fuzz SECONDS= likewise"
+	@echo "make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
 	@echo "make bench              what a connect costs next to plain system calls; bench-check judges it"
 	@echo "make build              the libraries, in target/release"
 	@echo "make header             rewrite include/happysock.h from the source"

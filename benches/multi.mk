@@ -21,8 +21,11 @@ $(BENCH_PEERS): benches/peers/Cargo.toml $(wildcard benches/peers/src/bin/*.rs)
 	$(CARGO) build --quiet --release --manifest-path benches/peers/Cargo.toml --target-dir target/peers
 	@touch $@
 
-.PHONY: bench-multi
-bench-multi: $(BENCH_MULTI_PROGRAMS) $(BENCH_DIRECTORY)/multi_server $(BENCH_PEERS)
+.PHONY: bench-multi run-bench-multi
+bench-multi:
 	@scripts/install-packages bench
+	@$(MAKE) --no-print-directory run-bench-multi
+
+run-bench-multi: $(BENCH_MULTI_PROGRAMS) $(BENCH_DIRECTORY)/multi_server $(BENCH_PEERS)
 	@scripts/in-test-network $(BENCH_DIRECTORY)/multi_server $(BENCH_PORT) 20 $(BENCH_PEERS) --port $(BENCH_PORT) \
 	    --json $(BENCH_DIRECTORY)/multi.json $(BENCH_MULTI) $(BENCH_MULTI_PROGRAMS) target/peers/release/multi-hyper

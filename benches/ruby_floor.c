@@ -1,5 +1,6 @@
 /*
- * For ruby_tcpsocket.rb: the server that everybody connects to, and the floor, a plain getaddrinfo(3) and connect(2) in C.
+ * For ruby_tcpsocket.rb: the server that everybody connects to, and the floor, a plain getaddrinfo(3) and connect(2) in
+ * C.
  *
  *     ruby_floor serve              listens on ::1 and 127.0.0.1, prints the port, closes what it accepts
  *     ruby_floor connect HOST PORT  reads counts, makes that many connects, prints wall and CPU time in nanoseconds
@@ -31,10 +32,11 @@ listen_on(int family, in_port_t port)
     struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = port, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
     struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1;
-    int failed = fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0;
+    const struct sockaddr *name = family == AF_INET6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4;
+    socklen_t length = family == AF_INET6 ? sizeof(v6) : sizeof(v4);
 
-    failed = failed || (family == AF_INET6 ? bind(fd, (struct sockaddr *)&v6, sizeof(v6)) : bind(fd, (struct sockaddr *)&v4, sizeof(v4))) < 0;
-    if (failed || listen(fd, SOMAXCONN) < 0) {
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 || bind(fd, name, length) < 0
+        || listen(fd, SOMAXCONN) < 0) {
         perror("ruby_floor: listen");
         exit(1);
     }

@@ -1,12 +1,13 @@
-# What TCPSocket.new costs with the stock socket library, with happysock, and next to a plain C getaddrinfo(3) + connect(2):
+# What TCPSocket.new costs with the stock socket library, with happysock, and next to a plain C getaddrinfo(3) +
+# connect(2):
 #
 #     ruby benches/ruby_tcpsocket.rb WAY=VARIABLE=VALUE... [--ruby RUBY] [--host localhost] [--rounds 40] [--batch 200] [--json]
 #
-# Each way is a process of its own; they take turns, batch by batch in a shifting order, so that what else the machine does meets all of
-# them alike. Printed are medians over the batches. A way is the environment that brings it in, for example
-# preload=LD_PRELOAD=target/ruby/ruby-3.1.2/libhappysock_ruby.so; "stock" and the C floor are always there. Connects are
-# closed with a reset. Name and server are local: run it where localhost is ::1 and 127.0.0.1, in a network of its own
-# (lab run --scenario ruby_ext/test/cruby.json -- ...).
+# Each way is a process of its own; they take turns, batch by batch in a shifting order, so that what else the machine
+# does meets all of them alike. Printed are medians over the batches. A way is the environment that brings it in, for
+# example preload=LD_PRELOAD=target/ruby/ruby-3.1.2/libhappysock_ruby.so; "stock" and the C floor are always there.
+# Connects are closed with a reset. Name and server are local: run it where localhost is ::1 and 127.0.0.1, in a network
+# of its own (lab run --scenario ruby_ext/test/cruby.json -- ...).
 
 require "json"
 require "optparse"
@@ -60,7 +61,9 @@ Dir.mktmpdir do |directory|
   port = server.gets.strip
   options[:hosts].each do |host|
     workers = { "C" => IO.popen([floor, "connect", host, port], "r+") }
-    environments.each { |name, environment| workers[name] = IO.popen([environment, options[:ruby], "-e", WORKER, "--", host, port], "r+") }
+    environments.each do |name, environment|
+      workers[name] = IO.popen([environment, options[:ruby], "-e", WORKER, "--", host, port], "r+")
+    end
     samples = workers.transform_values { [] }
     (options[:rounds] + 2).times do |round|
       warn "#{host}: #{round}/#{options[:rounds] + 2}" if $stderr.tty? && !options[:json]

@@ -10,6 +10,7 @@ C_FLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror 
 C_LINK := -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN' -lhappysock
 C_HEADERS := include/happysock.h c_tests/support.h
 C_TESTS := $(patsubst c_tests/%.c,%,$(wildcard c_tests/test_*.c))
+SANITIZED_TESTS := $(filter-out test_loops,$(C_TESTS))
 # How a test program is run.
 RUN_IN := scripts/in-test-network
 
@@ -27,12 +28,13 @@ else ifeq ($(PROFILE),release)
 LIBRARY_BUILD = $(CARGO) build --quiet --release --lib
 endif
 
-$(C_DIRECTORY)/support.o: c_tests/support.c $(C_HEADERS)
+.SECONDARY:
+$(C_DIRECTORY)/%.o: c_tests/%.c $(C_HEADERS)
 	@mkdir -p $(C_DIRECTORY)
-	$(CC) $(C_FLAGS) $(CFLAGS) -Iinclude -c -o $@ $<
+	$(CC) $(C_FLAGS) $(C_COMPILE_ONLY) $(CFLAGS) -Iinclude -c -o $@ $<
 
-$(C_DIRECTORY)/test_%: c_tests/test_%.c $(C_DIRECTORY)/support.o $(C_HEADERS) $(C_DIRECTORY)/libhappysock.so
-	$(CC) $(C_FLAGS) $(CFLAGS) -Iinclude -o $@ $< $(C_DIRECTORY)/support.o $(C_LINK) $$(pkg-config --libs cmocka)
+$(C_DIRECTORY)/test_%: $(C_DIRECTORY)/test_%.o $(C_DIRECTORY)/support.o $(C_DIRECTORY)/libhappysock.so
+	$(CC) $(C_FLAGS) -o $@ $(C_DIRECTORY)/test_$*.o $(C_DIRECTORY)/support.o $(C_LINK) $$(pkg-config --libs cmocka)
 
 $(C_DIRECTORY)/connect: c_tests/examples/connect.c $(C_HEADERS) $(C_DIRECTORY)/libhappysock.so
 	$(CC) $(C_FLAGS) $(CFLAGS) -Iinclude -o $@ $< $(C_LINK) $$(pkg-config --cflags --libs jansson)
@@ -40,8 +42,10 @@ $(C_DIRECTORY)/connect: c_tests/examples/connect.c $(C_HEADERS) $(C_DIRECTORY)/l
 $(C_DIRECTORY)/%: c_tests/examples/%.c $(C_HEADERS) $(C_DIRECTORY)/libhappysock.so
 	$(CC) $(C_FLAGS) $(CFLAGS) -Iinclude -o $@ $< $(C_LINK)
 
-.PHONY: c-programs run-c-tests
+.PHONY: c-programs sanitizer-programs run-c-tests
 c-programs: $(C_TESTS:%=$(C_DIRECTORY)/%) $(C_DIRECTORY)/connect $(C_DIRECTORY)/first $(C_DIRECTORY)/greeter
+# The sanitizers are for the tests that call the library themselves.
+sanitizer-programs: $(SANITIZED_TESTS:%=$(C_DIRECTORY)/%)
 
 # All of them run, whatever fails.
 run-c-tests: c-programs
@@ -55,9 +59,15 @@ suite-c:
 suite-c-release:
 	@$(MAKE) -s run-c-tests PROFILE=release
 
+# The loops are examples and their libraries' business. Forks are not tested under valgrind, which runs one thread at a time and
+# slowly: a fork gives up waiting for lookups that have just begun long before they are through.
+MEMORY_TESTS := $(filter-out test_loops test_process,$(C_TESTS))
 suite-memory:
-	@$(MAKE) -s run-c-tests PROFILE=release \
-	    RUN_WITH="valgrind --quiet --leak-check=full --error-exitcode=99"
+	@$(MAKE) -s c-programs PROFILE=release
+	@failed=0; for test in $(MEMORY_TESTS); do \
+	    $(RUN_IN) valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
+	        --errors-for-leak-kinds=definite --suppressions=c_tests/valgrind.supp target/c/release/$$test || failed=1; \
+	done; exit $$failed
 
 # ---- The demo --------------------------------------------------------------------------------------------------------
 
@@ -71,3 +81,35 @@ demo:
 	@scripts/install-packages build demo
 	@$(MAKE) -s PROFILE=release target/c/release/connect target/c/release/greeter
 	@scripts/demo
+
+# ---- Sanitizers ------------------------------------------------------------------------------------------------------
+# The library and the tests with the address or the thread sanitizer: nightly Rust has the runtimes. Rust's own standard
+# library stays as it was built.
+
+RUST_TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+SANITIZER_address := -Zsanitizer=address
+SANITIZER_RUNTIME_address := asan
+SANITIZER_RUNTIME_thread := tsan
+SANITIZER_thread := -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer
+
+ifneq ($(filter address thread,$(PROFILE)),)
+LIBRARY_DIRECTORY := target/sanitizer/$(PROFILE)/$(RUST_TARGET)/debug
+LIBRARY_BUILD = RUSTFLAGS="$(SANITIZER_$(PROFILE))" $(CARGO) +nightly build --quiet --lib --target $(RUST_TARGET) \
+    --target-dir target/sanitizer/$(PROFILE)
+# Compiled with the sanitizer, but linked without it: the runtime is the one that nightly Rust brings, since the library
+# needs functions of it that an older compiler's lacks.
+C_COMPILE_ONLY := -fsanitize=$(PROFILE) -fno-omit-frame-pointer
+SANITIZER_RUNTIME := $(shell rustc +nightly --print sysroot 2>/dev/null)/lib/rustlib/$(RUST_TARGET)/lib/librustc-nightly_rt.$(SANITIZER_RUNTIME_$(PROFILE)).a
+C_LINK += -Wl,--whole-archive $(SANITIZER_RUNTIME) -Wl,--no-whole-archive -Wl,--export-dynamic -lm -lrt -ldl -lpthread
+endif
+
+.PHONY: test-sanitizers suite-sanitizer-address suite-sanitizer-thread
+suite-sanitizer-address suite-sanitizer-thread: suite-sanitizer-%:
+	@$(MAKE) -s sanitizer-programs PROFILE=$*
+	@failed=0; for test in $(SANITIZED_TESTS); do \
+	    TSAN_OPTIONS="suppressions=$(abspath c_tests/thread_sanitizer.supp) die_after_fork=0" \
+	    $(RUN_IN) target/c/$*/$$test || failed=1; done; exit $$failed
+
+test-sanitizers:
+	@scripts/install-packages $(PACKAGES)
+	@MAKE="$(MAKE)" scripts/run-suites sanitizer-address sanitizer-thread

@@ -19,11 +19,12 @@
 /* Milliseconds of the monotonic clock. */
 double now_ms(void);
 
-/* How many descriptors are open, and how many threads there are, in this process. */
+/* How many descriptors are open, and how many worker threads of the library there are, in this process. */
 int open_descriptors(void);
-int threads(void);
+int workers(void);
 
-/* Checks that there are so many descriptors, or will be in a moment: a worker may hold the last reference for so long. */
+/* Checks that there are so many descriptors, or will be in a moment: a worker may hold the last reference for so long.
+ */
 void check_descriptors(int expected);
 
 /* Waits until the library has no worker thread left and checks it; they leave after an idle time. */

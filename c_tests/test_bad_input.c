@@ -27,7 +27,7 @@ static void check_refusal(const struct refusal *expected)
     struct script script = {.six = {.gai_error = EAI_NONAME}, .four = {.gai_error = EAI_NONAME}};
     happy_options options = expected->options;
     struct roomy_result roomy;
-    int descriptors = open_descriptors(), workers = threads();
+    int descriptors = open_descriptors(), at_work = workers();
 
     /* Nothing of the caller's is called. */
     options.lookup = script_lookup;
@@ -65,7 +65,7 @@ static void check_refusal(const struct refusal *expected)
 
     assert_int_equal(script.lookups + script.sockets_configured + script.events + script.userdata_frees, 0);
     assert_int_equal(open_descriptors(), descriptors);
-    assert_int_equal(threads(), workers);
+    assert_int_equal(workers(), at_work);
 }
 
 static struct refusal refused(const char *host, const char *name, int gai_error, const char *argument)
@@ -129,11 +129,10 @@ static void names_that_the_resolver_does_not_know(void **state)
         const char *host, *service;
         const char *argument;
     } table[] = {
-        {"127.0.0.1", "nosuch", "remote_service"},  {"127.0.0.1", "80x", "remote_service"},
-        {"::1", "80x", "remote_service"},           {"dual.test", "nosuch", "remote_service"},
-        {"dual.test", "80x", "remote_service"},     {"300.300.300.300", "80", "remote_host"},
-        {"d\303\274rst.test", "80", "remote_host"}, {"\377\376.test", "80", "remote_host"},
-        {"no.such.test.", "80", "remote_host"},
+        {"127.0.0.1", "nosuch", "remote_service"}, {"127.0.0.1", "80x", "remote_service"},
+        {"::1", "80x", "remote_service"},          {"dual.test", "nosuch", "remote_service"},
+        {"dual.test", "80x", "remote_service"},    {"d\303\274rst.test", "80", "remote_host"},
+        {"\377\376.test", "80", "remote_host"},    {"no.such.test.", "80", "remote_host"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(table); i++) {
@@ -151,6 +150,21 @@ static void names_that_the_resolver_does_not_know(void **state)
         assert_int_equal(error, code == EAI_AGAIN ? EAGAIN : ENOENT);
         assert_string_equal(roomy.result.argument, table[i].argument);
         assert_non_null(strstr(happy_error_message(), table[i].argument));
+    }
+}
+
+/* libc asks a server for such a name or not, depending on the family it is asked for; it is never a number. */
+static void a_host_that_looks_like_a_number(void **state)
+{
+    static const char *const hosts[] = {"300.300.300.300", "1.2.3.4.5", "127.0.0.1.", "0x100000000"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        struct roomy_result roomy;
+        clear_result(&roomy);
+        assert_int_equal(init_inetsock_happy(hosts[i], "80", NULL, &roomy.result), -1);
+        assert_int_equal(roomy.result.status, HAPPY_ERESOLVE);
+        assert_true(roomy.result.gai_error == EAI_NONAME || roomy.result.gai_error == EAI_AGAIN);
+        assert_int_equal(roomy.result.attempts_count, 0);
     }
 }
 
@@ -362,6 +376,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hosts_and_services),
         cmocka_unit_test(names_that_the_resolver_does_not_know),
+        cmocka_unit_test(a_host_that_looks_like_a_number),
         cmocka_unit_test(a_trailing_dot_is_part_of_a_name),
         cmocka_unit_test(options_out_of_range),
         cmocka_unit_test(unknown_lookup_flags),

@@ -81,12 +81,14 @@ static void connects_by_name(void **state)
         const char *host, *address;
         int family;
     } table[] = {
-        {"localhost", "::1", AF_UNSPEC},
-        {"dual.test", "::1", AF_UNSPEC},
+        /* Only loopback: the first answer wins, whichever it is. (glibc answers 127.0.0.1 for a name that is ::1
+           alone.) */
+        {"localhost", NULL, AF_UNSPEC},
+        {"dual.test", NULL, AF_UNSPEC},
         {"dual.test", "127.0.0.1", AF_INET},
         {"dual.test", "::1", AF_INET6},
         {"four.test", "127.0.0.1", AF_UNSPEC},
-        {"six.test", "::1", AF_UNSPEC},
+        {"six.test", "::1", AF_INET6},
         {"live.test", "2001:db8:1::1", AF_UNSPEC},
         {"127.0.0.1", "127.0.0.1", AF_UNSPEC},
         {"::1", "::1", AF_UNSPEC},
@@ -110,7 +112,11 @@ static void connects_by_name(void **state)
         assert_null(roomy.result.syscall);
         assert_null(roomy.result.argument);
         assert_int_equal(roomy.result.limit, HAPPY_LIMIT_NONE);
-        assert_string_equal(result_address(&roomy.result), table[i].address);
+        const char *address = result_address(&roomy.result);
+        if (table[i].address)
+            assert_string_equal(address, table[i].address);
+        else
+            assert_true(strcmp(address, "::1") == 0 || strcmp(address, "127.0.0.1") == 0);
         assert_int_equal(roomy.result.attempts_count, 1);
         assert_int_equal(roomy.attempts[0].outcome, HAPPY_OUTCOME_CONNECTED);
         assert_true(roomy.attempts[0].ended_ns >= roomy.attempts[0].started_ns);
@@ -179,14 +185,16 @@ static void all_refused_gives_the_last_error_with_its_address(void **state)
     assert_int_equal(roomy.result.fd, -1);
     assert_int_equal(roomy.result.sys_errno, ECONNREFUSED);
     assert_string_equal(roomy.result.syscall, "connect(2)");
-    assert_string_equal(result_address(&roomy.result), "127.0.0.1");
     assert_int_equal(roomy.result.local_at_fault, 0);
     assert_int_equal(roomy.result.attempts_count, 2);
+    /* Either family may have been answered first. */
+    assert_int_equal(roomy.attempts[0].family + roomy.attempts[1].family, AF_INET6 + AF_INET);
+    assert_int_equal(roomy.result.address.ss_family, roomy.attempts[1].family);
+    assert_string_equal(result_address(&roomy.result), roomy.attempts[1].family == AF_INET6 ? "::1" : "127.0.0.1");
     for (int i = 0; i < 2; i++) {
         assert_int_equal(roomy.attempts[i].outcome, HAPPY_OUTCOME_FAILED);
         assert_int_equal(roomy.attempts[i].sys_errno, ECONNREFUSED);
         assert_string_equal(roomy.attempts[i].syscall, "connect(2)");
-        assert_int_equal(roomy.attempts[i].family, i == 0 ? AF_INET6 : AF_INET);
     }
     assert_non_null(strstr(happy_error_message(), "connect(2)"));
 }
@@ -476,8 +484,9 @@ static void userdata_outlives_a_lookup_that_was_given_up(void **state)
     clear_result(&roomy);
     assert_int_equal(init_inetsock_happy("written.test", service(port), &options, &roomy.result), -1);
     assert_int_equal(roomy.result.status, HAPPY_ETIMEOUT);
-    assert_int_equal(script->lookups, 2);
-    assert_int_equal(script->userdata_frees, 0);
+    wait_for_running_lookups(2);
+    assert_int_equal(__atomic_load_n(&script->lookups, __ATOMIC_SEQ_CST), 2);
+    assert_int_equal(__atomic_load_n(&script->userdata_frees, __ATOMIC_SEQ_CST), 0);
     script_release();
     wait_for_running_lookups(0);
     wait_for_userdata_free(script);

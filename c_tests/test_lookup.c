@@ -459,7 +459,7 @@ static void signals_do_not_end_a_wait(void **state)
     int dns = silent_dns_server();
     struct sigaction action = {.sa_handler = count_signal}, before;
     struct itimerval timer = {{0, 5000}, {0, 5000}}, none = {{0, 0}, {0, 0}};
-    happy_resolve *resolve = started("hangs.test", 100);
+    happy_resolve *resolve = started("hangs.test", 500);
     (void)state;
     signals_seen = 0;
     sigaction(SIGALRM, &action, &before);
@@ -468,10 +468,12 @@ static void signals_do_not_end_a_wait(void **state)
     happy_resolve_wait(resolve);
     double took = now_ms() - began;
     setitimer(ITIMER_REAL, &none, NULL);
+    /* One that is still pending is discarded. */
+    signal(SIGALRM, SIG_IGN);
     sigaction(SIGALRM, &before, NULL);
     assert_true(signals_seen > 2);
     /* The limit began with the start, a moment before the clock here. */
-    assert_true(took >= 90 && took < 1500);
+    assert_true(took >= 490 && took < 5000);
     happy_resolve_unref(resolve);
     close(dns);
 }
@@ -545,16 +547,16 @@ static void a_thousand_lookups_are_cancelled_at_random_moments(void **state)
         drop_ms[i] = now_ms() - taken;
     }
     /* Workers that are still inside libc have their query's socket open; ours are gone. */
-    int workers = threads() - 1;
-    assert_true(workers > 0);
+    int at_work = workers();
+    assert_true(at_work > 0);
     int extra = open_descriptors() - descriptors;
-    if (extra > workers)
-        fail_msg("%d descriptors more than before, with %d workers inside libc", extra, workers);
+    if (extra > at_work)
+        fail_msg("%d descriptors more than before, with %d workers inside libc", extra, at_work);
     qsort(cancel_ms, ROUNDS, sizeof cancel_ms[0], compare_doubles);
     qsort(drop_ms, ROUNDS, sizeof drop_ms[0], compare_doubles);
     print_message("cancel: median %.4f ms, 99 %% %.4f ms; drop: median %.4f ms, 99 %% %.4f ms; workers: %d\n",
                   cancel_ms[ROUNDS / 2], cancel_ms[ROUNDS * 99 / 100], drop_ms[ROUNDS / 2], drop_ms[ROUNDS * 99 / 100],
-                  workers);
+                  at_work);
     /* Microseconds are expected; the margin is for a machine that is busy with other things. */
     assert_true(cancel_ms[ROUNDS / 2] < 1);
     assert_true(drop_ms[ROUNDS / 2] < 1);

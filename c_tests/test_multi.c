@@ -625,6 +625,34 @@ static void lookups_wait_for_their_turn(void **state)
     wait_for_workers_to_leave();
 }
 
+/* With fewer threads than names, and name servers that do not answer for one family. */
+static void a_silent_family_does_not_hold_up_the_other(void **state)
+{
+    struct entry entries[50] = {0};
+    uint32_t before = happy_resolve_get_thread_limit();
+    (void)state;
+    wait_for_workers_to_leave();
+    script_hold();
+    struct script script = {.six = {.delay_ms = -1, .gai_error = EAI_AGAIN}, .four.addresses = {"127.0.0.1"}};
+    assert_int_equal(happy_resolve_set_thread_limit(4), HAPPY_OK);
+    happy_multi *multi = happy_multi_new();
+    for (size_t i = 0; i < COUNT_OF(entries); i++) {
+        happy_options options = script_options(&script);
+        options.configure_socket = NULL;
+        assert_int_equal(add_with(multi, "half.test", dual_port, &options, &entries[i]), HAPPY_OK);
+    }
+    drive_until(multi, 0);
+    for (size_t i = 0; i < COUNT_OF(entries); i++)
+        assert_int_equal(entries[i].status, HAPPY_OK);
+    assert_true(workers() <= 4);
+    happy_multi_free(multi);
+    script_release();
+    wait_for_running_lookups(0);
+    assert_int_equal(happy_resolve_set_thread_limit(before), HAPPY_OK);
+    wait_for_workers_to_leave();
+    assert_int_equal(script.userdata_frees, COUNT_OF(entries));
+}
+
 /* ---- Bad input and scarce descriptors -----------------------------------------------------------------------------
  */
 
@@ -793,6 +821,7 @@ int main(void)
         cmocka_unit_test(attempts_wait_for_their_turn),
         cmocka_unit_test(a_raised_cap_lets_the_waiting_begin),
         cmocka_unit_test(lookups_wait_for_their_turn),
+        cmocka_unit_test(a_silent_family_does_not_hold_up_the_other),
         cmocka_unit_test(refused_input_changes_nothing),
         cmocka_unit_test(out_of_descriptors),
         cmocka_unit_test(a_child_of_a_fork_leaves_it_alone),

@@ -1,4 +1,5 @@
-# Ruby: CRuby's ext/socket with our ipsocket.c, the preload library, the gem, and their tests. Everything is built under target/ruby/.
+# Ruby: CRuby's ext/socket with our ipsocket.c, the preload library, the gem, and their tests. All of it is built under
+# target/ruby/.
 #
 #   RUBY      the Ruby to build for and to run; Debian's unless given
 #   RUBY_SRC  the source tree of the same version, for cruby and cruby-test; that of Debian's package unless given
@@ -15,7 +16,7 @@ RUBY_SOCKET = $(CURDIR)/$(RUBY_OUTPUT)/socket
 RUBY_PRELOAD = $(RUBY_OUTPUT)/libhappysock_ruby.so
 RUBY_GEM = target/ruby/happysock.gem
 RUBY_GLUE := include/happysock.h $(wildcard ruby_ext/glue/*.[ch])
-RUBY_HEADERS = $(shell $(RUBY) -e 'print "-I", RbConfig::CONFIG["rubyhdrdir"], " -I", RbConfig::CONFIG["rubyarchhdrdir"]')
+RUBY_HEADERS = $(shell $(RUBY) -e 'puts RbConfig::CONFIG.values_at("rubyhdrdir", "rubyarchhdrdir").map { |path| "-I" + path }')
 RUBY_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -fPIC
 RUBY_LAB := $(CARGO) run --quiet --package happysock-lab -- run --scenario
 RUBY_TEST = $(RUBY_LAB) ruby_ext/test/scenario.json -- $(RUBY) ruby_ext/test/run.rb

@@ -5,6 +5,7 @@
  *
  *   cancel_storm [--cancels N] [--seed N] */
 #define _GNU_SOURCE
+#include "hostent.h"
 #include "world.h"
 
 #include <happysock.h>
@@ -55,7 +56,17 @@ static void pause_at_random(unsigned most_us)
 
 /* ---- Lookups that take their time ------------------------------------------------------------------------------------ */
 
-/* Instead of libc's: the host is a number of microseconds to take. Every answer is the loopback. */
+/* Instead of libc's: the host says how many microseconds to take. Every answer is the loopback. */
+static bool take_time(const char *node)
+{
+    if (node == NULL || strncmp(node, "after-", 6) != 0)
+        return false;
+    long us = atol(node + 6);
+    if (us > 0)
+        nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
+    return true;
+}
+
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret_list)
 {
     static _Atomic(void *) next;
@@ -63,13 +74,18 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
         next = dlsym(RTLD_NEXT, "getaddrinfo");
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
         (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **))next;
-    if (node == NULL || strncmp(node, "after-", 6) != 0)
+    if (!take_time(node))
         return real(node, service, hints, ret_list);
-    long us = atol(node + 6);
-    if (us > 0)
-        nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
     struct addrinfo numeric = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
     return real(hints != NULL && hints->ai_family == AF_INET6 ? "::1" : "127.0.0.1", service, &numeric, ret_list);
+}
+
+int gethostbyname2_r(const char *name, int family, struct hostent *host, char *buffer, size_t size, struct hostent **ret_host,
+                     int *ret_host_error)
+{
+    if (!take_time(name))
+        abort(); /* No other name is used here. */
+    return loopback_hostent(family, host, buffer, size, ret_host, ret_host_error);
 }
 
 static const char *random_host(char *buffer, size_t size)

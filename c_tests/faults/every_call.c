@@ -39,6 +39,9 @@ static enum weather weather_of(const struct test_case *test)
 {
     if (test->nth == 0)
         return FINE;
+    /* The buffer was too small: a larger one is tried. */
+    if (test->function == FN_GETHOSTBYNAME && test->error == ERANGE)
+        return SURVIVES;
     if (test->error == EINTR && test->function != FN_GETADDRINFO && test->function != FN_ALLOCATE)
         return SURVIVES;
     switch (test->function) {

@@ -279,7 +279,7 @@ static void fork_inside_libc(struct report *report, void *unused)
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     printf("fork inside libc: %d of %d children found libc locked, and said so in time\n", struck, forks);
-    if (struck > forks / 5)
+    if (struck > forks / 20 + 1)
         complain(report, "%d of %d children found libc locked", struck, forks);
 }
 

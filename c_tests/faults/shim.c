@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "shim.h"
+#include "hostent.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -109,6 +110,8 @@ static const int mmap_errors[] = {EACCES, EAGAIN, EINVAL, ENFILE, ENOMEM, EPERM}
 static const int madvise_errors[] = {EACCES, EAGAIN, EINVAL, ENOMEM, EPERM};
 static const int getaddrinfo_errors[] = {EAI_AGAIN, EAI_FAIL, EAI_FAMILY, EAI_MEMORY, EAI_NODATA, EAI_NONAME, EAI_SERVICE,
                                          EAI_ADDRFAMILY, LOOKUP_ERRNO + EMFILE, LOOKUP_ERRNO + ENOENT};
+static const int gethostbyname_errors[] = {HOST_ERROR + HOST_NOT_FOUND, HOST_ERROR + NO_DATA, HOST_ERROR + NO_RECOVERY,
+                                           HOST_ERROR + TRY_AGAIN, LOOKUP_ERRNO + EMFILE, LOOKUP_ERRNO + ENOENT, ERANGE};
 static const int allocate_errors[] = {ENOMEM};
 
 static const struct {
@@ -143,6 +146,7 @@ static const struct {
     FUNCTION(FN_MMAP, "mmap", mmap_errors),
     FUNCTION(FN_MADVISE, "madvise", madvise_errors),
     FUNCTION(FN_GETADDRINFO, "getaddrinfo", getaddrinfo_errors),
+    FUNCTION(FN_GETHOSTBYNAME, "gethostbyname2_r", gethostbyname_errors),
     FUNCTION(FN_ALLOCATE, "malloc", allocate_errors),
 };
 
@@ -666,6 +670,19 @@ static int loopback(const char *service, const struct addrinfo *hints, struct ad
     return 0;
 }
 
+/* Takes the time that the name stands for; false if it is none of ours. */
+static bool take_time(const char *node)
+{
+    if (strcmp(node, "slow.test") == 0)
+        nanosleep(&(struct timespec){.tv_nsec = random_number() % 5000000}, NULL);
+    else if (strcmp(node, "stuck.test") == 0)
+        while (released == 0)
+            syscall(SYS_futex, &released, FUTEX_WAIT, 0, NULL, NULL, 0);
+    else
+        return strcmp(node, "dual.test") == 0;
+    return true;
+}
+
 EXPORT int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret_list)
 {
     REAL(getaddrinfo);
@@ -681,21 +698,42 @@ EXPORT int getaddrinfo(const char *node, const char *service, const struct addri
     running++;
     in_lookup = true;
     int answer;
-    if (numeric || node == NULL) {
+    if (numeric || node == NULL)
         answer = real(node, service, hints, ret_list);
-    } else if (strcmp(node, "none.test") == 0) {
+    else if (strcmp(node, "none.test") == 0)
         answer = EAI_NONAME;
-    } else if (strcmp(node, "dual.test") == 0) {
+    else if (take_time(node))
         answer = loopback(service, hints, ret_list);
-    } else if (strcmp(node, "slow.test") == 0) {
-        nanosleep(&(struct timespec){.tv_nsec = random_number() % 5000000}, NULL);
-        answer = loopback(service, hints, ret_list);
-    } else if (strcmp(node, "stuck.test") == 0) {
-        while (released == 0)
-            syscall(SYS_futex, &released, FUTEX_WAIT, 0, NULL, NULL, 0);
-        answer = loopback(service, hints, ret_list);
-    } else {
+    else
         answer = real(node, service, hints, ret_list);
+    in_lookup = false;
+    running--;
+    return answer;
+}
+
+EXPORT int gethostbyname2_r(const char *name, int family, struct hostent *host, char *buffer, size_t size,
+                            struct hostent **ret_host, int *ret_host_error)
+{
+    REAL(gethostbyname2_r);
+    if (!from_library(CALLER))
+        return real(name, family, host, buffer, size, ret_host, ret_host_error);
+    int error = fault(FN_GETHOSTBYNAME, CALLER, 0);
+    if (error != 0) {
+        *ret_host = NULL;
+        *ret_host_error = error > HOST_ERROR ? error - HOST_ERROR : NETDB_INTERNAL;
+        /* netdb(3): a host that is not there is no error of the function. */
+        return error > HOST_ERROR ? 0 : (errno = error > LOOKUP_ERRNO ? error - LOOKUP_ERRNO : error);
+    }
+    running++;
+    in_lookup = true;
+    int answer = 0;
+    if (strcmp(name, "none.test") == 0) {
+        *ret_host = NULL;
+        *ret_host_error = HOST_NOT_FOUND;
+    } else if (take_time(name)) {
+        answer = loopback_hostent(family, host, buffer, size, ret_host, ret_host_error);
+    } else {
+        answer = real(name, family, host, buffer, size, ret_host, ret_host_error);
     }
     in_lookup = false;
     running--;

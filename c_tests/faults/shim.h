@@ -13,13 +13,14 @@ enum function {
     FN_SOCKET, FN_BIND, FN_CONNECT, FN_GETSOCKOPT, FN_SETSOCKOPT, FN_IOCTL, FN_FCNTL, FN_GETSOCKNAME, FN_PPOLL,
     FN_EPOLL_CREATE, FN_EPOLL_CTL, FN_EPOLL_WAIT, FN_EVENTFD, FN_TIMERFD_CREATE, FN_TIMERFD_SETTIME, FN_READ, FN_WRITE,
     FN_CLOSE, FN_OPEN, FN_FUTEX_WAIT, FN_THREAD_CREATE, FN_THREAD_ATTRIBUTES, FN_STACK_SIZE, FN_MMAP, FN_MADVISE,
-    FN_GETADDRINFO, FN_ALLOCATE, FN_COUNT
+    FN_GETADDRINFO, FN_GETHOSTBYNAME, FN_ALLOCATE, FN_COUNT
 };
 
 /* A pending socket error: getsockopt(SO_ERROR) succeeds and reports the errno that remains. */
 #define PENDING 1000
-/* For FN_GETADDRINFO: EAI_SYSTEM with the errno that remains; other values are EAI_* codes as they are. */
+/* For lookups: EAI_SYSTEM or NETDB_INTERNAL with the errno that remains, or an h_errno; other values are EAI_* codes as they are. */
 #define LOOKUP_ERRNO 2000
+#define HOST_ERROR 3000
 
 const char *function_name(enum function function);
 /* The errors that the manual page of the function lists, and how many. */
@@ -42,7 +43,7 @@ size_t library_bytes(void);
 long library_blocks(void);
 bool shim_sees_library(void);
 
-/* Names that the shim's getaddrinfo answers itself, in the hints' families:
+/* Names that the shim's getaddrinfo and gethostbyname2_r answer themselves, in the hints' families:
  *   dual.test  ::1 and 127.0.0.1      slow.test  the same after 0 to 5 ms
  *   stuck.test the same, once the lookups are released            none.test  EAI_NONAME
  * Every other name goes to libc. */

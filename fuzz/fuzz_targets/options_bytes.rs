@@ -23,7 +23,12 @@ unsafe extern "C" fn no_such_name(
     libc::EAI_NONAME
 }
 
-unsafe extern "C" fn refuse(_fd: c_int, _address: *const libc::sockaddr, _length: libc::socklen_t, _data: *mut c_void) -> c_int {
+unsafe extern "C" fn refuse(
+    _fd: c_int,
+    _address: *const libc::sockaddr,
+    _length: libc::socklen_t,
+    _data: *mut c_void,
+) -> c_int {
     libc::EACCES
 }
 
@@ -117,8 +122,9 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
     let untouched = 8 as *mut happy_connect;
     let mut connect = untouched;
     // SAFETY: the options are readable for their size, and all pointers in them are valid.
-    let status =
-        unsafe { happy_connect_new(c"127.0.0.1".as_ptr(), c"9".as_ptr(), given.start.cast::<happy_options>(), &mut connect) };
+    let status = unsafe {
+        happy_connect_new(c"127.0.0.1".as_ptr(), c"9".as_ptr(), given.start.cast::<happy_options>(), &mut connect)
+    };
     drop(given);
     if !acceptable {
         assert_eq!((status, connect), (HAPPY_EINVALID, untouched));

@@ -23,9 +23,9 @@ struct Arguments {
 enum Task {
     /// Run a command on the client's side of a network.
     ///
-    /// The command sees LAB_PORT, LAB_NAMESERVER, LAB_ADDRESSES_V4 and LAB_ADDRESSES_V6, and its own resolv.conf, hosts,
-    /// nsswitch.conf and gai.conf. Its exit status becomes that of this command; 128 plus the number of a
-    /// signal that ended it; 125 if the network could not be built.
+    /// The command sees LAB_PORT, LAB_NAMESERVER, LAB_ADDRESSES_V4 and LAB_ADDRESSES_V6, and its own resolv.conf,
+    /// hosts, nsswitch.conf and gai.conf. Its exit status becomes that of this command; 128 plus the number of a signal
+    /// that ended it; 125 if the network could not be built.
     Run(run::Options),
     /// Measure how a client connects: the tests of "Lazy Eye Inspection", and daily life.
     ///

@@ -27,8 +27,8 @@ pub struct Namespace {
 impl Namespace {
     /// Makes a namespace and runs `set_up` inside it, on a thread of its own.
     ///
-    /// `flags` holds CLONE_NEWNET, and CLONE_NEWNS where /etc is to be changed. Threads that `set_up` starts and sockets
-    /// that it opens belong to the namespace for good.
+    /// `flags` holds CLONE_NEWNET, and CLONE_NEWNS where /etc is to be changed. Threads that `set_up` starts and
+    /// sockets that it opens belong to the namespace for good.
     pub fn new<T: Send>(flags: CloneFlags, set_up: impl FnOnce() -> Result<T> + Send) -> Result<(Namespace, T)> {
         in_thread(|| {
             unshare(flags).with_context(

@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use lab::{Family, Kind, Network, Packet, Question, Reply, Scenario, milliseconds_between};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
 use crate::sandbox::Sandbox;
@@ -61,10 +63,16 @@ pub fn run(options: &Options, mut sandbox: Sandbox) -> Result<u8> {
     };
     let mut dns_log = options.dns_log.as_deref().map(create).transpose()?;
     let mut syn_log = options.syn_log.as_deref().map(create).transpose()?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    // The servers' side of every connection is a descriptor of this process.
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     let mut network = Network::new(&scenario)?;
     let [program, arguments @ ..] = options.command.as_slice() else { unreachable!("clap requires a command") };
     let mut command = network.command(program)?;
     command.args(arguments);
+    let restore_limit = move || Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?);
+    // SAFETY: between fork and exec the closure makes one system call and nothing else.
+    unsafe { command.pre_exec(restore_limit) };
     network.clear_logs()?;
     let start = network.started();
     if let Some(mut log) = dns_log.take() {

@@ -1,7 +1,7 @@
 //! A process that takes everything it started with it when it ends.
 //!
-//! The work runs as the first process of a PID namespace. When that ends, in whichever way, the kernel kills every process
-//! of the namespace; and it ends when the process that the user started does.
+//! The work runs as the first process of a PID namespace. When that ends, in whichever way, the kernel kills every
+//! process of the namespace; and it ends when the process that the user started does.
 
 use std::os::fd::AsFd;
 use std::process::Command;
@@ -49,7 +49,8 @@ pub fn enter(work: impl FnOnce(Sandbox) -> Result<u8>) -> Result<u8> {
         std::fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
         std::fs::write("/proc/self/gid_map", format!("0 {group} 1"))?;
     }
-    // From here on this process can start no thread, since a thread cannot be in another PID namespace than its process.
+    // From here on this process can start no thread, since a thread cannot be in another PID namespace than its
+    // process.
     unshare(CloneFlags::CLONE_NEWPID).context("cannot make a PID namespace")?;
     // The child holds the reading end: a hang-up tells it that its parent is gone.
     let (alive, held_by_parent) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
@@ -76,8 +77,8 @@ pub fn enter(work: impl FnOnce(Sandbox) -> Result<u8>) -> Result<u8> {
 }
 
 impl Sandbox {
-    /// Runs `command` to its end. Signals that reach the sandbox go to it and to the processes that it started, as those
-    /// of a terminal do.
+    /// Runs `command` to its end. Signals that reach the sandbox go to it and to the processes that it started, as
+    /// those of a terminal do.
     pub fn run(&mut self, command: &mut Command) -> Result<u8> {
         if let Some(early) = self.signals.pending().find(|origin| origin.signal != SIGCHLD) {
             return Ok((SIGNAL_STATUS + early.signal) as u8);
@@ -97,7 +98,8 @@ impl Sandbox {
     }
 }
 
-/// Passes signals on to `recipient` until `child` ends, reaps other processes that end before, and answers with an exit status.
+/// Passes signals on to `recipient` until `child` ends, reaps other processes that end before, and answers with an exit
+/// status.
 fn supervise(child: Pid, recipient: Pid, signals: &mut Signals) -> Result<u8> {
     // The child may have ended before the signals were handled, so the first look needs no SIGCHLD.
     loop {
@@ -106,12 +108,9 @@ fn supervise(child: Pid, recipient: Pid, signals: &mut Signals) -> Result<u8> {
         }
         for Origin { signal, cause, .. } in signals.wait() {
             // What the terminal sends, it sends to every process of the group.
-            if signal != SIGCHLD
-                && cause != Cause::Kernel
-                && let Ok(signal) = Signal::try_from(signal)
-            {
+            if signal != SIGCHLD && cause != Cause::Kernel {
                 // It may have ended just now.
-                let _ = kill(recipient, signal);
+                let _ = kill(recipient, Signal::try_from(signal)?);
             }
         }
     }

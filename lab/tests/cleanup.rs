@@ -1,4 +1,5 @@
-//! A network that is dropped leaves nothing in its process. Alone in its file, since it counts the process's belongings.
+//! A network that is dropped leaves nothing in its process. Alone in its file, since it counts the process's
+//! belongings.
 
 use lab::{Network, Scenario};
 

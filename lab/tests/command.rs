@@ -70,6 +70,23 @@ fn the_environment_describes_the_network() {
 }
 
 #[test]
+fn the_command_keeps_its_limits_and_the_servers_have_room() {
+    // More connections at once than the command's own limit would let the lab's servers hold.
+    let script = r#"
+        ulimit -n
+        for process in 1 2 3; do
+            (for number in $(seq 10 59); do eval "exec $number<>/dev/tcp/203.0.113.1/8080"; done
+             for number in $(seq 10 59); do read -r -t 20 line <&$number && echo "$line"; done) &
+        done
+        wait"#;
+    let limited = format!("ulimit -Sn 100; exec {LAB} run -- bash -c '{script}'");
+    let output = Command::new("bash").args(["-c", &limited]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text.lines().next(), Some("100"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(text.lines().filter(|line| *line == "203.0.113.1 8080").count(), 150);
+}
+
+#[test]
 fn the_logs_tell_of_questions_and_syns() {
     let (scenario, dns, syn) = (Scratch::new("logs.json"), Scratch::new("dns.jsonl"), Scratch::new("syn.jsonl"));
     let text = r#"{"dns": {"names": {"some.test": {"A": {"addresses": ["203.0.113.1"], "delay_ms": 20}, "AAAA": {"reply": "never"}}}},

@@ -1,7 +1,7 @@
 //! What the library does on a network, seen from a C program (c_tests/examples/connect.c) and from the wire.
 //!
-//! The program is the one that `HAPPYSOCK_CONNECT` names, or target/c/debug/connect: `make test` builds it first. Times have
-//! wide margins: the machine may be busy. `lab measure` is what judges them closely.
+//! The program is the one that `HAPPYSOCK_CONNECT` names, or target/c/debug/connect: `make test` builds it first. Times
+//! have wide margins: the machine may be busy. `lab measure` is what judges them closely.
 
 use lab::{Family, Kind, Network, Path, Reply, Rule, SERVER_V4, SERVER_V6, Scenario, Server};
 use serde_json::Value;
@@ -85,7 +85,7 @@ fn connect(network: &Network, options: &[&str]) -> Report {
     let port = network.scenario().port.to_string();
     let mut command = network.command(&program).expect("the client's side takes commands");
     command.args(["--json", "--read-timeout", "0"]).args(options).args([NAME, &port]);
-    let output = command.output().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    let output = command.output().unwrap_or_else(|error| panic!("{program:?}: {error}"));
     let json: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {output:?}: is the connect program built? (make test builds it)"));
     let trace = json["trace"].as_array().expect("there is a trace");
@@ -308,4 +308,50 @@ fn without_fast_fallback_addresses_are_tried_one_after_the_other() {
     report.assert_connected_to(v4(1));
     report.assert_took(600.0);
     assert_eq!(report.attempts()[0].1, "timed out");
+}
+
+#[test]
+fn one_limit_covers_a_lookup_that_never_ends() {
+    let network = network(vec![Server::new(v6(1)), Server::new(v4(1))]);
+    for record_type in ["AAAA", "A"] {
+        network.set_name(NAME, record_type, Rule::reply(Reply::Never)).expect("the rule is valid");
+    }
+    let report = connect(&network, &["--timeout", "300"]);
+    assert_eq!(report.json["connected"], false, "{:#}", report.json);
+    // libc itself would give up after two tries of five seconds.
+    report.assert_took(300.0);
+    assert_eq!(syns(&network), []);
+}
+
+#[test]
+fn an_alias_and_a_truncated_answer_lead_to_the_address() {
+    let network = network(vec![Server::new(v6(1))]);
+    let alias = Rule { alias: Some("other.test".to_owned()), ..Rule::default() };
+    let truncated = Rule { truncated: true, ..Rule::addresses([v6(1)]) };
+    network.set_name(NAME, "AAAA", alias).expect("the rule is valid");
+    network.set_name("other.test", "AAAA", truncated.clone()).expect("the rule is valid");
+    connect(&network, &[]).assert_connected_to(v6(1));
+    network.set_name(NAME, "AAAA", truncated).expect("the rule is valid");
+    connect(&network, &[]).assert_connected_to(v6(1));
+    assert!(network.questions().iter().any(|question| question.tcp), "a truncated answer is asked for again over TCP");
+}
+
+#[test]
+fn a_caller_with_a_poll_of_its_own_sees_the_same_race() {
+    let network = network(vec![dead(v6(1)), Server::new(v4(1))]);
+    let report = connect(&network, &["--poll"]);
+    report.assert_connected_to(v4(1));
+    report.assert_took(250.0);
+}
+
+#[test]
+fn lost_packets_delay_and_do_not_prevent() {
+    let network = network_with(vec![Server::new(v6(1)), Server::new(v4(1))], |scenario| {
+        let path = Path { loss_percent: 20.0, ..Path::default() };
+        scenario.families = [(Family::Ipv4, path), (Family::Ipv6, path)].into();
+        scenario.seed = 3;
+    });
+    for _ in 0..10 {
+        assert_eq!(connect(&network, &[]).json["connected"], true);
+    }
 }

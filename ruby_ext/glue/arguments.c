@@ -7,8 +7,8 @@ happy_ruby_equal(const char *text, size_t length, const char *word)
 }
 
 /*
- * A host for getaddrinfo(3), in `buffer` or NULL for nil. An Integer is an IPv4 address, and "", "<any>" and "<broadcast>" stand
- * for addresses, as everywhere in Ruby's socket library.
+ * A host for getaddrinfo(3), in `buffer` or NULL for nil. An Integer is an IPv4 address, and "", "<any>" and
+ * "<broadcast>" stand for addresses, as everywhere in Ruby's socket library.
  */
 static const char *
 happy_ruby_host(VALUE host, char *buffer, size_t size)

@@ -1,6 +1,6 @@
 /*
- * From the library's result to the exception that the running Ruby gives in the same case: class, message, error_code. What a
- * version says where is laid down by that version's ext/socket; programs match on it.
+ * From the library's result to the exception that the running Ruby gives in the same case: class, message, error_code.
+ * What a version says where is laid down by that version's ext/socket; programs match on it.
  */
 
 static VALUE happy_ruby_cAttempt;   /* what exception.attempts lists */
@@ -18,8 +18,8 @@ happy_ruby_define_errors(VALUE outer)
 {
     rb_gc_register_address(&happy_ruby_cAttempt);
     rb_gc_register_address(&happy_ruby_mAttempts);
-    happy_ruby_cAttempt = rb_struct_define_under(outer, "Attempt", "address", "outcome", "error", "syscall", "started_at",
-                                                 "ended_at", NULL);
+    happy_ruby_cAttempt = rb_struct_define_under(outer, "Attempt", "address", "outcome", "error", "syscall",
+                                                 "started_at", "ended_at", NULL);
     happy_ruby_mAttempts = rb_define_module_under(outer, "Attempts");
     rb_define_method(happy_ruby_mAttempts, "attempts", happy_ruby_attempts, 0);
 }
@@ -72,7 +72,10 @@ happy_ruby_attempt_list(const happy_result *result)
     return rb_ary_freeze(list);
 }
 
-/* `cause` is the word in front of the text: "getaddrinfo(3)" for a race of 3.4 and newer, "getaddrinfo" everywhere else. */
+/*
+ * `cause` is the word in front of the text: "getaddrinfo(3)" for a race of 3.4 and newer, "getaddrinfo" everywhere
+ * else.
+ */
 static VALUE
 happy_ruby_resolution_error(int gai_error, int sys_errno, const char *cause)
 {
@@ -129,7 +132,8 @@ happy_ruby_timeout_error(const struct happy_ruby_connect *self)
     if (one_address && HAPPY_RUBY_VERSION >= 400 && result->address_length) {
         VALUE address = happy_ruby_addrinfo(&result->address, result->address_length);
         VALUE name = rb_funcall(address, rb_intern("inspect_sockaddr"), 0);
-        return rb_exc_new_str(rb_path2class("IO::TimeoutError"), rb_sprintf("user specified timeout for %"PRIsVALUE, name));
+        VALUE message = rb_sprintf("user specified timeout for %"PRIsVALUE, name);
+        return rb_exc_new_str(rb_path2class("IO::TimeoutError"), message);
     }
     if (one_address && HAPPY_RUBY_VERSION == 304) {
         return rb_exc_new_cstr(rb_path2class("IO::TimeoutError"), "Connect timed out!");

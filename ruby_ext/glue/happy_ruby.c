@@ -29,8 +29,8 @@ static const rb_data_type_t happy_ruby_owned_type = {
 };
 
 /*
- * Asks the fiber scheduler for the addresses, on the Ruby thread and before the race: the race's own lookups run where no Ruby
- * code can. The answer is kept in `shared`; false when the scheduler resolves no names.
+ * Asks the fiber scheduler for the addresses, on the Ruby thread and before the race: the race's own lookups run where
+ * no Ruby code can. The answer is kept in `shared`; false when the scheduler resolves no names.
  */
 static bool
 happy_ruby_ask_scheduler(VALUE scheduler, const struct happy_ruby_connect *self, const char *service, int lookup_flags)
@@ -40,8 +40,8 @@ happy_ruby_ask_scheduler(VALUE scheduler, const struct happy_ruby_connect *self,
 
     long length = NIL_P(answer) ? 0 : RARRAY_LEN(rb_convert_type(answer, T_ARRAY, "Array", "to_ary"));
     struct happy_ruby_shared *shared = self->owned->shared;
-    memcpy(shared->host, self->host, sizeof(shared->host));
-    memcpy(shared->service, self->service, sizeof(shared->service));
+    strcpy(shared->host, self->host);
+    strcpy(shared->service, self->service);
     shared->addresses = calloc(length > 0 ? length : 1, sizeof(*shared->addresses));
     if (!shared->addresses) rb_memerror();
 
@@ -83,13 +83,15 @@ happy_ruby_rest_ms(int32_t limit_ms, int64_t elapsed_ms)
 
 /* Reads the arguments and makes the connect. On a refusal `self->result` says why. */
 static bool
-happy_ruby_begin(struct happy_ruby_connect *self, VALUE scheduler)
+happy_ruby_begin(struct happy_ruby_connect *self)
 {
+    VALUE scheduler = self->scheduler;
     const struct happy_ruby_request *request = self->request;
     happy_options options = HAPPY_OPTIONS_INIT;
     int lookup_flags = 0, local_flags = 0;
     const char *host = happy_ruby_host(request->remote_host, self->host, sizeof(self->host));
-    const char *service = happy_ruby_service(request->remote_service, self->service, sizeof(self->service), &lookup_flags);
+    const char *service = happy_ruby_service(request->remote_service, self->service, sizeof(self->service),
+                                             &lookup_flags);
 
     options.local_host = happy_ruby_host(request->local_host, self->local_host, sizeof(self->local_host));
     options.local_service = happy_ruby_service(request->local_service, self->local_service, sizeof(self->local_service),
@@ -144,8 +146,9 @@ happy_ruby_begin(struct happy_ruby_connect *self, VALUE scheduler)
 }
 
 /*
- * Before 3.3 Ruby has no thread of its own that hands signals on. A main thread that waits without the GVL learns of one only when
- * it was the only thread as the wait began; else it may sleep through it. So it waits as Ruby waits for IO, which does learn of it.
+ * Before 3.3 Ruby has no thread of its own that hands signals on. A main thread that waits without the GVL learns of
+ * one only when it was the only thread as the wait began; else it may sleep through it. So it waits as Ruby waits for
+ * IO, which does learn of it.
  */
 static bool
 happy_ruby_waits_on_descriptor_p(void)
@@ -166,18 +169,20 @@ happy_ruby_wait_on_descriptor(happy_connect *connect)
 
 /*
  * Waits without the GVL. An interrupt (Thread#raise, Thread#kill, a signal) ends the wait; what it asks for happens in
- * rb_thread_check_ints, and if that returns, the same race goes on. It comes before the wait, so that what was put off until the
- * thread blocks is not put off longer.
+ * rb_thread_check_ints, and if that returns, the same race goes on. It comes before the wait, so that what was put off
+ * until the thread blocks is not put off longer.
  *
- * happy_connect_interrupt may run in a signal handler, and saying so spares the thread that Ruby would otherwise start for
- * each wait of a single-threaded program.
+ * happy_connect_interrupt may run in a signal handler, and saying so spares the thread that Ruby would otherwise start
+ * for each wait of a single-threaded program.
  */
 static void
-happy_ruby_wait(happy_connect *connect)
+happy_ruby_wait(happy_connect *connect, bool literal)
 {
     const int flags = RB_NOGVL_INTR_FAIL | RB_NOGVL_UBF_ASYNC_SAFE;
     bool on_descriptor = happy_ruby_waits_on_descriptor_p();
 
+    /* Begins; a literal of this machine is connected by the time of a second look, and the GVL need not change hands. */
+    if (literal && happy_connect_dispatch(connect) != HAPPY_EAGAIN) return;
     while (happy_connect_dispatch(connect) == HAPPY_EAGAIN) {
         rb_thread_check_ints();
         if (on_descriptor) happy_ruby_wait_on_descriptor(connect);
@@ -185,7 +190,10 @@ happy_ruby_wait(happy_connect *connect)
     }
 }
 
-/* Waits through the fiber scheduler: other fibers of the thread go on. What io_wait answers does not matter, the race knows. */
+/*
+ * Waits through the fiber scheduler: other fibers of the thread go on. What io_wait answers does not matter, the race
+ * knows.
+ */
 static void
 happy_ruby_wait_with_scheduler(happy_connect *connect, VALUE scheduler)
 {
@@ -213,11 +221,10 @@ happy_ruby_body(VALUE argument)
     struct happy_ruby_connect *self = (struct happy_ruby_connect *)argument;
     const struct happy_ruby_request *request = self->request;
     struct happy_ruby_owned *owned = self->owned;
-    VALUE scheduler = rb_fiber_scheduler_current();
 
-    if (happy_ruby_begin(self, scheduler)) {
-        if (NIL_P(scheduler)) happy_ruby_wait(owned->connect);
-        else happy_ruby_wait_with_scheduler(owned->connect, scheduler);
+    if (happy_ruby_begin(self)) {
+        if (NIL_P(self->scheduler)) happy_ruby_wait(owned->connect, self->literal);
+        else happy_ruby_wait_with_scheduler(owned->connect, self->scheduler);
         owned->fd = happy_connect_take_result(owned->connect, &self->result);
         if (!NIL_P(request->trace)) happy_ruby_deliver_trace(self);
     }
@@ -243,12 +250,24 @@ happy_ruby_connect(const struct happy_ruby_request *request)
         rb_raise(rb_eArgError, "Cannot specify open_timeout along with connect_timeout or resolv_timeout");
     }
 
-    struct happy_ruby_connect self = { .request = request, .result = HAPPY_RESULT_INIT };
+    /* Not filled with zeros: most of it is room that few connects need. */
+    struct happy_ruby_connect self;
+    struct happy_ruby_owned on_stack = { .fd = -1 };
+    VALUE owner = Qnil;
+
+    self.request = request;
+    self.scheduler = rb_fiber_scheduler_current();
+    self.owned = &on_stack;
+    self.host[0] = self.service[0] = '\0';
+    self.literal = false;
+    self.result = (happy_result)HAPPY_RESULT_INIT;
     self.result.attempts = self.attempts;
     self.result.attempts_capacity = HAPPY_RUBY_ATTEMPTS;
-
-    VALUE owner = TypedData_Make_Struct(rb_cObject, struct happy_ruby_owned, &happy_ruby_owned_type, self.owned);
-    self.owned->fd = -1;
+    /* A fiber can be left for good only where Ruby code runs in the middle of the connect. */
+    if (!NIL_P(self.scheduler) || !NIL_P(request->trace)) {
+        owner = TypedData_Make_Struct(rb_cObject, struct happy_ruby_owned, &happy_ruby_owned_type, self.owned);
+        self.owned->fd = -1;
+    }
     VALUE socket = rb_ensure(happy_ruby_body, (VALUE)&self, happy_ruby_cleanup, (VALUE)&self);
     RB_GC_GUARD(owner);
     return socket;

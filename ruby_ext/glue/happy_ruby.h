@@ -1,12 +1,12 @@
 /*
  * One client connect for Ruby: the part that CRuby's own ext/socket, the preload library and the gem share.
  *
- * Each of the three compiles this glue into its one object (happy_ruby.c includes the other files), so everything here is
- * static and no name of it shows in a symbol table.
+ * Each of the three compiles this glue into its one object (happy_ruby.c includes the other files), so everything here
+ * is static and no name of it shows in a symbol table.
  *
- * Two rules shape the code. A Ruby exception is a longjmp, and it must never cross a Rust frame: each call into the library
- * returns before anything of Ruby is called, and the library's callbacks call nothing of Ruby. And a handle must be freed on each
- * way out, a fiber that is never resumed included: it belongs to a Ruby object of its own.
+ * Two rules shape the code. A Ruby exception is a longjmp, and it must never cross a Rust frame: each call into the
+ * library returns before anything of Ruby is called, and the library's callbacks call nothing of Ruby. And a handle
+ * must be freed on each way out, a fiber that is never resumed included: it belongs to a Ruby object of its own.
  */
 #ifndef HAPPY_RUBY_H
 #define HAPPY_RUBY_H
@@ -33,17 +33,24 @@
 
 #include "happysock.h"
 
-/* The Ruby this is compiled for, as major * 100 + minor. Its headers hold for this one only: 3.2 gave nil another value. */
+/*
+ * The Ruby this is compiled for, as major * 100 + minor. Its headers hold for this one only: 3.2 gave nil another
+ * value.
+ */
 #define HAPPY_RUBY_VERSION (RUBY_API_VERSION_MAJOR * 100 + RUBY_API_VERSION_MINOR)
 
-/* The signature of rsock_init_inetsock, by which the parts of ext/socket ask for a socket. The later arguments came with 3.4 and 4.0. */
+/*
+ * The signature of rsock_init_inetsock, by which the parts of ext/socket ask for a socket. The later arguments came
+ * with 3.4 and 4.0.
+ */
 #define HAPPY_RUBY_INETSOCK_BASE \
     VALUE self, VALUE remote_host, VALUE remote_serv, VALUE local_host, VALUE local_serv, int type, \
     VALUE resolv_timeout, VALUE connect_timeout
 #define HAPPY_RUBY_INETSOCK_BASE_NAMES \
     self, remote_host, remote_serv, local_host, local_serv, type, resolv_timeout, connect_timeout
 #if HAPPY_RUBY_VERSION >= 400
-#  define HAPPY_RUBY_INETSOCK HAPPY_RUBY_INETSOCK_BASE, VALUE open_timeout, VALUE fast_fallback, VALUE test_mode_settings
+#  define HAPPY_RUBY_INETSOCK \
+    HAPPY_RUBY_INETSOCK_BASE, VALUE open_timeout, VALUE fast_fallback, VALUE test_mode_settings
 #  define HAPPY_RUBY_INETSOCK_NAMES HAPPY_RUBY_INETSOCK_BASE_NAMES, open_timeout, fast_fallback, test_mode_settings
 #elif HAPPY_RUBY_VERSION >= 304
 #  define HAPPY_RUBY_INETSOCK HAPPY_RUBY_INETSOCK_BASE, VALUE fast_fallback, VALUE test_mode_settings
@@ -62,7 +69,7 @@ struct happy_ruby_request {
     VALUE local_host, local_service;
     VALUE resolv_timeout, connect_timeout, open_timeout;  /* seconds */
     VALUE resolution_delay, connection_attempt_delay;     /* seconds */
-    VALUE test_mode_settings;                             /* {delay: {ipv6: ms, ipv4: ms}, error: {ipv6: EAI, ipv4: EAI}} */
+    VALUE test_mode_settings;                             /* {delay: {ipv6: ms, ...}, error: {ipv4: EAI, ...}} */
     VALUE trace;                                          /* answers call(event), or nil */
     bool fast_fallback;
     bool socket_tcp;                                      /* word exceptions as Socket.tcp does, not as TCPSocket.new */
@@ -72,8 +79,10 @@ struct happy_ruby_request {
     VALUE self;
 };
 
-/* The library's userdata: what its callbacks need. Two owners: the glue and the library, whose abandoned lookups may outlive the
- * connect. */
+/*
+ * The library's userdata: what its callbacks need. Two owners: the glue and the library, whose abandoned lookups may
+ * outlive the connect.
+ */
 struct happy_ruby_shared {
     atomic_int references;
 
@@ -97,7 +106,10 @@ struct happy_ruby_event {
     struct sockaddr_storage address;
 };
 
-/* What a connect owns. It lives in a Ruby object, so that it is released where no ensure runs: a fiber that nobody resumes. */
+/*
+ * What a connect owns. Where a fiber may be left in the middle and never resumed, so that no ensure runs, it lives in a
+ * Ruby object and is released with that.
+ */
 struct happy_ruby_owned {
     happy_connect *connect;
     struct happy_ruby_shared *shared;
@@ -107,6 +119,7 @@ struct happy_ruby_owned {
 /* One connect under way, on the stack. */
 struct happy_ruby_connect {
     const struct happy_ruby_request *request;
+    VALUE scheduler;                 /* the fiber scheduler to wait through, or nil */
     struct happy_ruby_owned *owned;
     char host[NI_MAXHOST], service[NI_MAXSERV];
     char local_host[NI_MAXHOST], local_service[NI_MAXSERV];

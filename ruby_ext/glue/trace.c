@@ -1,6 +1,6 @@
 /*
- * The race's steps for Ruby. They happen on the thread that drives the race, mostly without the GVL, so they are kept in C memory
- * and handed to the caller's tracer when the race is over.
+ * The race's steps for Ruby. They happen on the thread that drives the race, mostly without the GVL, so they are kept
+ * in C memory and handed to the caller's tracer when the race is over.
  */
 
 static void
@@ -79,11 +79,14 @@ happy_ruby_event_hash(const struct happy_ruby_connect *self, const struct happy_
     happy_ruby_hash_put(hash, "port", self->request->remote_service);
     happy_ruby_hash_put(hash, "family", happy_ruby_family(event->family));
     if (event->attempt >= 0) happy_ruby_hash_put(hash, "attempt", INT2NUM(event->attempt));
-    if (event->address_length) happy_ruby_hash_put(hash, "address", happy_ruby_addrinfo(&entry->address, event->address_length));
+    if (event->address_length) {
+        happy_ruby_hash_put(hash, "address", happy_ruby_addrinfo(&entry->address, event->address_length));
+    }
     happy_ruby_hash_put(hash, "outcome", happy_ruby_outcome(event->outcome));
     if (event->kind == HAPPY_TRACE_LOOKUP_ANSWERED) happy_ruby_hash_put(hash, "count", UINT2NUM(event->count));
     if (event->gai_error) {
-        happy_ruby_hash_put(hash, "error", happy_ruby_resolution_error(event->gai_error, event->sys_errno, "getaddrinfo(3)"));
+        VALUE error = happy_ruby_resolution_error(event->gai_error, event->sys_errno, "getaddrinfo(3)");
+        happy_ruby_hash_put(hash, "error", error);
     }
     else if (event->sys_errno) {
         happy_ruby_hash_put(hash, "error", rb_syserr_new(event->sys_errno, event->syscall));

@@ -1,6 +1,7 @@
 /*
- * IPSocket, and how a TCP socket comes to be: stands in the place of CRuby's ext/socket/ipsocket.c, for CRuby 3.1 to 4.0 and
- * master. Clients connect through happysock; servers and SOCKS clients bind, listen and connect here, one address after the other.
+ * IPSocket, and how a TCP socket comes to be: stands in the place of CRuby's ext/socket/ipsocket.c, for CRuby 3.1 to
+ * 4.0 and master. Clients connect through happysock; servers and SOCKS clients bind, listen and connect here, one
+ * address after the other.
  *
  * Built inside ext/socket: rubysocket.h is CRuby's, happy_ruby.c is found on the include path.
  */
@@ -39,7 +40,9 @@ inet_of_family(const struct addrinfo *list, int family)
     return list;
 }
 
-/* SOCKS: the proxy library connects by itself where a build has it. From 3.4 on rsock_connect waits on the Ruby object. */
+/*
+ * SOCKS: the proxy library connects by itself where a build has it. From 3.4 on rsock_connect waits on the Ruby object.
+ */
 static int
 inet_connect(struct inet_open *open, const struct addrinfo *remote)
 {
@@ -71,7 +74,8 @@ inet_discard(struct inet_open *open)
 }
 
 static bool
-inet_try(struct inet_open *open, const struct addrinfo *remote, const struct addrinfo *local, struct inet_failure *failure)
+inet_try(struct inet_open *open, const struct addrinfo *remote, const struct addrinfo *local,
+         struct inet_failure *failure)
 {
     const struct addrinfo *bound = open->type == INET_SERVER ? remote : local;
 
@@ -115,7 +119,9 @@ inet_open_body(VALUE argument)
         const struct addrinfo *local = NULL;
         if (open->local) {
             local = inet_of_family(open->local->ai, remote->ai_family);
-            /* Without a local address of this family there may be a remote one of another; the last one fails in bind. */
+            /*
+             * Without a local address of this family there may be a remote one of another; the last one fails in bind.
+             */
             if (!local && (remote->ai_next || failure.local)) continue;
             if (!local) local = open->local->ai;
         }
@@ -180,8 +186,8 @@ rsock_raise_user_specified_timeout(struct addrinfo *ai, VALUE host, VALUE port)
 #endif
 
 /*
- * Reads the reverse_lookup argument of addr and peeraddr: 1 and the answer in `*norevlookup`, or 0 when it was nil and the socket
- * decides.
+ * Reads the reverse_lookup argument of addr and peeraddr: 1 and the answer in `*norevlookup`, or 0 when it was nil and
+ * the socket decides.
  */
 int
 rsock_revlookup_flag(VALUE revlookup, int *norevlookup)
@@ -214,7 +220,8 @@ ipsocket_norevlookup(int argc, const VALUE *argv, const rb_io_t *fptr)
 
 /* Both ends of a socket are asked for in the same way: `get_name` is getsockname(2) or getpeername(2). */
 static VALUE
-ipsocket_name(int argc, const VALUE *argv, VALUE self, int (*get_name)(int, struct sockaddr *, socklen_t *), const char *syscall)
+ipsocket_name(int argc, const VALUE *argv, VALUE self, int (*get_name)(int, struct sockaddr *, socklen_t *),
+              const char *syscall)
 {
     union_sockaddr address;
     socklen_t length = (socklen_t)sizeof(address);
@@ -244,8 +251,8 @@ ipsocket_getpeername(int fd, struct sockaddr *address, socklen_t *length)
  *
  * The local end of the socket.
  *
- * The host name is looked up for +true+ and +:hostname+; for +false+ and +:numeric+ it is the numeric address once more. Without
- * the argument, #do_not_reverse_lookup decides.
+ * The host name is looked up for +true+ and +:hostname+; for +false+ and +:numeric+ it is the numeric address once
+ * more. Without the argument, #do_not_reverse_lookup decides.
  *
  *   TCPSocket.open("localhost", 7) { |socket| socket.addr }
  *   # => ["AF_INET6", 50012, "::1", "::1"]
@@ -275,8 +282,8 @@ ipsocket_peeraddr(int argc, VALUE *argv, VALUE self)
  * call-seq:
  *   recvfrom(maxlen, flags = 0) -> [message, sender]
  *
- * Receives a message of at most +maxlen+ bytes. +sender+ looks like the answer of #peeraddr; it is +nil+ where the socket is
- * connected and the system names no sender.
+ * Receives a message of at most +maxlen+ bytes. +sender+ looks like the answer of #peeraddr; it is +nil+ where the
+ * socket is connected and the system names no sender.
  *
  *   receiver = UDPSocket.new
  *   receiver.bind("127.0.0.1", 0)
@@ -346,8 +353,9 @@ rsock_init_ipsocket(void)
      *
      * What TCPSocket and UDPSocket have in common.
      *
-     * An exception of a client that could not connect answers +attempts+: an array of IPSocket::Attempt, one for each address that
-     * was tried, with its +address+, +outcome+, +error+, and when it +started_at+ and +ended_at+, in seconds since the connect began.
+     * An exception of a client that could not connect answers +attempts+: an array of IPSocket::Attempt, one for each
+     * address that was tried, with its +address+, +outcome+, +error+, and when it +started_at+ and +ended_at+, in
+     * seconds since the connect began.
      */
     rb_cIPSocket = rb_define_class("IPSocket", rb_cBasicSocket);
     rb_define_method(rb_cIPSocket, "inspect", ipsocket_inspect, 0);

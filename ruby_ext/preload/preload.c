@@ -1,15 +1,15 @@
 /*
- * libhappysock_ruby.so: TCPSocket.new of a stock Ruby connects through happysock, without a rebuild. One file for each version of
- * Ruby from 3.1 on (nil has had another value since 3.2, and rsock_init_inetsock has gained arguments):
+ * libhappysock_ruby.so: TCPSocket.new of a stock Ruby connects through happysock, without a rebuild. One file for each
+ * version of Ruby from 3.1 on (nil has had another value since 3.2, and rsock_init_inetsock has gained arguments):
  *
  *     LD_PRELOAD=/path/to/libhappysock_ruby.so ruby program.rb
  *
- * The parts of ext/socket call each other through the dynamic linker, so a preloaded definition of one of them takes its place. Two
- * do here: rsock_init_inetsock, which connects, and rsock_init_ipsocket, which runs once when the socket library is loaded. Servers
- * and SOCKS clients go on to the originals.
+ * The parts of ext/socket call each other through the dynamic linker, so a preloaded definition of one of them takes
+ * its place. Two do here: rsock_init_inetsock, which connects, and rsock_init_ipsocket, which runs once when the socket
+ * library is loaded. Servers and SOCKS clients go on to the originals.
  *
- * A preloaded library comes into every program that the process starts. It must load where there is no Ruby: functions of Ruby
- * are bound when they are called, variables of Ruby are weak.
+ * A preloaded library comes into every program that the process starts. It must load where there is no Ruby: functions
+ * of Ruby are bound when they are called, variables of Ruby are weak.
  */
 
 /* Ruby's configuration comes first: it asks libc for dladdr(3). */
@@ -42,7 +42,10 @@ preload_symbol(void *library, const char *path, const char *name)
     return symbol;
 }
 
-/* Finds the library that `code` lies in: the caller's, which is loaded in a scope of its own where no default search sees it. */
+/*
+ * Finds the library that `code` lies in: the caller's, which is loaded in a scope of its own where no default search
+ * sees it.
+ */
 static void *
 preload_find_stock(void *code, const char **ret_path)
 {
@@ -70,6 +73,8 @@ rsock_init_ipsocket(void)
 VALUE
 rsock_init_inetsock(HAPPY_RUBY_INETSOCK)
 {
-    if (type == PRELOAD_INET_CLIENT) return happy_ruby_init_inetsock(preload_stock.init_sock, HAPPY_RUBY_INETSOCK_NAMES);
+    if (type == PRELOAD_INET_CLIENT) {
+        return happy_ruby_init_inetsock(preload_stock.init_sock, HAPPY_RUBY_INETSOCK_NAMES);
+    }
     return preload_stock.init_inetsock(HAPPY_RUBY_INETSOCK_NAMES);
 }

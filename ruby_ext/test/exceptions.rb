@@ -1,4 +1,5 @@
-# Prints what each failing connect raises: one line of JSON a case. test_exceptions.rb runs it with the stock socket library and with ours.
+# Prints what each failing connect raises: one line of JSON a case. test_exceptions.rb runs it with the stock socket
+# library and with ours.
 
 require "json"
 require "socket"
@@ -51,10 +52,12 @@ if RUBY_VERSION >= "3.4"
       TCPSocket.new("localhost", 7099, test_mode_settings: { error: { ipv4: Socket::EAI_FAIL }, delay: { ipv4: 50 } })
     },
     "failure of both lookups" => lambda {
-      TCPSocket.new("localhost", 7099, test_mode_settings: { error: { ipv4: Socket::EAI_FAIL, ipv6: Socket::EAI_AGAIN }, delay: { ipv4: 50 } })
+      errors = { ipv4: Socket::EAI_FAIL, ipv6: Socket::EAI_AGAIN }
+      TCPSocket.new("localhost", 7099, test_mode_settings: { error: errors, delay: { ipv4: 50 } })
     },
     "failure of both lookups, the other way round" => lambda {
-      TCPSocket.new("localhost", 7099, test_mode_settings: { error: { ipv4: Socket::EAI_FAIL, ipv6: Socket::EAI_AGAIN }, delay: { ipv6: 50 } })
+      errors = { ipv4: Socket::EAI_FAIL, ipv6: Socket::EAI_AGAIN }
+      TCPSocket.new("localhost", 7099, test_mode_settings: { error: errors, delay: { ipv6: 50 } })
     },
   )
 end

@@ -6,7 +6,8 @@ require "rbconfig"
 require "socket"
 require "timeout"
 
-# What the tests have in common. Limits on time are wide: they tell milliseconds from the seconds of a hanging lookup, no more.
+# What the tests have in common. Limits on time are wide: they tell milliseconds from the seconds of a hanging lookup,
+# no more.
 module Helper
   PORT = Integer(ENV.fetch("LAB_PORT"))
   WAY = ENV.fetch("HAPPYSOCK_WAY")
@@ -44,6 +45,11 @@ module Helper
 
   def threads
     Dir.children("/proc/self/task").size
+  end
+
+  # The address that a connect to `host` arrives at.
+  def reached(host)
+    TCPSocket.open(host, PORT) { |socket| socket.peeraddr(false)[3] }
   end
 
   # A thread that is inside TCPSocket.new(host).

@@ -45,7 +45,8 @@ class TestConcurrency < Minitest::Test
     assert_equal "#{[["2001:db8:2::1", 2]] * 4}\n", output
   end
 
-  # A lookup that was given up keeps its thread until libc returns; the number of those threads is bounded and no descriptor stays.
+  # A lookup that was given up keeps its thread until libc returns; the number of those threads is bounded and no
+  # descriptor stays.
   def test_cancelled_connects_leave_nothing_behind
     name = silent_name
     give_up = -> { Timeout.timeout(0.001) { TCPSocket.new(name, PORT) } }

@@ -40,7 +40,7 @@ impl Lists {
         let userdata = (&raw const *self.freed).cast_mut().cast();
         // SAFETY: the counter outlives the list; freeing it only counts.
         unsafe {
-            let maker = LookupCallback::new(never_called, Some(count_free), userdata, None);
+            let maker = LookupCallback::new(never_called, Some(count_free), userdata, Arc::new(()));
             AddressList::from_raw((&raw const *self.node).cast_mut(), Some(maker))
         }
     }

@@ -23,7 +23,9 @@ const DEFAULT_THREAD_LIMIT: usize = 512;
 const IDLE_TIME: Duration = Duration::from_secs(5);
 /// How often the creation of a thread is tried: it may fail for a moment while others end.
 const SPAWN_TRIES: usize = 3;
-/// The stack of a worker, in the first process; see [`stack_size`].
+/// The stack of a worker, in the first process; see [`stack_size`]. libc's own lookups need some tens of KiB (long answers are on
+/// the heap), and glibc takes the static thread-local storage of the whole program out of the stack. The rest is room for NSS
+/// modules, which are written for the threads of any program (musl gives every thread 128 KiB). What is not touched takes no memory.
 const STACK_SIZE: usize = 256 * 1024;
 /// By how much a worker's stack grows with each fork: the largest page size there is.
 const STACK_STEP: usize = 64 * 1024;
@@ -56,6 +58,8 @@ struct Shared {
     workers: usize,
     /// Workers that were called or started, and have not yet come to the queue.
     coming: usize,
+    /// Workers that serve a request of the ordinary lane.
+    ordinary: usize,
 }
 
 /// Where an idle worker waits.
@@ -72,6 +76,13 @@ enum Call {
 }
 
 impl Shared {
+    /// Takes the next request to be served.
+    fn take(&mut self) -> Option<(Weak<Request>, Lane)> {
+        let (request, lane) = self.queue.pop(self.ordinary, self.workers)?;
+        self.ordinary += usize::from(lane == Lane::Ordinary);
+        Some((request, lane))
+    }
+
     /// Picks the next worker to come, if a request in the queue has none coming for it and there may be one more.
     fn call(&mut self) -> Option<Call> {
         if self.queue.len() <= self.coming {
@@ -95,11 +106,10 @@ impl Shared {
 /// they are out of the queue again, and the answer is false.
 pub(super) fn submit(requests: &[Arc<Request>]) -> bool {
     let pool = Pool::current();
-    let now = Instant::now();
     let mut shared = pool.lock();
     for request in requests.iter().filter(|request| !request.is_finished()) {
         let lane = if request.is_companion { Lane::Companion } else { Lane::Ordinary };
-        shared.queue.push(lane, now, |ticket| {
+        shared.queue.push(lane, |ticket| {
             request.ticket.store(ticket, Ordering::Relaxed);
             Arc::downgrade(request)
         });
@@ -125,7 +135,7 @@ pub(super) fn hasten(request: &Request) {
     let mut shared = Pool::current().lock();
     // Under the lock nobody else changes the ticket of a request in the queue.
     if let Some(place) = shared.queue.remove(request.ticket.load(Ordering::Relaxed)) {
-        shared.queue.push(Lane::Next, Instant::now(), |ticket| {
+        shared.queue.push(Lane::Next, |ticket| {
             request.ticket.store(ticket, Ordering::Relaxed);
             place
         });
@@ -143,7 +153,7 @@ impl Pool {
         if let Some(pool) = unsafe { current.as_ref() }.filter(|pool| pool.generation == generation) {
             return pool;
         }
-        let shared = Shared { queue: Queue::new(), idle: Vec::new(), workers: 0, coming: 0 };
+        let shared = Shared { queue: Queue::new(), idle: Vec::new(), workers: 0, coming: 0, ordinary: 0 };
         let fresh = Box::into_raw(Box::new(Pool { generation, shared: Mutex::new(shared) }));
         match CURRENT.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
             // SAFETY: as above.
@@ -204,7 +214,7 @@ impl Pool {
         let mut shared = self.lock();
         shared.coming -= 1;
         loop {
-            while let Some(request) = shared.queue.pop() {
+            while let Some((request, lane)) = shared.take() {
                 // Two, so that a long queue is met by a number of workers that doubles, and before the lookup, which may take for ever.
                 let calls = [shared.call(), shared.call()];
                 drop(shared);
@@ -214,6 +224,7 @@ impl Pool {
                 serve(&request);
                 drop(request);
                 shared = self.lock();
+                shared.ordinary -= usize::from(lane == Lane::Ordinary);
             }
             if shared.workers > thread_limit() {
                 break;

@@ -227,7 +227,8 @@ impl Query {
     fn is_plain(&self) -> bool {
         let Hints { flags, family, socktype, protocol } = self.hints;
         self.unsorted
-            && self.node().is_some()
+            // What looks like an address and is none ("300.1.1.1") each of libc's functions takes in its own way.
+            && self.node().is_some_and(|node| !may_be_numeric(node.to_bytes()))
             && flags & !libc::AI_NUMERICSERV == 0
             && (family == libc::AF_INET6 || family == libc::AF_INET)
             && socktype == libc::SOCK_STREAM

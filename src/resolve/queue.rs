@@ -1,16 +1,12 @@
 //! The order in which requests are served.
 //!
 //! First come, first served, with one exception that matters only while every worker is busy: a companion (a lookup that is not needed if
-//! the one started with it leads to a connection) counts as having come a little later. So thousands of names at once are looked up in
-//! their first family first, and most of the second family's lookups are given up before they cost anything; none waits for more
-//! than what came within that little time after it. One that turns out to be needed is served next.
+//! the one started with it leads to a connection) gives way to ordinary ones, except that a few workers are its own. So thousands of names at
+//! once are looked up in their first family first, and most of the second family's lookups are given up before they cost
+//! anything; but where the first family's name servers do not answer, the second family does not wait for them. A companion that turns out to be
+//! needed is served next.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
-
-/// How much later than it came a companion counts as having come. Of the order of the Resolution Delay (RFC 8305, section 3), which is how long
-/// a connect would wait for the first family anyway.
-const COMPANION_DELAY: Duration = Duration::from_millis(50);
 
 /// Where in the queue something begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +29,6 @@ pub(super) struct Queue<T> {
 
 struct Place<T> {
     number: u64,
-    counts_from: Instant,
     /// None: taken out. The place goes when it comes to the front, so that taking out moves nothing.
     content: Option<T>,
 }
@@ -48,30 +43,36 @@ impl<T> Queue<T> {
     }
 
     /// Puts something in, and gives the ticket (never 0) to find it with.
-    pub fn push(&mut self, lane: Lane, now: Instant, make: impl FnOnce(u64) -> T) -> u64 {
+    pub fn push(&mut self, lane: Lane, make: impl FnOnce(u64) -> T) -> u64 {
         self.last_number += 1;
         let ticket = self.last_number << LANE_BITS | lane as u64;
-        let counts_from = if lane == Lane::Companion { now + COMPANION_DELAY } else { now };
         let content = Some(make(ticket));
-        self.lanes[lane as usize].push_back(Place { number: self.last_number, counts_from, content });
+        self.lanes[lane as usize].push_back(Place { number: self.last_number, content });
         self.waiting += 1;
         ticket
     }
 
-    /// The next to be served.
-    pub fn pop(&mut self) -> Option<T> {
+    /// The next to be served, for a pool of `workers` of which `busy` serve ordinary requests; and whether it is an ordinary one.
+    pub fn pop(&mut self, busy: usize, workers: usize) -> Option<(T, Lane)> {
         // The front of a lane, where there is one, is never an empty place.
-        let front = |lane: Lane| self.lanes[lane as usize].front().map(|place| place.counts_from);
+        let front = |lane: Lane| self.lanes[lane as usize].front().map(|place| place.number);
         let lane = match (front(Lane::Next), front(Lane::Ordinary), front(Lane::Companion)) {
             (Some(_), ..) => Lane::Next,
-            (None, Some(ordinary), Some(companion)) if companion < ordinary => Lane::Companion,
-            (None, Some(_), _) => Lane::Ordinary,
+            (None, Some(ordinary), Some(companion)) => {
+                let first_come = if companion < ordinary { Lane::Companion } else { Lane::Ordinary };
+                match companions_share(workers) {
+                    0 => first_come,
+                    share if busy + share >= workers => Lane::Companion,
+                    _ => Lane::Ordinary,
+                }
+            }
+            (None, Some(_), None) => Lane::Ordinary,
             (None, None, _) => Lane::Companion,
         };
-        let content = self.lanes[lane as usize].pop_front()?.content;
+        let content = self.lanes[lane as usize].pop_front()?.content?;
         self.waiting -= 1;
         self.clear_front(lane as usize);
-        content
+        Some((content, lane))
     }
 
     /// Takes something out; None if it was served or taken out before.
@@ -87,7 +88,8 @@ impl<T> Queue<T> {
 
     /// Empties it.
     pub fn drain(&mut self) -> Vec<T> {
-        std::iter::from_fn(|| self.pop()).collect()
+        self.waiting = 0;
+        self.lanes.iter_mut().flat_map(std::mem::take).filter_map(|place| place.content).collect()
     }
 
     fn clear_front(&mut self, lane: usize) {
@@ -97,50 +99,80 @@ impl<T> Queue<T> {
     }
 }
 
+/// How many workers do not serve ordinary requests while companions wait. Few suffice: those that answer at all answer soon.
+fn companions_share(workers: usize) -> usize {
+    if workers < 2 { 0 } else { (workers / 32).max(1) }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
-    fn ms(milliseconds: u64) -> Duration {
-        Duration::from_millis(milliseconds)
+    /// Names 0..10, each with a question for IPv6 and its companion for IPv4.
+    fn ten_names() -> Queue<(usize, usize)> {
+        let mut queue = Queue::new();
+        for name in 0..10 {
+            queue.push(Lane::Ordinary, |_| (name, 6));
+            queue.push(Lane::Companion, |_| (name, 4));
+        }
+        queue
+    }
+
+    fn popped(queue: &mut Queue<(usize, usize)>, busy: usize, workers: usize) -> (usize, usize) {
+        queue.pop(busy, workers).unwrap().0
     }
 
     #[test]
-    fn companions_come_after_what_came_soon_after_them_and_before_the_rest() {
-        let (mut queue, began) = (Queue::new(), Instant::now());
+    fn companions_give_way_but_for_their_share() {
+        let mut queue = ten_names();
+        assert_eq!(popped(&mut queue, 0, 64), (0, 6));
+        assert_eq!(popped(&mut queue, 61, 64), (1, 6));
+        assert_eq!(popped(&mut queue, 62, 64), (0, 4));
+        assert_eq!(popped(&mut queue, 62, 64), (1, 4));
+        let mut queue = ten_names();
+        assert_eq!((popped(&mut queue, 0, 2), popped(&mut queue, 1, 2)), ((0, 6), (0, 4)));
+    }
+
+    #[test]
+    fn one_worker_serves_in_the_order_of_arrival() {
+        let mut queue = ten_names();
         for name in 0..10 {
-            let now = began + ms(name * 10);
-            queue.push(Lane::Ordinary, now, |_| (name, 6));
-            queue.push(Lane::Companion, now, |_| (name, 4));
+            assert_eq!((popped(&mut queue, 0, 1), popped(&mut queue, 0, 1)), ((name, 6), (name, 4)));
         }
-        let order: Vec<_> = queue.drain();
-        let place = |what| order.iter().position(|&other| other == what).unwrap();
-        assert_eq!((order.len(), queue.len()), (20, 0));
-        assert_eq!(order[0], (0, 6));
-        assert!(place((0, 4)) > place((5, 6)) && place((0, 4)) < place((6, 6)));
-        assert!((1..10).all(|name| place((name, 6)) > place((name - 1, 6)) && place((name, 4)) > place((name - 1, 4))));
+        assert!(queue.pop(0, 1).is_none());
+    }
+
+    #[test]
+    fn each_is_served_once_whoever_asks() {
+        let mut queue = ten_names();
+        let mut order: Vec<_> = (0..20).map(|turn| popped(&mut queue, turn % 5, 4)).collect();
+        assert!(queue.pop(0, 4).is_none() && queue.len() == 0);
+        order.sort_unstable();
+        order.dedup();
+        assert_eq!(order.len(), 20);
     }
 
     #[test]
     fn what_is_needed_is_next() {
-        let (mut queue, now) = (Queue::new(), Instant::now());
-        queue.push(Lane::Ordinary, now, |_| 1);
-        let ticket = queue.push(Lane::Companion, now, |_| 2);
-        queue.push(Lane::Ordinary, now, |_| 3);
+        let mut queue = Queue::new();
+        queue.push(Lane::Ordinary, |_| 1);
+        let ticket = queue.push(Lane::Companion, |_| 2);
         let needed = queue.remove(ticket).unwrap();
-        queue.push(Lane::Next, now, |_| needed);
-        assert_eq!(queue.drain(), [2, 1, 3]);
+        queue.push(Lane::Next, |_| needed);
+        assert_eq!(queue.pop(0, 8), Some((2, Lane::Next)));
+        assert_eq!(queue.pop(0, 8), Some((1, Lane::Ordinary)));
     }
 
     #[test]
     fn what_was_taken_out_is_not_served() {
-        let (mut queue, now) = (Queue::new(), Instant::now());
-        let tickets: Vec<u64> = (0..6).map(|number| queue.push(Lane::Ordinary, now, |_| number)).collect();
+        let mut queue = Queue::new();
+        let tickets: Vec<u64> = (0..6).map(|number| queue.push(Lane::Ordinary, |_| number)).collect();
         for gone in [0, 1, 3, 5] {
             assert_eq!(queue.remove(tickets[gone]), Some(gone));
             assert_eq!(queue.remove(tickets[gone]), None);
         }
         assert_eq!((queue.len(), queue.remove(0)), (2, None));
-        assert_eq!(queue.drain(), [2, 4]);
+        assert_eq!(queue.pop(0, 8), Some((2, Lane::Ordinary)));
+        assert_eq!((queue.drain(), queue.len()), (vec![4], 0));
     }
 }

@@ -40,8 +40,8 @@ impl Request {
         Request::make(query, mailbox, token, false)
     }
 
-    /// One that may turn out not to be needed, since another that is started with it may do: while every worker is busy, what came
-    /// soon after it goes before it. [`hasten`](Request::hasten) when it turns out to be needed.
+    /// One that may turn out not to be needed, since another that is started with it may do: while every worker is busy it gives way
+    /// to others. [`hasten`](Request::hasten) when it turns out to be needed.
     pub fn companion(query: Query, mailbox: Arc<Mailbox>, token: u64) -> Arc<Request> {
         Request::make(query, mailbox, token, true)
     }

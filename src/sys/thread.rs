@@ -29,6 +29,8 @@ pub(crate) fn spawn_detached(name: &'static CStr, stack_size: usize, body: fn())
         let mut outcome = libc::pthread_attr_init(attributes.as_mut_ptr());
         if outcome == 0 {
             libc::pthread_attr_setdetachstate(attributes.as_mut_ptr(), libc::PTHREAD_CREATE_DETACHED);
+            let mut default_size = 0;
+            libc::pthread_attr_getstacksize(attributes.as_ptr(), &mut default_size);
             // EINVAL (below the platform's least) leaves the default, which is larger.
             libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack_size);
             let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
@@ -37,6 +39,11 @@ pub(crate) fn spawn_detached(name: &'static CStr, stack_size: usize, body: fn())
             libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
             let mut thread = std::mem::MaybeUninit::<libc::pthread_t>::uninit();
             outcome = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, start.cast());
+            if outcome == libc::EINVAL {
+                // glibc takes the static thread-local storage out of the stack, and a program can have more of it than the stack is large.
+                libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), default_size.max(stack_size));
+                outcome = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, start.cast());
+            }
             libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
             libc::pthread_attr_destroy(attributes.as_mut_ptr());
         }

@@ -248,7 +248,7 @@ pub fn own_namespaces() -> std::io::Result<()> {
             return Err(std::io::Error::last_os_error());
         }
         let private = libc::MS_REC | libc::MS_PRIVATE;
-        if libc::mount(c"none".as_ptr(), c"/".as_ptr(), std::ptr::null(), private, std::ptr::null()) != 0 {
+        if libc::mount(c"none".as_ptr(), c"/".as_ptr(), c"none".as_ptr(), private, std::ptr::null()) != 0 {
             return Err(std::io::Error::last_os_error());
         }
         let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
@@ -271,7 +271,7 @@ pub fn replace_file(path: &CStr, text: &str) {
     let from = CString::new(source.to_str().unwrap()).unwrap();
     // SAFETY: C strings; the mount is seen in this namespace only and goes with it.
     let outcome =
-        unsafe { libc::mount(from.as_ptr(), path.as_ptr(), std::ptr::null(), libc::MS_BIND, std::ptr::null()) };
+        unsafe { libc::mount(from.as_ptr(), path.as_ptr(), c"none".as_ptr(), libc::MS_BIND, std::ptr::null()) };
     let error = std::io::Error::last_os_error();
     std::fs::remove_file(&source).unwrap();
     assert_eq!(outcome, 0, "mount: {error}");

@@ -20,6 +20,8 @@ const TOP: f64 = 40.0;
 const PLOT_HEIGHT: f64 = 300.0;
 /// A strip for each client under the plot: which family it connected to.
 const STRIP: f64 = 18.0;
+/// The radius of the first client's points.
+const SMALLEST_POINT: f64 = 1.5;
 const MIDDLE: &str = "middle";
 
 /// Draws every sweep that was measured and answers with the files.
@@ -117,9 +119,13 @@ fn figure(results: &Results, part: Part, across: &str, up: &str) -> Document {
         .add(text("family connected to: filled IPv6, hollow IPv4", LEFT, strips - 4.0).set("font-size", 10));
 
     let width = (WIDTH - LEFT - RIGHT) / steps().count().max(1) as f64;
-    for (client, name) in results.clients.iter().map(|client| &client.name).enumerate() {
+    // The first client on top, with the smallest points, so that equal ones show as rings around each other.
+    for client in clients.rev() {
         let colour = COLOURS[client % COLOURS.len()];
         document = document.add(curve(results, part, client, &scale).set("stroke", colour).set("fill", colour));
+    }
+    for (client, name) in results.clients.iter().map(|client| &client.name).enumerate() {
+        let colour = COLOURS[client % COLOURS.len()];
         let y = strips + STRIP * client as f64;
         let mut strip = Group::new().set("stroke", colour).set("fill", colour);
         for measured in steps() {
@@ -142,6 +148,7 @@ fn curve(results: &Results, part: Part, client: usize, scale: &Scale) -> Group {
     let mut group = Group::new();
     let mut data = Data::new();
     let mut drawing = false;
+    let radius = SMALLEST_POINT + client as f64;
     for measured in results.of(part) {
         let Some(gap) = measured.gap(client) else {
             drawing = false;
@@ -150,7 +157,7 @@ fn curve(results: &Results, part: Part, client: usize, scale: &Scale) -> Group {
         let point = (scale.x(measured.experiment.delay_ms), scale.y(gap));
         data = if drawing { data.line_to(point) } else { data.move_to(point) };
         drawing = true;
-        group = group.add(Circle::new().set("cx", point.0).set("cy", point.1).set("r", 2));
+        group = group.add(Circle::new().set("cx", point.0).set("cy", point.1).set("r", radius));
     }
     group.add(Stroke::new().set("d", data).set("fill", "none"))
 }

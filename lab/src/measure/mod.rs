@@ -1,7 +1,7 @@
 //! `lab measure`: how a client and its peers connect, read from the wire.
 //!
-//! The sweeps and the selection are those of "Lazy Eye Inspection: Capturing the State of Happy Eyeballs Implementations"
-//! (Sattler et al., 2025), in namespaces as there.
+//! The sweeps and the selection are those of "Lazy Eye Inspection: Capturing the State of Happy Eyeballs
+//! Implementations" (Sattler et al., 2025), in namespaces as there.
 
 mod client;
 mod figure;
@@ -58,8 +58,8 @@ pub struct Options {
     /// How far a median may be from what it should be.
     #[arg(long, default_value_t = 3.0)]
     tolerance_ms: f64,
-    /// Run the clients at real-time priority, so that a busy machine matters less. Their timers are then a little more exact
-    /// than they are in daily life.
+    /// Run the clients at real-time priority, so that a busy machine matters less. Their timers are then a little more
+    /// exact than they are in daily life.
     #[arg(long)]
     real_time: bool,
     /// Where measure.json and the figures go.

@@ -6,8 +6,8 @@ require "happysock/happysock"
 
 # Connects to hosts by name: Happy Eyeballs (RFC 8305), and lookups that can be interrupted.
 #
-# Waiting can be ended by Thread#raise, Thread#kill, Timeout.timeout and signals at any time, whatever a lookup is doing; other
-# threads run meanwhile, and under a fiber scheduler other fibers do.
+# Waiting can be ended by Thread#raise, Thread#kill, Timeout.timeout and signals at any time, whatever a lookup is
+# doing; other threads run meanwhile, and under a fiber scheduler other fibers do.
 #
 #   require "happysock"
 #
@@ -24,8 +24,8 @@ module HappySock
   class << self
     # Connects to +host+ and +port+ and returns a TCPSocket, or yields it and closes it after the block.
     #
-    # Both address families are looked up at once, and connection attempts are started one after the other without waiting for
-    # the ones before to fail; the first to succeed wins.
+    # Both address families are looked up at once, and connection attempts are started one after the other without
+    # waiting for the ones before to fail; the first to succeed wins.
     #
     # host, port:: as TCPSocket.new takes them
     # local_host, local_port:: the local address to bind to
@@ -37,12 +37,14 @@ module HappySock
     # connection_attempt_delay:: the time between two attempts, in seconds, held within 0.01 to 2 (RFC 8305, section 5)
     # trace:: called with each step of the race, see ::trace
     #
-    # Raises what TCPSocket.new of the running Ruby raises: SystemCallError, Socket::ResolutionError (SocketError before 3.3),
+    # Raises what TCPSocket.new of the running Ruby raises: SystemCallError, Socket::ResolutionError (SocketError before
+    # 3.3),
     # IO::TimeoutError (Errno::ETIMEDOUT before 4.0), ArgumentError. The exception answers +attempts+: an array of
-    # HappySock::Attempt, a Struct of the +address+ (an Addrinfo), the +outcome+ (+:connected+, +:failed+, +:timed_out+ or +:abandoned+), the
-    # +error+ (a SystemCallError or +nil+), the +syscall+ that failed, and +started_at+ and +ended_at+ in seconds since the connect began.
-    def tcp(host, port, local_host = nil, local_port = nil, resolv_timeout: nil, connect_timeout: nil, open_timeout: nil,
-            fast_fallback: nil, resolution_delay: nil, connection_attempt_delay: nil, trace: nil)
+    # HappySock::Attempt, a Struct of the +address+ (an Addrinfo), the +outcome+ (+:connected+, +:failed+, +:timed_out+ or
+    # +:abandoned+), the +error+ (a SystemCallError or +nil+), the +syscall+ that failed, and +started_at+ and +ended_at+ in
+    # seconds since the connect began.
+    def tcp(host, port, local_host = nil, local_port = nil, resolv_timeout: nil, connect_timeout: nil,
+            open_timeout: nil, fast_fallback: nil, resolution_delay: nil, connection_attempt_delay: nil, trace: nil)
       socket = connect(TCPSocket.allocate, host, port, local_host, local_port,
                        resolv_timeout: resolv_timeout, connect_timeout: connect_timeout, open_timeout: open_timeout,
                        fast_fallback: fast_fallback, resolution_delay: resolution_delay,
@@ -69,13 +71,14 @@ module HappySock
       found.map { |sockaddr, pfamily, type, number| Addrinfo.new(sockaddr, pfamily, type, number) }
     end
 
-    # Has each step of each race given to the block or to +tracer+ (which answers +call+) when the race is over; +nil+ ends it. Returns the
-    # tracer before.
+    # Has each step of each race given to the block or to +tracer+ (which answers +call+) when the race is over; +nil+
+    # ends it. Returns the tracer before.
     #
-    # A step is a frozen Hash with +:name+, +:time+ (seconds since the race began), +:host+, +:port+, and as the name has it +:family+,
-    # +:address+, +:attempt+, +:outcome+, +:error+, +:count+, +:delay+ and +:status+. The names are +:lookup_started+, +:lookup_answered+,
-    # +:lookup_abandoned+, +:resolution_delay_started+, +:resolution_delay_expired+, +:candidate_added+, +:candidate_dropped+,
-    # +:attempt_started+, +:attempt_ended+, +:next_attempt_timer_set+, +:next_attempt_timer_fired+ and +:finished+.
+    # A step is a frozen Hash with +:name+, +:time+ (seconds since the race began), +:host+, +:port+, and as the name
+    # has it +:family+, +:address+, +:attempt+, +:outcome+, +:error+, +:count+, +:delay+ and +:status+. The names are
+    # +:lookup_started+, +:lookup_answered+, +:lookup_abandoned+, +:resolution_delay_started+,
+    # +:resolution_delay_expired+, +:candidate_added+, +:candidate_dropped+, +:attempt_started+, +:attempt_ended+,
+    # +:next_attempt_timer_set+, +:next_attempt_timer_fired+ and +:finished+.
     #
     #   HappySock.trace { |step| p step }
     #

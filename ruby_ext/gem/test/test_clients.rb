@@ -3,7 +3,8 @@ require "net/http"
 require "open-uri"
 require "happysock/tcp_socket"
 
-# With happysock/tcp_socket, clients that know nothing of it reach a local server whose name has an IPv6 address that does not answer.
+# With happysock/tcp_socket, clients that know nothing of it reach a local server whose name has an IPv6 address that
+# does not answer.
 class TestClients < Minitest::Test
   include Helper
 
@@ -19,7 +20,8 @@ class TestClients < Minitest::Test
         Thread.new(server.accept) do |peer|
           request = peer.gets("\r\n\r\n") or next
           body = "#{request[/^GET (\S+)/, 1]} at #{request[/^host: (\S+)/i, 1]}"
-          peer.write("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: #{body.bytesize}\r\nConnection: close\r\n\r\n#{body}")
+          peer.write("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: #{body.bytesize}\r\n" \
+                     "Connection: close\r\n\r\n#{body}")
         ensure
           peer.close
         end
@@ -73,7 +75,8 @@ class TestClients < Minitest::Test
     end
   end
 
-  # The client of a server that is no web server. (The Redis client 4 and libpq connect by themselves, not through TCPSocket.)
+  # The client of a server that is no web server. (The Redis client 4 and libpq connect by themselves, not through
+  # TCPSocket.)
   def test_memcached
     begin
       require "dalli"

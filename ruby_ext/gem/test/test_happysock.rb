@@ -29,7 +29,9 @@ class TestHappySock < Minitest::Test
   end
 
   def test_tcp_from_a_local_address
-    HappySock.tcp("dual.test", PORT, "192.0.2.77") { |socket| assert_equal "192.0.2.77", socket.local_address.ip_address }
+    HappySock.tcp("dual.test", PORT, "192.0.2.77") do |socket|
+      assert_equal "192.0.2.77", socket.local_address.ip_address
+    end
   end
 
   def test_limits
@@ -97,7 +99,9 @@ class TestHappySock < Minitest::Test
     steps = []
     assert_nil HappySock.trace { |step| steps << step }
     assert_raises(SocketError) { HappySock.tcp("missing.test", PORT) }
-    assert_equal [SocketError], steps.filter_map { |step| step[:error] }.map { |error| error.class.ancestors & [SocketError] }.uniq.flatten
+    errors = steps.filter_map { |step| step[:error] }
+    refute_empty errors
+    errors.each { |error| assert_kind_of SocketError, error }
     refute_nil HappySock.trace(nil)
     steps.clear
     HappySock.tcp("dual.test", PORT).close
@@ -125,7 +129,8 @@ class TestHappySock < Minitest::Test
       Warning[:experimental] = false
       HappySock.trace { |step| step }
       ractor = Ractor.new(ARGV[0].to_i) do |port|
-        [HappySock.tcp("dual.test", port) { |socket| socket.gets }, HappySock.getaddrinfo("four.test", port, nil, :STREAM).map(&:ip_address)]
+        found = HappySock.getaddrinfo("four.test", port, nil, :STREAM)
+        [HappySock.tcp("dual.test", port) { |socket| socket.gets }, found.map(&:ip_address)]
       end
       p ractor.respond_to?(:value) ? ractor.value : ractor.take
     RUBY

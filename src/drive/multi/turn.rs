@@ -213,6 +213,10 @@ impl<L: EventLoop> Multi<L> {
             return;
         }
         state.slots.vacate(id);
+        if state.slots.len() == 0 {
+            // What is in there was cancelled before it began.
+            state.starts.clear();
+        }
         drop(state);
         let Entry { mut running, userdata, .. } = *entry;
         if let Some(mut report) = running.report() {

@@ -119,7 +119,8 @@ native_lookup_body(VALUE argument)
     struct native_lookup *lookup = call->lookup;
     char host_buffer[NI_MAXHOST], service_buffer[NI_MAXSERV];
     const char *host = happy_ruby_host(call->host, host_buffer, sizeof(host_buffer));
-    const char *service = happy_ruby_service(call->service, service_buffer, sizeof(service_buffer), &call->hints.ai_flags);
+    const char *service = happy_ruby_service(call->service, service_buffer, sizeof(service_buffer),
+                                             &call->hints.ai_flags);
     int32_t timeout_ms = happy_ruby_milliseconds(call->timeout);
 
     lookup->resolve = happy_resolve_new(host, service, &call->hints, timeout_ms);
@@ -147,7 +148,8 @@ native_lookup_cleanup(VALUE argument)
 
 /* lookup(host, service, family, socktype, protocol, flags, timeout): [[sockaddr, family, socktype, protocol], ...] */
 static VALUE
-native_lookup(VALUE self, VALUE host, VALUE service, VALUE family, VALUE socktype, VALUE protocol, VALUE flags, VALUE timeout)
+native_lookup(VALUE self, VALUE host, VALUE service, VALUE family, VALUE socktype, VALUE protocol, VALUE flags,
+              VALUE timeout)
 {
     struct native_lookup_call call = {
         .host = host, .service = service, .timeout = timeout,

@@ -2,8 +2,8 @@
 
 require "happysock"
 
-# Has TCPSocket.new, TCPSocket.open and Socket.tcp connect through HappySock, and with them Net::HTTP and every client that is built on
-# them:
+# Has TCPSocket.new, TCPSocket.open and Socket.tcp connect through HappySock, and with them Net::HTTP and every client
+# that is built on them:
 #
 #   require "happysock/tcp_socket"
 module HappySock
