@@ -19,8 +19,8 @@ SHARED := target/release/libhappysock.so
 STATIC := target/release/libhappysock.a
 
 # The suites of `make test`, in this order; each is a target suite-NAME. Fragments add theirs.
-SUITES := format clippy rust c c-release memory install
-PACKAGES := build test
+SUITES := format clippy rust c c-release memory install demo
+PACKAGES := build demo test
 
 .PHONY: help
 help:
@@ -29,7 +29,7 @@ help:
 	@echo "make test               every test; installs the packages it needs"
 	@echo "make test-sanitizers    the C tests with the address and thread sanitizers (nightly Rust)"
 	@echo "make test-faults        failing system calls, signals, limits, forks, cancel storms: the short forms"
-	@echo "make faults             the full forms; cancel-storm CANCELS=, soak MINUTES=, fuzz SECONDS= likewise"
+	@echo "make faults             the full forms; cancel-storm CANCELS=, soak MINUTES=, fuzz SECONDS=, models, mutants likewise"
 	@echo "make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
 	@echo "make bench              what a connect costs next to plain system calls; bench-check judges it"
 	@echo "make build              the libraries, in target/release"
@@ -92,7 +92,7 @@ test:
 	@scripts/install-packages $(PACKAGES)
 	@MAKE="$(MAKE)" scripts/run-suites $(SUITES)
 
-.PHONY: suite-format suite-clippy suite-rust suite-install
+.PHONY: suite-format suite-clippy suite-rust suite-install suite-demo
 suite-format:
 	$(CARGO) fmt --all --check
 
@@ -107,6 +107,10 @@ suite-rust:
 suite-install: $(SHARED) $(STATIC)
 	scripts/test-install
 
+suite-demo:
+	@$(MAKE) -s PROFILE=release target/c/release/connect target/c/release/greeter
+	@scripts/test-demo
+
 clean:
 	rm -rf target
 
@@ -114,6 +118,7 @@ FORCE:
 
 include c_tests/c_tests.mk
 -include c_tests/faults.mk
+-include tests/campaigns.mk
 -include c_tests/multi.mk
 -include lab/lab.mk
 -include ruby_ext/ruby.mk

@@ -10,7 +10,7 @@ $(BENCH_DIRECTORY)/multi_%: benches/multi_%.c benches/multi_common.h
 	@mkdir -p $(BENCH_DIRECTORY)
 	$(CC) $(BENCH_C_FLAGS) -Iinclude -o $@ $< $(BENCH_LINK)
 
-$(BENCH_DIRECTORY)/multi_happy: $(SHARED) include/happysock.h
+$(BENCH_DIRECTORY)/multi_happy: benches/multi_happy.c benches/multi_common.h $(SHARED) include/happysock.h
 	@mkdir -p $(BENCH_DIRECTORY)
 	@ln -sf $(abspath $(SHARED)) $(BENCH_DIRECTORY)/libhappysock.so.$(SOVERSION)
 	$(CC) $(BENCH_C_FLAGS) -Iinclude -o $@ benches/multi_happy.c $(SHARED) -Wl,-rpath,'$$ORIGIN'

@@ -110,24 +110,3 @@ soak:
 	@$(MAKE) -s PROFILE=release target/c/release/faults/soak
 	@mkdir -p target/soak
 	@target/c/release/faults/soak --minutes $(MINUTES) --directory target/soak --seed $(SEED)
-
-# ---- Fuzzing ---------------------------------------------------------------------------------------------------------
-
-SECONDS ?= 60
-FUZZ_TARGETS ?= $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
-
-.PHONY: fuzz
-# Each target for SECONDS, from the committed corpus; what it finds on the way stays in target/fuzz. A finding is in fuzz/artifacts.
-fuzz:
-	@command -v cargo-fuzz >/dev/null || $(CARGO) install cargo-fuzz --locked
-	@passed=0; failed=0; \
-	for target in $(FUZZ_TARGETS); do \
-	    mkdir -p target/fuzz/$$target; \
-	    dictionary=; [ ! -f fuzz/$$target.dict ] || dictionary=-dict=fuzz/$$target.dict; \
-	    echo "fuzz: $$target, $(SECONDS) s"; \
-	    if $(NIGHTLY) fuzz run $$target target/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) -print_final_stats=1 \
-	        $$dictionary >target/fuzz/$$target.log 2>&1; \
-	    then passed=$$((passed + 1)); grep -E 'number_of_executed_units' target/fuzz/$$target.log; \
-	    else failed=$$((failed + 1)); tail -n 40 target/fuzz/$$target.log; echo "FAILED $$target"; fi; \
-	done; \
-	echo "fuzz:"; echo "$$passed passed, $$failed failed"; [ $$failed -eq 0 ] && [ $$passed -gt 0 ]

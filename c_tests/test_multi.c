@@ -78,6 +78,15 @@ static void drive_until(happy_multi *multi, int left)
     assert_int_equal(running, left);
 }
 
+/* A lookup that was given up uses its script until it ends: it is waited for, and such scripts are static. */
+static void wait_for_userdata_frees(const struct script *script, int count)
+{
+    double until = now_ms() + PATIENCE_MS;
+    while (__atomic_load_n(&script->userdata_frees, __ATOMIC_SEQ_CST) != count && now_ms() < until)
+        usleep(1000);
+    assert_int_equal(script->userdata_frees, count);
+}
+
 static int dual[2], dual_port;
 
 static int open_servers(void **state)
@@ -111,8 +120,9 @@ static void connects_by_name_and_by_address(void **state)
     for (size_t i = 0; i < COUNT_OF(hosts); i++) {
         assert_int_equal(entries[i].ended, 1);
         assert_int_equal(entries[i].status, HAPPY_OK);
-        /* Loopback pays no Resolution Delay: the faster of two answers may win. */
-        if (i > 0)
+        /* Of two answers the faster may win, since loopback pays no Resolution Delay; and glibc finds ::1 of /etc/hosts
+         * as 127.0.0.1 too. */
+        if (i >= 3)
             assert_int_equal(entries[i].family, families[i]);
         assert_true(entries[i].attempts >= 1);
     }
@@ -190,7 +200,7 @@ static void failures_say_what_failed(void **state)
     (void)state;
     happy_multi *multi = happy_multi_new();
     add(multi, "four.test", closed_port(), &entries[0]);
-    struct script script = {.six = {.gai_error = EAI_NONAME}, .four = {.gai_error = EAI_AGAIN}};
+    static struct script script = {.six = {.gai_error = EAI_NONAME}, .four = {.gai_error = EAI_AGAIN}};
     options = script_options(&script);
     assert_int_equal(add_with(multi, "nowhere.test", 80, &options, &entries[1]), HAPPY_OK);
     happy_options at_once = HAPPY_OPTIONS_INIT;
@@ -206,7 +216,7 @@ static void failures_say_what_failed(void **state)
     assert_int_equal(entries[2].status, HAPPY_ETIMEOUT);
     assert_int_equal(entries[3].status, HAPPY_ESYSCALL);
     assert_int_equal(entries[3].attempts, 2);
-    assert_int_equal(script.userdata_frees, 1);
+    wait_for_userdata_frees(&script, 1);
 }
 
 static void two_thousand_at_once(void **state)
@@ -336,10 +346,13 @@ static void cancel_and_free_in_a_trace_callback(void **state)
         struct entry entries[2] = {0};
         happy_multi *multi = happy_multi_new();
         struct in_trace in = {multi, &entries[0], kinds[i / 2], i % 2};
-        struct script script = {.six.addresses = {"2001:db8::77"}, .four.addresses = {"192.0.2.77"}};
-        script.on_event = act_in_trace;
-        script.context = &in;
-        happy_options options = script_options(&script);
+        static struct script scripts[2 * COUNT_OF(kinds)];
+        struct script *script = &scripts[i];
+        script->six.addresses[0] = "2001:db8::77";
+        script->four.addresses[0] = "192.0.2.77";
+        script->on_event = act_in_trace;
+        script->context = &in;
+        happy_options options = script_options(script);
         assert_int_equal(add_with(multi, "silent.test", 80, &options, &entries[0]), HAPPY_OK);
         add(multi, "192.0.2.77", 80, &entries[1]);
         int running = 2;
@@ -353,6 +366,7 @@ static void cancel_and_free_in_a_trace_callback(void **state)
             happy_multi_free(multi);
         assert_int_equal(entries[1].ended, 1);
         assert_int_equal(entries[1].status, HAPPY_ECANCELLED);
+        wait_for_userdata_frees(script, 1);
     }
 }
 
@@ -611,6 +625,8 @@ static void lookups_wait_for_their_turn(void **state)
         assert_int_equal(happy_multi_set_max_lookups(multi, caps[cap]), HAPPY_OK);
         happy_options options = HAPPY_OPTIONS_INIT;
         options.lookup = counting_lookup;
+        /* One lookup a connect: a second one that is given up is no longer counted but may still run. */
+        options.family = AF_INET;
         for (size_t i = 0; i < COUNT_OF(entries); i++)
             assert_int_equal(add_with(multi, "paced.test", dual_port, &options, &entries[i]), HAPPY_OK);
         drive_until(multi, 0);
@@ -619,8 +635,7 @@ static void lookups_wait_for_their_turn(void **state)
             assert_int_equal(entries[i].status, HAPPY_OK);
         }
         happy_multi_free(multi);
-        /* A lookup that was given up, since the other family had won, is no longer counted but may still run. */
-        assert_true(most_lookups >= 1 && most_lookups <= 2 * (int)caps[cap]);
+        assert_in_range(most_lookups, 1, caps[cap]);
     }
     wait_for_workers_to_leave();
 }

@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,12 +29,25 @@ static int listen_on(const struct sockaddr *address, socklen_t length)
     return fd;
 }
 
+static int listen_on_one(const char *address, int *fd)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    socklen_t length = sizeof four;
+    if (inet_pton(AF_INET, address, &four.sin_addr) != 1) {
+        errno = EINVAL;
+        return -1;
+    }
+    *fd = listen_on((struct sockaddr *)&four, sizeof four);
+    if (*fd < 0 || getsockname(*fd, (struct sockaddr *)&four, &length) != 0)
+        return -1;
+    return ntohs(four.sin_port);
+}
+
 /* The same port on both families: the system picks one for IPv4, and IPv6 either gets it too or another is tried. */
-static int listen_twice(int fds[2], int port)
+static int listen_twice(int fds[2])
 {
     for (int tries = 0; tries < 20; tries++) {
-        struct sockaddr_in four = {
-            .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in four = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
         socklen_t length = sizeof four;
         fds[0] = listen_on((struct sockaddr *)&four, sizeof four);
@@ -49,7 +61,7 @@ static int listen_twice(int fds[2], int port)
             fprintf(stderr, "greeter: no IPv6 on this machine's loopback; listening on IPv4 only\n");
             return ntohs(four.sin_port);
         }
-        if (errno != EADDRINUSE || port != 0)
+        if (errno != EADDRINUSE)
             return -1;
         close(fds[0]);
     }
@@ -73,7 +85,7 @@ static void greet(int listener)
 int main(int argc, char **argv)
 {
     int fds[2] = {-1, -1};
-    int port = listen_twice(fds, argc > 1 ? atoi(argv[1]) : 0);
+    int port = argc > 1 ? listen_on_one(argv[1], &fds[0]) : listen_twice(fds);
     if (port < 0) {
         fprintf(stderr, "greeter: cannot listen: %s\n", strerror(errno));
         return 1;

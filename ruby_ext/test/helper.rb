@@ -43,10 +43,6 @@ module Helper
     Descriptors.count
   end
 
-  def threads
-    Dir.children("/proc/self/task").size
-  end
-
   # The address that a connect to `host` arrives at.
   def reached(host)
     TCPSocket.open(host, PORT) { |socket| socket.peeraddr(false)[3] }

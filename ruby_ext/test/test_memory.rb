@@ -28,7 +28,7 @@ class TestMemory < Minitest::Test
     compacter&.join
   end
 
-  # Resident memory after 3,000 more connects of each kind is about what it was.
+  # Resident memory over rounds of 3,000 connects and 3,000 failures: Ruby's heap grows in steps, a leak in every round.
   def test_no_growth
     output = run_ruby(<<~'RUBY', limit: 60)
       size = -> { GC.start; File.read("/proc/self/statm").split[1].to_i * 4 }
@@ -44,11 +44,12 @@ class TestMemory < Minitest::Test
           end
         end
       end
-      round.call(1000)
-      before = size.call
-      round.call(3000)
-      p size.call - before
+      sizes = Array.new(5) do
+        round.call(3000)
+        size.call
+      end
+      p sizes.each_cons(2).map { |before, after| after - before }.min
     RUBY
-    assert_operator Integer(output), :<, 2048, "kilobytes"
+    assert_operator Integer(output), :<, 512, "kilobytes"
   end
 end

@@ -139,7 +139,8 @@ pub(crate) fn with_event(began: Instant, trace: &Trace, see: impl FnOnce(&happy_
             happy_trace_event { delay_ms: milliseconds(delay), ..of(HAPPY_TRACE_NEXT_ATTEMPT_TIMER_SET) }
         }
         TraceKind::NextAttemptTimerFired => of(HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED),
-        TraceKind::Finished { outcome } => {
+        TraceKind::Finished { outcome, address: winner } => {
+            address = winner;
             let attempt = match outcome {
                 crate::race::Outcome::Connected { attempt } => attempt.0 as i32,
                 _ => -1,

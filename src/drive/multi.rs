@@ -32,7 +32,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use timers::Announced;
 use turn::BATCH;
 
@@ -278,19 +278,31 @@ impl<L: EventLoop> Multi<L> {
             (due, -1) => due,
             (due, limit) => due.min(limit),
         };
-        // A full batch says that there may be more.
-        for _ in 0..turn::BATCHES {
+        // Until when everything that was ready has been looked at: no later deadline counts as passed, since something that is ready may have
+        // met it.
+        let mut looked_until;
+        let mut batches = 0;
+        loop {
+            looked_until = Instant::now();
             // An error is EINTR: nothing else can be wrong with a set of our own.
             if self.set.wait(&mut ready, timeout).is_err() {
                 ready.clear();
+            } else if ready.is_empty() {
+                looked_until += Duration::from_millis(u64::try_from(timeout).unwrap_or(0));
             }
-            self.turn_by_events(caller, &ready);
+            self.take_events(caller, &ready);
             timeout = 0;
-            if ready.len() < BATCH || self.closing.get() {
+            batches += 1;
+            // A full batch says that there may be more; and what was taken in may have lasted until something is due.
+            let became_due = !ready.is_empty() && !self.is_due(looked_until) && self.is_due(Instant::now());
+            let look_again = ready.len() == BATCH || became_due;
+            if !look_again || batches == turn::BATCHES || self.closing.get() {
                 break;
             }
         }
+        let more = ready.len() == BATCH;
         self.ready.set(ready);
+        self.go_on(caller, (!more).then_some(looked_until));
         self.announce(caller);
         Ok(self.left())
     }

@@ -14,7 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What surrounds a race: who waits for its sockets, and what it may do at this moment.
 pub trait Around {
@@ -69,8 +69,15 @@ struct Lookups {
     mailbox: Arc<Mailbox>,
     token: u64,
     running: [Option<(Question, Arc<Request>)>; LOOKUPS],
+    /// When the lookup of the other family, which still waits for a worker, is worth its cost all the same.
+    hasten_at: Option<Instant>,
     local_addresses: Vec<SocketAddr>,
 }
+
+/// How long after one family's answer, or the attempt that it led to, the other's lookup is hastened if there is no connection yet. Only where
+/// every worker was busy does it still wait by then. As long as the Resolution Delay (RFC 8305, section 3), and well within the Connection
+/// Attempt Delay after which its addresses could be attempted.
+const HASTEN_AFTER: Duration = Duration::from_millis(50);
 
 impl Running {
     /// Begins a race: its limits count from `now`. Answers of lookups come through `mailbox` under `token`, shifted by `TOKEN_BITS`.
@@ -84,6 +91,7 @@ impl Running {
                 mailbox: Arc::clone(mailbox),
                 token,
                 running: [const { None }; LOOKUPS],
+                hasten_at: None,
                 local_addresses: Vec::new(),
             })
         });
@@ -107,6 +115,9 @@ impl Running {
             Ok(list) => {
                 let addresses: Vec<SocketAddr> = list.iter().collect();
                 self.race.handle(now, Event::Answered { question, addresses: &addresses });
+                if lookups.running.iter().flatten().any(|(_, other)| other.is_waiting()) {
+                    lookups.hasten_at = Some(now + HASTEN_AFTER);
+                }
                 if question == Question::Local {
                     lookups.local_addresses = addresses;
                 }
@@ -114,9 +125,7 @@ impl Running {
             Err(LookupError { gai_error, sys_errno }) => {
                 let error = race::LookupError { gai_error, sys_errno };
                 self.race.handle(now, Event::LookupFailed { question, error });
-                for (_, other) in lookups.running.iter().flatten() {
-                    other.hasten();
-                }
+                lookups.hasten();
             }
         }
     }
@@ -145,6 +154,9 @@ impl Running {
         // EAFNOSUPPORT: the kernel has no such family; ENETUNREACH: no way out in it.
         let family_unreachable = matches!(sys_errno, libc::ENETUNREACH | libc::EAFNOSUPPORT);
         let failure = Failure { sys_errno, operation, family_unreachable };
+        if let Some(lookups) = &mut self.lookups {
+            lookups.hasten();
+        }
         self.race.handle(now, Event::AttemptFailed { attempt, failure });
     }
 
@@ -184,6 +196,11 @@ impl Running {
                 None => break,
                 Some(action) => self.carry_out(now, action, around),
             }
+        }
+        if let Some(lookups) = &mut self.lookups
+            && lookups.hasten_at.is_some_and(|at| at <= now)
+        {
+            lookups.hasten();
         }
         self.tell();
         self.is_finished()
@@ -275,6 +292,9 @@ impl Running {
                 self.race.handle(now, Event::AttemptConnected { attempt });
             }
             Connecting::InProgress => {
+                if let Some(at) = self.lookups.as_mut().and_then(|lookups| lookups.hasten_at.as_mut()) {
+                    *at = now + HASTEN_AFTER;
+                }
                 around.watch(attempt, &socket).map_err(|error| (Operation::Wait, error))?;
             }
         }
@@ -320,7 +340,8 @@ impl Running {
 
     /// When to advance again although nothing happened.
     pub fn deadline(&self) -> Option<Instant> {
-        self.race.deadline()
+        let hasten_at = self.lookups.as_ref().and_then(|lookups| lookups.hasten_at);
+        self.race.deadline().into_iter().chain(hasten_at).min()
     }
 
     /// The permits that it waits for.
@@ -357,6 +378,14 @@ impl Running {
 }
 
 impl Lookups {
+    /// Has what still waits for a worker served next.
+    fn hasten(&mut self) {
+        self.hasten_at = None;
+        for (_, request) in self.running.iter().flatten() {
+            request.hasten();
+        }
+    }
+
     fn query(&self, question: Question) -> Query {
         match question {
             Question::Remote(Family::V6) => self.remote.for_race(libc::AF_INET6),

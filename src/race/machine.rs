@@ -171,7 +171,12 @@ impl Race {
         self.abandon_attempt(now, of_attempts).or_else(|| self.abandon_lookup(now)).or_else(|| {
             self.finished = true;
             self.candidates.clear();
-            self.log.add(now, TraceKind::Finished { outcome });
+            let winner = match outcome {
+                Outcome::Connected { attempt } => self.attempts.get(attempt.0 as usize),
+                _ => None,
+            };
+            let address = winner.map(|attempt| attempt.destination);
+            self.log.add(now, TraceKind::Finished { outcome, address });
             Some(Action::Finish(outcome))
         })
     }

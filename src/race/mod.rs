@@ -374,9 +374,10 @@ pub enum TraceKind {
         delay: Duration,
     },
     NextAttemptTimerFired,
-    /// The winner, or how else it ended.
+    /// The winner with its address, or how else it ended.
     Finished {
         outcome: Outcome,
+        address: Option<SocketAddr>,
     },
 }
 

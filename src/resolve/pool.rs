@@ -7,7 +7,7 @@
 //! The pool is a plain value behind a pointer. In the child of a fork its threads are gone and its lock may be held by one of them for
 //! ever, so the child leaves it alone and makes another: see [`Pool::current`].
 
-use super::queue::{Lane, Queue};
+use super::queue::{Lane, Queue, is_ordinary};
 use super::request::Request;
 use super::{Answer, LookupError};
 use crate::sys::wake::Waker;
@@ -76,11 +76,27 @@ enum Call {
 }
 
 impl Shared {
-    /// Takes the next request to be served.
-    fn take(&mut self) -> Option<(Weak<Request>, Lane)> {
-        let (request, lane) = self.queue.pop(self.ordinary, self.workers)?;
-        self.ordinary += usize::from(lane == Lane::Ordinary);
-        Some((request, lane))
+    /// Takes the next request to be served, with its ticket.
+    fn take(&mut self) -> Option<(Weak<Request>, u64)> {
+        let (request, ticket) = self.queue.pop(self.ordinary, self.workers)?;
+        self.ordinary += usize::from(is_ordinary(ticket));
+        Some((request, ticket))
+    }
+
+    /// A worker has served the request with this ticket. If that found something its companion rests; it is handed out, to be dropped
+    /// without the lock.
+    fn served(&mut self, ticket: u64, found: bool) -> Option<Arc<Request>> {
+        self.ordinary -= usize::from(is_ordinary(ticket));
+        if !found || !is_ordinary(ticket) {
+            return None;
+        }
+        let place = self.queue.remove_companion(ticket)?;
+        let companion = place.upgrade()?;
+        self.queue.push(Lane::Resting, |ticket| {
+            companion.ticket.store(ticket, Ordering::Relaxed);
+            place
+        });
+        Some(companion)
     }
 
     /// Picks the next worker to come, if a request in the queue has none coming for it and there may be one more.
@@ -132,13 +148,21 @@ pub(super) fn withdraw(ticket: u64) {
 
 /// Serves a request next, if it is still in the queue.
 pub(super) fn hasten(request: &Request) {
-    let mut shared = Pool::current().lock();
+    let pool = Pool::current();
+    let mut shared = pool.lock();
     // Under the lock nobody else changes the ticket of a request in the queue.
-    if let Some(place) = shared.queue.remove(request.ticket.load(Ordering::Relaxed)) {
-        shared.queue.push(Lane::Next, |ticket| {
-            request.ticket.store(ticket, Ordering::Relaxed);
-            place
-        });
+    let Some(place) = shared.queue.remove(request.ticket.load(Ordering::Relaxed)) else { return };
+    shared.queue.push(Lane::Next, |ticket| {
+        request.ticket.store(ticket, Ordering::Relaxed);
+        place
+    });
+    // It may have rested, and the workers are idle.
+    let call = if shared.coming == 0 { shared.call() } else { None };
+    drop(shared);
+    if let Some(call) = call
+        && !pool.carry_out(call)
+    {
+        pool.give_back(&[]);
     }
 }
 
@@ -214,17 +238,21 @@ impl Pool {
         let mut shared = self.lock();
         shared.coming -= 1;
         loop {
-            while let Some((request, lane)) = shared.take() {
+            while let Some((request, ticket)) = shared.take() {
                 // Two, so that a long queue is met by a number of workers that doubles, and before the lookup, which may take for ever.
                 let calls = [shared.call(), shared.call()];
                 drop(shared);
                 for call in calls.into_iter().flatten() {
                     self.carry_out(call);
                 }
-                serve(&request);
+                let found = serve(&request);
                 drop(request);
                 shared = self.lock();
-                shared.ordinary -= usize::from(lane == Lane::Ordinary);
+                if let Some(companion) = shared.served(ticket, found) {
+                    drop(shared);
+                    drop(companion);
+                    shared = self.lock();
+                }
             }
             if shared.workers > thread_limit() {
                 break;
@@ -273,19 +301,21 @@ fn spawn() -> std::io::Result<()> {
     }
 }
 
-/// Looks up for a request, if it is still wanted. While libc is at it the worker holds nothing of the request but the question.
-fn serve(request: &Weak<Request>) {
-    let Some(wanted) = request.upgrade() else { return };
+/// Looks up for a request, if it is still wanted; true if its owner was given addresses. While libc is at it the worker holds nothing of the request but the question.
+fn serve(request: &Weak<Request>) -> bool {
+    let Some(wanted) = request.upgrade() else { return false };
     wanted.ticket.store(0, Ordering::Relaxed);
     if !wanted.handoff().claim() {
-        return;
+        return false;
     }
     let query = wanted.query().clone();
     drop(wanted);
     let answer: Answer = catch_unwind(AssertUnwindSafe(|| query.ask()))
         .unwrap_or(Err(LookupError { gai_error: libc::EAI_FAIL, sys_errno: 0 }));
+    let found = answer.is_ok();
     match request.upgrade() {
         Some(wanted) => wanted.finish(answer),
         None => drop(answer),
     }
+    found
 }

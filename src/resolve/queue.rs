@@ -3,8 +3,9 @@
 //! First come, first served, with one exception that matters only while every worker is busy: a companion (a lookup that is not needed if
 //! the one started with it leads to a connection) gives way to ordinary ones, except that a few workers are its own. So thousands of names at
 //! once are looked up in their first family first, and most of the second family's lookups are given up before they cost
-//! anything; but where the first family's name servers do not answer, the second family does not wait for them. A companion that turns out to be
-//! needed is served next.
+//! anything; but where the first family's name servers do not answer, the second family does not wait for them. When the first has found
+//! something, the companion rests until its owner has seen to that: it is then given up, or hastened, which makes it the next to be
+//! served.
 
 use std::collections::VecDeque;
 
@@ -15,6 +16,8 @@ pub(super) enum Lane {
     Next = 0,
     Ordinary = 1,
     Companion = 2,
+    /// Not served before it is put into another lane.
+    Resting = 3,
 }
 
 /// How many low bits of a ticket name the lane.
@@ -22,7 +25,8 @@ const LANE_BITS: u32 = 2;
 
 pub(super) struct Queue<T> {
     /// Each in the order of its numbers.
-    lanes: [VecDeque<Place<T>>; 3],
+    lanes: [VecDeque<Place<T>>; 4],
+    /// How many are to be served: those at rest are not.
     waiting: usize,
     last_number: u64,
 }
@@ -48,12 +52,12 @@ impl<T> Queue<T> {
         let ticket = self.last_number << LANE_BITS | lane as u64;
         let content = Some(make(ticket));
         self.lanes[lane as usize].push_back(Place { number: self.last_number, content });
-        self.waiting += 1;
+        self.waiting += usize::from(lane != Lane::Resting);
         ticket
     }
 
-    /// The next to be served, for a pool of `workers` of which `busy` serve ordinary requests; and whether it is an ordinary one.
-    pub fn pop(&mut self, busy: usize, workers: usize) -> Option<(T, Lane)> {
+    /// The next to be served and its ticket, for a pool of `workers` of which `busy` serve ordinary requests.
+    pub fn pop(&mut self, busy: usize, workers: usize) -> Option<(T, u64)> {
         // The front of a lane, where there is one, is never an empty place.
         let front = |lane: Lane| self.lanes[lane as usize].front().map(|place| place.number);
         let lane = match (front(Lane::Next), front(Lane::Ordinary), front(Lane::Companion)) {
@@ -69,10 +73,16 @@ impl<T> Queue<T> {
             (None, Some(_), None) => Lane::Ordinary,
             (None, None, _) => Lane::Companion,
         };
-        let content = self.lanes[lane as usize].pop_front()?.content?;
+        let Place { number, content } = self.lanes[lane as usize].pop_front()?;
         self.waiting -= 1;
         self.clear_front(lane as usize);
-        Some((content, lane))
+        Some((content?, number << LANE_BITS | lane as u64))
+    }
+
+    /// Takes out the companion of an ordinary one: what was put in right after it.
+    pub fn remove_companion(&mut self, ticket: u64) -> Option<T> {
+        let next = (ticket >> LANE_BITS) + 1;
+        self.remove(next << LANE_BITS | Lane::Companion as u64)
     }
 
     /// Takes something out; None if it was served or taken out before.
@@ -81,7 +91,7 @@ impl<T> Queue<T> {
         let lane = self.lanes.get_mut(index)?;
         let place = lane.binary_search_by_key(&(ticket >> LANE_BITS), |place| place.number).ok()?;
         let content = lane[place].content.take()?;
-        self.waiting -= 1;
+        self.waiting -= usize::from(index != Lane::Resting as usize);
         self.clear_front(index);
         Some(content)
     }
@@ -97,6 +107,11 @@ impl<T> Queue<T> {
             self.lanes[lane].pop_front();
         }
     }
+}
+
+/// Whether a ticket was given in the ordinary lane.
+pub(super) fn is_ordinary(ticket: u64) -> bool {
+    ticket & ((1 << LANE_BITS) - 1) == Lane::Ordinary as u64
 }
 
 /// How many workers do not serve ordinary requests while companions wait. Few suffice: those that answer at all answer soon.
@@ -159,8 +174,25 @@ mod tests {
         let ticket = queue.push(Lane::Companion, |_| 2);
         let needed = queue.remove(ticket).unwrap();
         queue.push(Lane::Next, |_| needed);
-        assert_eq!(queue.pop(0, 8), Some((2, Lane::Next)));
-        assert_eq!(queue.pop(0, 8), Some((1, Lane::Ordinary)));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop(0, 8)).map(|(request, _)| request).collect();
+        assert_eq!(order, [2, 1]);
+    }
+
+    #[test]
+    fn a_companion_at_rest_is_served_only_when_it_is_needed() {
+        let mut queue = ten_names();
+        let (name, ticket) = queue.pop(0, 8).unwrap();
+        assert!(is_ordinary(ticket));
+        let companion = queue.remove_companion(ticket).unwrap();
+        assert_eq!((name, companion), ((0, 6), (0, 4)));
+        assert!(queue.remove_companion(ticket).is_none());
+        let resting = queue.push(Lane::Resting, |_| companion);
+        assert_eq!(queue.len(), 18);
+        assert!((0..18).all(|_| popped(&mut queue, 0, 8) != companion));
+        assert!(queue.len() == 0 && queue.pop(0, 8).is_none());
+        let needed = queue.remove(resting).unwrap();
+        queue.push(Lane::Next, |_| needed);
+        assert_eq!(popped(&mut queue, 0, 8), companion);
     }
 
     #[test]
@@ -172,7 +204,7 @@ mod tests {
             assert_eq!(queue.remove(tickets[gone]), None);
         }
         assert_eq!((queue.len(), queue.remove(0)), (2, None));
-        assert_eq!(queue.pop(0, 8), Some((2, Lane::Ordinary)));
+        assert_eq!(queue.pop(0, 8).map(|(request, _)| request), Some(2));
         assert_eq!((queue.drain(), queue.len()), (vec![4], 0));
     }
 }

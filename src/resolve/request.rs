@@ -40,8 +40,9 @@ impl Request {
         Request::make(query, mailbox, token, false)
     }
 
-    /// One that may turn out not to be needed, since another that is started with it may do: while every worker is busy it gives way
-    /// to others. [`hasten`](Request::hasten) when it turns out to be needed.
+    /// One that may turn out not to be needed, since the one right before it in the same start may do: while every worker is busy it
+    /// gives way to others, and where that one has found something before it came to its turn it is not served at all before it is
+    /// [hastened](Request::hasten).
     pub fn companion(query: Query, mailbox: Arc<Mailbox>, token: u64) -> Arc<Request> {
         Request::make(query, mailbox, token, true)
     }
@@ -99,10 +100,15 @@ impl Request {
         Ok(())
     }
 
+    /// Whether it still waits for a worker, as far as can be told from here.
+    pub fn is_waiting(&self) -> bool {
+        // Relaxed: as in `leave_queue`.
+        self.ticket.load(Ordering::Relaxed) != 0
+    }
+
     /// Has it served next, if it still waits for a worker. Not for signal handlers.
     pub fn hasten(&self) {
-        // Relaxed: as in `leave_queue`.
-        if self.ticket.load(Ordering::Relaxed) != 0 && self.generation == fork::generation() {
+        if self.is_waiting() && self.generation == fork::generation() {
             pool::hasten(self);
         }
     }

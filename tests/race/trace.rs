@@ -65,7 +65,7 @@ fn a_whole_race_is_told() {
         (330, CandidateDropped { candidate: CandidateId(3), address: v6b }),
         (400, AttemptEnded { attempt: second, address: v6, outcome: AttemptOutcome::Connected }),
         (400, AttemptEnded { attempt: third, address: v4b, outcome: AttemptOutcome::Abandoned }),
-        (400, Finished { outcome: Outcome::Connected { attempt: second } }),
+        (400, Finished { outcome: Outcome::Connected { attempt: second }, address: Some(v6) }),
     ];
     assert_eq!(script.trace(), expected);
 }
@@ -78,7 +78,7 @@ fn lookups_that_fail_or_are_given_up_are_told() {
     let expected = [
         (10, LookupFailed { question: AAAA, error }),
         (100, LookupAbandoned { question: A }),
-        (100, Finished { outcome: Outcome::TimedOut { limit: Limit::Resolve } }),
+        (100, Finished { outcome: Outcome::TimedOut { limit: Limit::Resolve }, address: None }),
     ];
     assert_eq!(script.trace()[2..], expected);
 }

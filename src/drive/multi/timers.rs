@@ -2,7 +2,6 @@
 
 use super::sockets::Watched;
 use super::*;
-use std::time::Duration;
 
 /// When the next turn is due although nothing is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +45,11 @@ impl<L: EventLoop> Multi<L> {
             return Due::Now;
         }
         state.deadlines.nearest().map_or(Due::Never, Due::At)
+    }
+
+    /// Whether a deadline has come.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.state.borrow().deadlines.nearest().is_some_and(|deadline| deadline <= now)
     }
 
     /// The caller's timer has done its work, or the call was spurious: whatever holds now has to be told.

@@ -57,8 +57,8 @@ impl<L: EventLoop> Around for Surroundings<'_, L> {
 }
 
 impl<L: EventLoop> Multi<L> {
-    /// One turn with what epoll_wait(2) has brought.
-    pub(super) fn turn_by_events(&self, caller: &L, ready: &[Ready]) {
+    /// Takes in what epoll_wait(2) has brought.
+    pub(super) fn take_events(&self, caller: &L, ready: &[Ready]) {
         let now = Instant::now();
         for event in ready {
             match event.u64 {
@@ -67,7 +67,7 @@ impl<L: EventLoop> Multi<L> {
                 token => self.socket_ready(caller, now, (token >> 32) as u32, AttemptId(token as u32)),
             }
         }
-        self.go_on(caller, now);
+        self.advance_touched(caller);
     }
 
     /// One turn with one descriptor that the caller watches.
@@ -90,13 +90,17 @@ impl<L: EventLoop> Multi<L> {
                 }
             }
         }
-        self.go_on(caller, now);
+        self.advance_touched(caller);
+        self.go_on(caller, Some(now));
         Ok(())
     }
 
-    /// Everything after the events. Each step stops where a callback has freed the handle.
-    fn go_on(&self, caller: &L, now: Instant) {
-        self.expire(now);
+    /// Everything after the events, with the deadlines up to `looked_until` (None: there is more to be looked at first). Each step
+    /// stops where a callback has freed the handle.
+    pub(super) fn go_on(&self, caller: &L, looked_until: Option<Instant>) {
+        if let Some(now) = looked_until {
+            self.expire(now);
+        }
         self.advance_touched(caller);
         self.begin_some(caller);
         self.end_cancelled(caller);

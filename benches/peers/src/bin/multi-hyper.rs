@@ -48,9 +48,13 @@ fn main() -> Result<()> {
     ensure!(arguments.len() == 6, "usage: multi-hyper live|hole|name COUNT THREADS SERVICE HOST");
     let (mode, service, host) = (arguments[1].as_str(), &arguments[4], &arguments[5]);
     let (count, thread_limit): (usize, usize) = (arguments[2].parse()?, arguments[3].parse()?);
-    let limit = libc::rlimit { rlim_cur: count as u64 + 1000, rlim_max: count as u64 + 1000 };
-    // SAFETY: the limit is ours and outlives the call. Where it cannot be raised the connects say so.
-    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is ours and outlives the calls. As far as it goes: what does not fit is said by the connect that fails.
+    unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        limit.rlim_cur = limit.rlim_max;
+        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+    }
 
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(thread_limit).build()?;

@@ -243,9 +243,31 @@ fn goals(summaries: &[Summary], largest: usize) -> Vec<(bool, String)> {
     goals
 }
 
+/// Raises the limit on descriptors as far as needed and allowed; answers how many connects at once it leaves room for.
+fn room(most: usize) -> usize {
+    /// What a program has open besides its sockets.
+    const OTHERS: u64 = 300;
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let wanted = most as u64 + OTHERS;
+    // SAFETY: the limits are ours and outlive the calls.
+    unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        let higher = libc::rlimit { rlim_cur: wanted.max(limit.rlim_cur), rlim_max: wanted };
+        if limit.rlim_max < wanted && libc::setrlimit(libc::RLIMIT_NOFILE, &raw const higher) == 0 {
+            limit = higher;
+        }
+    }
+    limit.rlim_max.saturating_sub(OTHERS) as usize
+}
+
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
     ensure!(arguments.rounds > 0 && !arguments.counts.is_empty(), "nothing to run");
+    let room = room(arguments.counts.iter().copied().max().unwrap_or(0));
+    for count in arguments.counts.iter_mut().filter(|count| **count > room) {
+        eprintln!("{count} at once: not more than {room}, by the limit on open files (ulimit -Hn)");
+        *count = room;
+    }
     // Room for connections that come faster than they are accepted, and for as many ports. Of this network namespace only.
     for (name, value) in [
         ("net/core/somaxconn", "65535"),
