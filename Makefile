@@ -90,7 +90,7 @@ uninstall:
 .PHONY: test clean
 test:
 	@scripts/install-packages $(PACKAGES)
-	@MAKE="$(MAKE)" scripts/run-suites $(SUITES)
+	@MAKE="$(MAKE)" scripts/run-suites $(SUITES) -- $(CAMPAIGNS)
 
 .PHONY: suite-format suite-clippy suite-rust suite-install suite-demo
 suite-format:

@@ -599,12 +599,12 @@ static void every_attempt_of_a_trace_ends_once(void **state)
 static void attempts_are_counted_where_there_is_no_room(void **state)
 {
     struct script script = {.six = {.addresses = {"2001:db8::77", "2001:db8::78"}},
-                            .four = {.addresses = {"203.0.113.1"}}};
+                            .four = {.delay_ms = 20, .addresses = {"203.0.113.1"}}};
     happy_options options = script_options(&script);
     happy_attempt attempts[2] = {{.family = -1}, {.family = -1}};
     happy_result result = HAPPY_RESULT_INIT;
     (void)state;
-    options.connection_attempt_delay_ms = 20;
+    options.connection_attempt_delay_ms = 300;
     result.attempts = attempts;
     result.attempts_capacity = 1;
     int fd = init_inetsock_happy("written.test", service(port), &options, &result);

@@ -1,4 +1,5 @@
-# Slow campaigns. Each has a target of its own, and a short form that is a suite of `make test`.
+# Slow campaigns. Each has a target of its own, and a short form that is a suite of `make test`, which runs beside the
+# others: it computes and waits for nothing.
 
 NIGHTLY ?= $(CARGO) +nightly
 
@@ -9,7 +10,7 @@ NIGHTLY ?= $(CARGO) +nightly
 models:
 	RUSTFLAGS="--cfg loom" $(CARGO) test --quiet --release --lib --target-dir target/loom model::
 
-SUITES += models
+CAMPAIGNS += models
 suite-models: models
 
 # ---- Fuzzing ---------------------------------------------------------------------------------------------------------
@@ -27,7 +28,7 @@ fuzz:
 	$(NIGHTLY) fuzz build 2>target/fuzz/build.log || { tail -n 40 target/fuzz/build.log; exit 1; }
 	@failed=0; printf '%s\n' $(FUZZ_TARGETS) | xargs -P 2 -I '{}' scripts/fuzz-target '{}' $(SECONDS) || failed=1; exit $$failed
 
-SUITES += fuzz
+CAMPAIGNS += fuzz
 suite-fuzz:
 	@if $(NIGHTLY) --version >/dev/null 2>&1; then $(MAKE) -s fuzz SECONDS=60; \
 	else echo "fuzz: no nightly Rust here, not run"; echo "0 passed, 0 failed"; fi
@@ -43,6 +44,6 @@ mutants:
 	@command -v cargo-mutants >/dev/null || $(CARGO) install --quiet --locked cargo-mutants
 	@scripts/mutants $(if $(SHARD),--shard $(SHARD))
 
-SUITES += mutants
+CAMPAIGNS += mutants
 suite-mutants:
 	@$(MAKE) -s mutants SHARD=0/40
