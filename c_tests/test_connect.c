@@ -609,7 +609,8 @@ static void attempts_are_counted_where_there_is_no_room(void **state)
     result.attempts_capacity = 1;
     int fd = init_inetsock_happy("written.test", service(port), &options, &result);
     check_socket(fd, false);
-    assert_int_equal(result.attempts_count, 2);
+    /* A third one may have begun on a slow machine. */
+    assert_in_range(result.attempts_count, 2, 3);
     assert_int_equal(attempts[0].family, AF_INET6);
     assert_int_equal(attempts[1].family, -1);
     assert_ptr_equal(result.attempts, attempts);

@@ -28,6 +28,8 @@ const BUSY: u8 = 1;
 const FREE_LATER: u8 = 2;
 /// At rest, and its result was taken.
 const TAKEN: u8 = 3;
+/// At rest for good: a panic has stopped it half-way.
+const BROKEN: u8 = 4;
 
 /// Runs `body` on the connect, unless one of its functions runs already or it belongs to another process: then the status says so.
 ///
@@ -42,16 +44,18 @@ unsafe fn enter<R>(this: *const happy_connect, body: impl FnOnce(&mut Connect) -
     if let Err(state) = state.compare_exchange(AT_REST, BUSY, Ordering::Acquire, Ordering::Relaxed) {
         return Err(match state {
             TAKEN => fail(HAPPY_ESTATE, "the result was taken before"),
+            BROKEN => fail(HAPPY_EINTERNAL, "an internal error ended the connect earlier"),
             _ => fail(HAPPY_EREENTRANT, "called from inside a callback of the same connect"),
         });
     }
-    // A panic in the body leaves it at rest too.
+    // A panic in the body ends it: what it left behind is fit for nothing but to be freed.
     struct Leave(*const happy_connect);
     impl Drop for Leave {
         fn drop(&mut self) {
             // SAFETY: alive until this call frees it.
             let state = unsafe { &(*self.0).state };
-            if state.compare_exchange(BUSY, AT_REST, Ordering::Release, Ordering::Relaxed) == Err(FREE_LATER) {
+            let after = if std::thread::panicking() { BROKEN } else { AT_REST };
+            if state.compare_exchange(BUSY, after, Ordering::Release, Ordering::Relaxed) == Err(FREE_LATER) {
                 // SAFETY: happy_connect_free was called while this ran and left it to us; the pointer came from Box::into_raw, and
                 // nothing touches it after this.
                 drop(unsafe { Box::from_raw(self.0.cast_mut()) });

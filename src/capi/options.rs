@@ -5,7 +5,7 @@ use crate::drive::{Options, Plan, PlanError};
 use crate::race::{Families, Family};
 use crate::resolve::LookupCallback;
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::mem::size_of;
+use std::mem::{offset_of, size_of};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,7 +110,9 @@ pub struct happy_options {
     pub userdata_free: happy_userdata_free_fn,
 }
 
-/// A larger size is no struct but an accident.
+/// The size of the struct in 0.1.0, the first version: a smaller one is no struct but an accident.
+const FIRST_SIZE: usize = offset_of!(happy_options, userdata_free) + size_of::<happy_userdata_free_fn>();
+/// So is a larger one.
 const GREATEST_SIZE: usize = 4096;
 
 /// The defaults, as HAPPY_OPTIONS_INIT writes them.
@@ -163,17 +165,21 @@ impl happy_options {
     unsafe fn read(options: *const happy_options) -> Result<happy_options, Refusal> {
         // SAFETY: promised by the caller.
         let Some(size) = (unsafe { options.cast::<usize>().as_ref() }).copied() else { return Ok(DEFAULTS) };
-        if !(size_of::<happy_options>()..=GREATEST_SIZE).contains(&size) {
+        if !(FIRST_SIZE..=GREATEST_SIZE).contains(&size) {
             return Err(Refusal::argument(c"options", 0, "size is not sizeof(happy_options)"));
         }
         // SAFETY: readable for `size` bytes, promised by the caller.
         let bytes = unsafe { std::slice::from_raw_parts(options.cast::<u8>(), size) };
         // A newer caller may know more fields: what this library does not know must be unused.
-        if bytes[size_of::<happy_options>()..].iter().any(|&byte| byte != 0) {
+        let known = size.min(size_of::<happy_options>());
+        if bytes[known..].iter().any(|&byte| byte != 0) {
             return Err(Refusal::argument(c"options", 0, "a field is set that this version does not know"));
         }
-        // SAFETY: as long as the struct, and every bit pattern of its fields is a value of theirs.
-        Ok(unsafe { options.read_unaligned() })
+        // An older caller knows fewer: those that its struct lacks have their defaults.
+        let mut given = DEFAULTS;
+        // SAFETY: `known` bytes can be read and written, and every bit pattern of the fields is a value of theirs.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut given).cast::<u8>(), known) };
+        Ok(given)
     }
 
     /// Checks all fields.

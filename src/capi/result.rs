@@ -250,7 +250,7 @@ impl happy_result {
                 _ => "open_timeout_ms was reached".to_owned(),
             },
             HAPPY_ECANCELLED => "cancelled".to_owned(),
-            _ => std::io::Error::from_raw_os_error(self.sys_errno).to_string(),
+            _ => error_text(self.sys_errno),
         };
         let at = argument.or(syscall).map(|at| format!("{}: ", at.to_string_lossy())).unwrap_or_default();
         set_message(format!("{at}{cause}"));
@@ -279,7 +279,7 @@ impl happy_result {
     /// NULL or readable for a size_t.
     pub(crate) unsafe fn is_acceptable(ret_result: *const happy_result) -> bool {
         // SAFETY: promised by the caller.
-        unsafe { ret_result.cast::<usize>().as_ref() }.is_none_or(|&size| size >= size_of::<happy_result>())
+        unsafe { ret_result.cast::<usize>().as_ref() }.is_none_or(|&size| size >= FIRST_SIZE)
     }
 
     /// Gives the result to the caller, with as many attempts as there is room for, and sets errno on failure; returns the descriptor.
@@ -287,20 +287,21 @@ impl happy_result {
     /// # Safety
     /// `ret_result` is NULL or was found acceptable, and has room for `attempts_capacity` attempts where `attempts` is not NULL.
     pub(crate) unsafe fn write(self, ret_result: *mut happy_result, report: Option<&Report<'_>>) -> libc::c_int {
-        // SAFETY: promised by the caller.
-        if let Some(target) = unsafe { ret_result.as_mut() } {
-            if let (Some(report), false) = (report, target.attempts.is_null()) {
-                for (index, attempt) in report.attempts.iter().take(target.attempts_capacity).enumerate() {
+        if !ret_result.is_null() {
+            // SAFETY: the fields of the first version are there, promised by the caller.
+            let (size, attempts, attempts_capacity) =
+                unsafe { ((*ret_result).size, (*ret_result).attempts, (*ret_result).attempts_capacity) };
+            if let (Some(report), false) = (report, attempts.is_null()) {
+                for (index, attempt) in report.attempts.iter().take(attempts_capacity).enumerate() {
                     // SAFETY: there is room for `attempts_capacity` attempts, promised by the caller.
-                    unsafe { target.attempts.add(index).write(happy_attempt::new(attempt, report.began)) };
+                    unsafe { attempts.add(index).write(happy_attempt::new(attempt, report.began)) };
                 }
             }
-            *target = happy_result {
-                size: target.size,
-                attempts: target.attempts,
-                attempts_capacity: target.attempts_capacity,
-                ..self
-            };
+            let filled = happy_result { size, attempts, attempts_capacity, ..self };
+            // Only what the caller's struct has room for.
+            let known = size.min(size_of::<happy_result>());
+            // SAFETY: `known` bytes lie in both structs.
+            unsafe { std::ptr::copy_nonoverlapping((&raw const filled).cast::<u8>(), ret_result.cast::<u8>(), known) };
         }
         if self.status != HAPPY_OK {
             set_errno(self.errno());
@@ -309,5 +310,11 @@ impl happy_result {
     }
 }
 
-// The fields that a caller fills must not move.
-const _: () = assert!(offset_of!(happy_result, size) == 0);
+/// The text of strerror(3): that of Rust without the number behind it.
+fn error_text(sys_errno: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(sys_errno).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// The size of the struct in 0.1.0, the first version: a smaller one is no struct but an accident.
+const FIRST_SIZE: usize = offset_of!(happy_result, attempts_capacity) + size_of::<usize>();
