@@ -64,7 +64,7 @@ static void check_refusal(const struct refusal *expected)
     check_message(expected);
 
     assert_int_equal(script.lookups + script.sockets_configured + script.events + script.userdata_frees, 0);
-    assert_int_equal(open_descriptors(), descriptors);
+    check_descriptors(descriptors);
     assert_int_equal(workers(), at_work);
 }
 
