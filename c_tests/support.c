@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,12 +75,48 @@ int workers(void)
     return count;
 }
 
+/* How many workers are about something: a worker without work sleeps on a futex. */
+static int workers_at_work(void)
+{
+    DIR *directory = opendir("/proc/self/task");
+    int count = 0;
+    if (directory == NULL)
+        give_up("/proc/self/task");
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        char path[300], name[32] = "", call[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = fopen(path, "re");
+        if (file && !fgets(name, sizeof name, file))
+            name[0] = 0;
+        if (file)
+            fclose(file);
+        if (strncmp(name, "happysock", 9) != 0)
+            continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/syscall", entry->d_name);
+        file = fopen(path, "re");
+        if (file && fgets(call, sizeof call, file))
+            count += atoi(call) != SYS_futex;
+        if (file)
+            fclose(file);
+    }
+    closedir(directory);
+    return count;
+}
+
+int settled_descriptors(void)
+{
+    double until = now_ms() + PATIENCE_MS;
+    while (workers_at_work() > 0 && now_ms() < until)
+        usleep(1000);
+    return open_descriptors();
+}
+
 void check_descriptors(int expected)
 {
     double until = now_ms() + PATIENCE_MS;
-    while (open_descriptors() > expected && now_ms() < until)
+    while (open_descriptors() != expected && now_ms() < until)
         usleep(1000);
-    assert_true(open_descriptors() <= expected);
+    assert_int_equal(open_descriptors(), expected);
 }
 
 void wait_for_workers_to_leave(void)

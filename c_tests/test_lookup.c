@@ -198,7 +198,7 @@ static happy_resolve *started(const char *node, int timeout_ms)
 
 static void answers_after_a_wait(void **state)
 {
-    int descriptors = open_descriptors();
+    int descriptors = settled_descriptors();
     happy_resolve *resolve = started("dual.test", -1);
     struct addrinfo *list = NULL;
     (void)state;
@@ -306,7 +306,7 @@ static void a_bad_name_is_the_lookups_answer(void **state)
 
 static void the_descriptor_becomes_readable_and_stays_so(void **state)
 {
-    int descriptors = open_descriptors();
+    int descriptors = settled_descriptors();
     happy_resolve *resolve = happy_resolve_new("dual.test", "80", NULL, -1);
     struct addrinfo *list = NULL;
     (void)state;
@@ -525,7 +525,7 @@ static void a_thousand_lookups_are_cancelled_at_random_moments(void **state)
     (void)state;
     wait_for_workers_to_leave();
     int dns = silent_dns_server();
-    int descriptors = open_descriptors();
+    int descriptors = settled_descriptors();
     srandom(8305);
     for (int i = 0; i < ROUNDS; i++) {
         char node[32];

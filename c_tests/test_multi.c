@@ -110,7 +110,7 @@ static void connects_by_name_and_by_address(void **state)
     static const char *const hosts[] = {"dual.test", "four.test", "six.test", "127.0.0.1", "::1", "127.1"};
     static const int families[] = {AF_INET6, AF_INET, AF_INET6, AF_INET, AF_INET6, AF_INET};
     struct entry entries[COUNT_OF(hosts)] = {0};
-    int before = open_descriptors();
+    int before = settled_descriptors();
     (void)state;
     happy_multi *multi = happy_multi_new();
     assert_non_null(multi);
@@ -230,7 +230,7 @@ static void two_thousand_at_once(void **state)
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     assert_true(limit.rlim_cur > 2 * COUNT);
-    int before = open_descriptors();
+    int before = settled_descriptors();
     happy_multi *multi = happy_multi_new();
     for (int i = 0; i < COUNT; i++)
         add(multi, "127.0.0.1", port, &entries[i]);
@@ -383,7 +383,7 @@ static void free_it(happy_multi *multi, struct entry *entry)
 static void free_in_a_done_callback(void **state)
 {
     struct entry entries[20] = {0};
-    int before = open_descriptors();
+    int before = settled_descriptors();
     (void)state;
     happy_multi *multi = happy_multi_new();
     for (size_t i = 0; i < COUNT_OF(entries); i++) {
@@ -405,7 +405,7 @@ static void free_ends_what_is_left_and_waits_for_nothing(void **state)
 {
     enum { COUNT = 40 };
     struct entry entries[COUNT] = {0};
-    int before = open_descriptors();
+    int before = settled_descriptors();
     (void)state;
     script_hold();
     struct script script = {.six = {.delay_ms = -1, .gai_error = EAI_NONAME},

@@ -400,7 +400,7 @@ static void free_inside_timer(happy_multi *multi)
 
 static void callbacks_may_free(void **state)
 {
-    int before = open_descriptors();
+    int before = settled_descriptors();
     (void)state;
     for (int i = 0; i < 2; i++) {
         struct entry entries[2] = {0};
