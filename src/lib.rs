@@ -1,14 +1,14 @@
 //! A host name becomes a connected TCP socket.
 //!
 //! Two jobs that every network program needs: a getaddrinfo(3) that can be waited for with a limit, cancelled from any thread or
-//! signal handler, polled and abandoned ([`resolve`]); and Happy Eyeballs, RFC 8305: both address families resolved at once,
+//! signal handler, polled and abandoned ([`lookup`]); and Happy Eyeballs, RFC 8305: both address families resolved at once,
 //! attempts raced with the standard's delays, the first to complete wins ([`drive`]). Most users come through the C ABI
 //! ([`capi`], `include/happysock.h`); Rust programs use [`connect`] or the rooms themselves.
 //!
 //! | room | what lives there | may use |
 //! | --- | --- | --- |
 //! | [`race`] | RFC 8305 and RFC 6724 as a pure state machine: no clock, no I/O, no unsafe | nothing of ours |
-//! | [`resolve`] | the interruptible lookup and its worker pool | `sys` |
+//! | [`lookup`] | the interruptible lookup and its worker pool | `sys` |
 //! | [`sys`] | every system call | nothing of ours |
 //! | [`drive`] | what connects the machine to the world | `race`, `resolve`, `sys` |
 //! | [`capi`] | the exports | all of them |
@@ -22,8 +22,8 @@ compile_error!("happysock is built on epoll, eventfd, timerfd and futex: Linux o
 
 pub mod capi;
 pub mod drive;
+pub mod lookup;
 pub mod race;
-pub mod resolve;
 pub mod sys;
 
 pub use drive::{ConnectError, Options, connect};

@@ -2,7 +2,7 @@
 //! every connect ends once and nothing stays open.
 
 use happysock::drive::{EventLoop, Multi, Options, Plan, Refused, Report};
-use happysock::resolve::LookupCallback;
+use happysock::lookup::LookupCallback;
 use happysock::sys::epoll::Interest;
 use happysock::sys::poll;
 use proptest::prelude::*;

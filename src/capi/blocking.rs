@@ -6,7 +6,7 @@ use super::options::{happy_options, plan};
 use super::result::happy_result;
 use super::status::*;
 use crate::drive::Connect;
-use crate::resolve::LookupError;
+use crate::lookup::LookupError;
 use std::ffi::{c_char, c_int};
 
 /// getaddrinfo(3) with a limit: same arguments, same answers, same `EAI_*` codes, same ownership (freeaddrinfo(3)).

@@ -4,7 +4,7 @@ use super::options::{happy_configure_socket_fn, happy_trace_fn, happy_userdata_f
 use super::trace::with_event;
 use crate::drive::Hooks;
 use crate::race::Trace;
-use crate::sys::socket::RawAddress;
+use crate::sys::address::RawAddress;
 use std::ffi::c_void;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;

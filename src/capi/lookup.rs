@@ -3,7 +3,7 @@
 use super::boundary::{boxed, export, set_errno};
 use super::options::string;
 use super::status::*;
-use crate::resolve::{Answer, Hints, LookupError, Mailbox, OutOfMemory, Query, Request, StartError};
+use crate::lookup::{Answer, Found, Hints, LookupError, Mailbox, OutOfMemory, Query, Request, StartError};
 use crate::sys::fork;
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -132,7 +132,7 @@ pub(super) unsafe fn query(
 /// # Safety
 /// `ret_res` points to a pointer.
 pub(super) unsafe fn give(answer: Answer, ret_res: *mut *mut libc::addrinfo) -> c_int {
-    let answer = answer.and_then(|list| list.into_raw());
+    let answer = answer.and_then(Found::into_raw_list);
     match answer {
         Ok(list) => {
             // SAFETY: promised by the caller.
@@ -299,7 +299,7 @@ pub extern "C" fn happy_resolve_set_thread_limit(limit: u32) -> c_int {
         if limit == 0 {
             return fail(HAPPY_EINVALID, "limit: must be at least 1");
         }
-        crate::resolve::set_thread_limit(limit as usize);
+        crate::lookup::set_thread_limit(limit as usize);
         HAPPY_OK
     })
 }
@@ -307,5 +307,5 @@ pub extern "C" fn happy_resolve_set_thread_limit(limit: u32) -> c_int {
 /// The greatest number of worker threads, as happy_resolve_set_thread_limit sets it. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn happy_resolve_get_thread_limit() -> u32 {
-    export!({ u32::try_from(crate::resolve::thread_limit()).unwrap_or(u32::MAX) })
+    export!({ u32::try_from(crate::lookup::thread_limit()).unwrap_or(u32::MAX) })
 }

@@ -2,8 +2,8 @@
 
 use super::status::{HAPPY_EINVALID, HAPPY_ENOMEM, set_message};
 use crate::drive::{Options, Plan, PlanError};
+use crate::lookup::LookupCallback;
 use crate::race::{Families, Family};
-use crate::resolve::LookupCallback;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::{offset_of, size_of};
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use super::status::*;
 use super::trace::address_family_of;
 use crate::drive::{Report, system_call};
 use crate::race::{Attempt, AttemptOutcome, Limit, LookupError, Operation, Outcome};
-use crate::sys::socket::RawAddress;
+use crate::sys::address::RawAddress;
 use std::ffi::{CStr, c_char};
 use std::mem::{MaybeUninit, offset_of, size_of};
 use std::os::fd::IntoRawFd;

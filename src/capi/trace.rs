@@ -3,7 +3,7 @@
 use super::result::outcome_parts;
 use crate::drive::system_call;
 use crate::race::{Family, LookupError, Question, Trace, TraceKind};
-use crate::sys::socket::RawAddress;
+use crate::sys::address::RawAddress;
 use std::ffi::c_char;
 use std::mem::size_of;
 use std::net::SocketAddr;

@@ -3,8 +3,8 @@
 use super::plan::Plan;
 use super::report::Report;
 use super::running::{Around, Running};
+use crate::lookup::Mailbox;
 use crate::race::AttemptId;
-use crate::resolve::Mailbox;
 use crate::sys::epoll::{Epoll, Interest, Ready};
 use crate::sys::fork;
 use crate::sys::poll::{self, PollFd, milliseconds_until};

@@ -1,7 +1,7 @@
 //! What one connect is to do, checked.
 
+use crate::lookup::{Form, Hints, LookupCallback, Query};
 use crate::race::{Families, Family, PolicyTable, Settings};
-use crate::resolve::{Hints, LookupCallback, Query};
 use std::ffi::CStr;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
@@ -186,8 +186,8 @@ fn literal(host: Option<&CStr>, service: Option<&CStr>, remote: &Query, options:
             _ => Literal::One(SocketAddr::new(address, port)),
         };
     }
-    match remote.with_family(address_family(options.families)).answer_at_once() {
-        Some(Ok(list)) => Literal::Many(list.iter().collect()),
+    match remote.with(address_family(options.families), Form::Addresses).answer_at_once() {
+        Some(Ok(list)) => Literal::Many(list.into_addresses()),
         _ => Literal::No,
     }
 }

@@ -2,11 +2,11 @@
 
 use super::plan::{Hooks, Plan, address_family};
 use super::report::Report;
+use crate::lookup::{Form, LookupError, Mailbox, Query, Request, StartError};
 use crate::race::{
     self, Action, AttemptId, Event, Failure, Families, Family, Operation, Outcome, Permits, Question, Race, Route,
     Wanted,
 };
-use crate::resolve::{LookupError, Mailbox, Query, Request, StartError};
 use crate::sys::errno_of;
 use crate::sys::route::source_address;
 use crate::sys::socket::{Connecting, Socket};
@@ -113,9 +113,9 @@ impl Running {
         lookups.running[place] = None;
         match answer {
             Ok(list) => {
-                let addresses: Vec<SocketAddr> = list.iter().collect();
+                let addresses = list.into_addresses();
                 self.race.handle(now, Event::Answered { question, addresses: &addresses });
-                if lookups.running.iter().flatten().any(|(_, other)| other.is_waiting()) {
+                if lookups.running.iter().flatten().next().is_some() {
                     lookups.hasten_at = Some(now + HASTEN_AFTER);
                 }
                 if question == Question::Local {
@@ -241,9 +241,11 @@ impl Running {
             let token = lookups.token << TOKEN_BITS | place as u64;
             let (query, mailbox) = (lookups.query(question), Arc::clone(&lookups.mailbox));
             // Of the two families the second may turn out not to be needed.
-            let second = lookups.running[..2].iter().any(Option::is_some) && question != Question::Local;
-            let request =
-                if second { Request::companion(query, mailbox, token) } else { Request::new(query, mailbox, token) };
+            let first = lookups.running[..2].iter().flatten().next().filter(|_| question != Question::Local);
+            let request = match first {
+                Some((_, first)) => Request::when_free(query, mailbox, token, Some(first)),
+                None => Request::new(query, mailbox, token),
+            };
             places[requests.len()] = place;
             requests.push(Arc::clone(&request));
             lookups.running[place] = Some((question, request));
@@ -388,10 +390,13 @@ impl Lookups {
 
     fn query(&self, question: Question) -> Query {
         match question {
-            Question::Remote(Family::V6) => self.remote.for_race(libc::AF_INET6),
-            Question::Remote(Family::V4) => self.remote.for_race(libc::AF_INET),
-            Question::RemoteAny => self.remote.with_family(address_family(self.families)),
-            Question::Local => self.local.clone().expect("a local address is asked for only where one was given"),
+            Question::Remote(Family::V6) => self.remote.with(libc::AF_INET6, Form::Unsorted),
+            Question::Remote(Family::V4) => self.remote.with(libc::AF_INET, Form::Unsorted),
+            Question::RemoteAny => self.remote.with(address_family(self.families), Form::Addresses),
+            Question::Local => {
+                let local = self.local.as_ref().expect("a local address is asked for only where one was given");
+                local.with(libc::AF_UNSPEC, Form::Addresses)
+            }
         }
     }
 }

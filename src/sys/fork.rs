@@ -41,9 +41,8 @@ fn choose_word() -> *mut AtomicU64 {
     match WORD.compare_exchange(std::ptr::null_mut(), candidate, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {
             if std::ptr::eq(candidate, &FALLBACK) {
-                // SAFETY: the handler is a plain function that stays mapped: the shared library is linked so that it is never unloaded.
-                // Failure (ENOMEM) leaves a process whose children cannot be told apart; there is no better answer.
-                unsafe { libc::pthread_atfork(None, None, Some(clear_in_child)) };
+                // Failure leaves a process whose children cannot be told apart; there is no better answer.
+                let _ = at_fork(nothing, nothing, clear_in_child);
             }
             candidate
         }
@@ -51,6 +50,8 @@ fn choose_word() -> *mut AtomicU64 {
         Err(chosen) => chosen,
     }
 }
+
+extern "C" fn nothing() {}
 
 extern "C" fn clear_in_child() {
     FALLBACK.store(0, Ordering::Release);
@@ -76,5 +77,21 @@ fn wiped_page() -> Option<*mut AtomicU64> {
             return None;
         }
         Some(page.cast())
+    }
+}
+
+/// Has functions called around every fork(3): before it, and after it in the parent and in the child. Failure (ENOMEM) leaves forks as
+/// they were.
+///
+/// The functions stay mapped: the object that holds this code is never unloaded.
+pub(crate) fn at_fork(
+    before: extern "C" fn(),
+    in_parent: extern "C" fn(),
+    in_child: extern "C" fn(),
+) -> std::io::Result<()> {
+    // SAFETY: plain functions that stay mapped.
+    match unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) } {
+        0 => Ok(()),
+        error => Err(std::io::Error::from_raw_os_error(error)),
     }
 }

@@ -1,8 +1,10 @@
 //! Every call into libc, one method a call, each error an [`std::io::Error`].
 
+pub mod address;
 pub(crate) mod atomic;
 pub mod epoll;
 pub mod fork;
+pub(crate) mod futex;
 pub mod poll;
 pub mod route;
 pub mod socket;

@@ -22,17 +22,17 @@ const POLLED: u32 = 4;
 pub struct Waker {
     word: AtomicU32,
     signal: signal::Signal,
-    sleep: futex::Futex,
+    sleep: sleep::Sleep,
 }
 
 impl Waker {
     #[cfg(not(loom))]
     pub const fn new() -> Waker {
-        Waker { word: AtomicU32::new(0), signal: signal::Signal::new(), sleep: futex::Futex::new() }
+        Waker { word: AtomicU32::new(0), signal: signal::Signal::new(), sleep: sleep::Sleep::new() }
     }
     #[cfg(loom)]
     pub fn new() -> Waker {
-        Waker { word: AtomicU32::new(0), signal: signal::Signal::new(), sleep: futex::Futex::new() }
+        Waker { word: AtomicU32::new(0), signal: signal::Signal::new(), sleep: sleep::Sleep::new() }
     }
 
     /// Leaves a wake-up and rouses whoever waits. Any thread, any signal handler; never blocks, leaves errno as it was.
@@ -120,54 +120,23 @@ impl Default for Waker {
 }
 
 #[cfg(not(loom))]
-mod futex {
+mod sleep {
+    use crate::sys::futex;
     use std::sync::atomic::AtomicU32;
     use std::time::Instant;
 
-    /// The futex calls. It has no state: the kernel keeps the sleepers by the address of the word.
-    pub(super) struct Futex;
+    /// Where the sleepers are: the kernel keeps them, by the address of the word.
+    pub(super) struct Sleep;
 
-    impl Futex {
-        pub(super) const fn new() -> Futex {
-            Futex
+    impl Sleep {
+        pub(super) const fn new() -> Sleep {
+            Sleep
         }
-
-        /// Sleeps while the word holds `expected`. False once the deadline has passed; true for any other return, after which the
-        /// caller looks at the word again.
         pub(super) fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> bool {
-            let mut limit = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            let limit = match deadline {
-                None => std::ptr::null(),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return false;
-                    }
-                    limit.tv_sec = libc::time_t::try_from(left.as_secs()).unwrap_or(libc::time_t::MAX);
-                    limit.tv_nsec = left.subsec_nanos() as _;
-                    &raw const limit
-                }
-            };
-            // SAFETY: the word and the limit outlive the call. FUTEX_WAIT reads the word and nothing else. EAGAIN (the word has another
-            // value), EINTR and ETIMEDOUT all lead to another look by the caller, who counts the time itself.
-            unsafe {
-                libc::syscall(
-                    libc::SYS_futex,
-                    word.as_ptr(),
-                    libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
-                    expected,
-                    limit,
-                );
-            }
-            true
+            futex::wait(word, expected, deadline)
         }
-
-        /// Ends every sleep on the word. Leaves errno alone: FUTEX_WAKE on a valid address does not fail.
         pub(super) fn rouse(&self, word: &AtomicU32) {
-            // SAFETY: FUTEX_WAKE uses the address as a key only.
-            unsafe {
-                libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, i32::MAX);
-            }
+            futex::rouse(word);
         }
     }
 }
@@ -261,19 +230,19 @@ mod signal {
 
 /// Under the model checker the kernel's part is a mutex and a condition variable.
 #[cfg(loom)]
-mod futex {
+mod sleep {
     use loom::sync::atomic::{AtomicU32, Ordering};
     use loom::sync::{Condvar, Mutex};
     use std::time::Instant;
 
-    pub(super) struct Futex {
+    pub(super) struct Sleep {
         kernel: Mutex<()>,
         sleepers: Condvar,
     }
 
-    impl Futex {
-        pub(super) fn new() -> Futex {
-            Futex { kernel: Mutex::new(()), sleepers: Condvar::new() }
+    impl Sleep {
+        pub(super) fn new() -> Sleep {
+            Sleep { kernel: Mutex::new(()), sleepers: Condvar::new() }
         }
         pub(super) fn wait(&self, word: &AtomicU32, expected: u32, _deadline: Option<Instant>) -> bool {
             let guard = self.kernel.lock().unwrap();

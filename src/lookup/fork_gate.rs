@@ -11,17 +11,21 @@
 //! two thousand a second, on two CPUs with a load of 15, two children of 3,600 found a lock taken; without `host.rs` and this gate 4 to 15
 //! of 100 did.
 
+use crate::sys::{fork, futex};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long fork(3) may wait at most, and how long ago a lookup must have begun to be taken for one that waits for the network.
 const LONGEST_WAIT: Duration = Duration::from_millis(1);
+/// How long who waits at the gate sleeps at most before it looks again.
+const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 /// How many lookups that have just begun are remembered.
 const REMEMBERED: usize = 256;
 
 /// How many forks are being prepared. Also the futex word that those who wait at the gate sleep on.
 static CLOSED: AtomicU32 = AtomicU32::new(0);
-/// When each of the last lookups entered libc, in nanoseconds of CLOCK_MONOTONIC; 0 when it has left. The places are used in turn.
+/// When each of the last lookups entered libc, as `now` says it; 0 when it has left. The places are used in turn.
 static ENTERED: [AtomicU64; REMEMBERED] = [const { AtomicU64::new(0) }; REMEMBERED];
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
@@ -38,7 +42,8 @@ pub(super) fn pass<R>(ask: impl FnOnce() -> R) -> R {
             break;
         }
         place.store(0, Ordering::Release);
-        sleep_while(&CLOSED, closed);
+        // For a bounded time: the word is looked at again.
+        futex::wait(&CLOSED, closed, Some(Instant::now() + LONGEST_SLEEP));
         entered = now();
     }
     let answer = ask();
@@ -50,9 +55,8 @@ pub(super) fn pass<R>(ask: impl FnOnce() -> R) -> R {
 fn install() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if !INSTALLED.swap(true, Ordering::Relaxed) {
-        // SAFETY: plain functions that stay mapped, since the shared library is linked so that it is never unloaded. Without memory for
-        // the registration (ENOMEM) forks do not wait, that is all.
-        unsafe { libc::pthread_atfork(Some(close), Some(open_in_parent), Some(open_in_child)) };
+        // Without memory for the registration forks do not wait, that is all.
+        let _ = fork::at_fork(close, open_in_parent, open_in_child);
     }
 }
 
@@ -62,17 +66,13 @@ extern "C" fn close() {
     let limit = LONGEST_WAIT.as_nanos() as u64;
     let young = |entered: u64| entered != 0 && now().saturating_sub(entered) < limit;
     while ENTERED.iter().any(|place| young(place.load(Ordering::SeqCst))) && now() - begin < limit {
-        // SAFETY: no memory is involved.
-        unsafe { libc::sched_yield() };
+        std::thread::yield_now();
     }
 }
 
 extern "C" fn open_in_parent() {
     CLOSED.fetch_sub(1, Ordering::SeqCst);
-    // SAFETY: the word is a static; FUTEX_WAKE uses its address as a key only.
-    unsafe {
-        libc::syscall(libc::SYS_futex, CLOSED.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, i32::MAX);
-    }
+    futex::rouse(&CLOSED);
 }
 
 extern "C" fn open_in_child() {
@@ -82,24 +82,8 @@ extern "C" fn open_in_child() {
     CLOSED.store(0, Ordering::SeqCst);
 }
 
-/// Sleeps while the word has the value, for a bounded time: the caller looks again.
-fn sleep_while(word: &AtomicU32, value: u32) {
-    let limit = libc::timespec { tv_sec: 0, tv_nsec: 10_000_000 };
-    // SAFETY: the word is a static and the limit outlives the call.
-    unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
-            value,
-            &raw const limit,
-        );
-    }
-}
-
+/// Nanoseconds of the monotonic clock, from a moment in the life of this process or of an ancestor; never 0.
 fn now() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the structure is for the call to fill; CLOCK_MONOTONIC is always there.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    BEGIN.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1
 }

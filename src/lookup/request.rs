@@ -1,13 +1,15 @@
-//! One lookup.
+//! One lookup by a worker.
 
+use super::answer::Answer;
 use super::handoff::{Handoff, Taken};
 use super::mailbox::{Mailbox, Note};
-use super::pool;
-use super::{AddressList, Answer, LookupError, Query};
+use super::pool::{self, Job, Place, Pool};
+use super::query::Query;
+use crate::race::LookupError;
 use crate::sys::atomic::{AtomicPtr, Ordering};
 use crate::sys::fork;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// Why a request did not start. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,33 +31,28 @@ pub struct Request {
     /// Taken by whoever ends the request.
     note: AtomicPtr<Note>,
     generation: u64,
-    /// See [`Request::companion`].
-    pub(super) is_companion: bool,
-    /// Its place in the queue, 0 while it has none. Written under the queue's lock.
-    pub(super) ticket: AtomicU64,
+    place: Place,
 }
 
 impl Request {
     pub fn new(query: Query, mailbox: Arc<Mailbox>, token: u64) -> Arc<Request> {
-        Request::make(query, mailbox, token, false)
+        Request::make(query, mailbox, token, Place::now())
     }
 
-    /// One that may turn out not to be needed, since the one right before it in the same start may do: while every worker is busy it
-    /// gives way to others, and where that one has found something before it came to its turn it is not served at all before it is
-    /// [hastened](Request::hasten).
-    pub fn companion(query: Query, mailbox: Arc<Mailbox>, token: u64) -> Arc<Request> {
-        Request::make(query, mailbox, token, true)
+    /// One that is served when there is time for it: while every worker is busy it gives way to others. If its leader finds something
+    /// before its turn has come, it is not served at all before it is [hastened](Request::hasten).
+    pub fn when_free(query: Query, mailbox: Arc<Mailbox>, token: u64, leader: Option<&Request>) -> Arc<Request> {
+        Request::make(query, mailbox, token, Place::when_free(leader.map(|leader| &leader.place)))
     }
 
-    fn make(query: Query, mailbox: Arc<Mailbox>, token: u64, is_companion: bool) -> Arc<Request> {
+    fn make(query: Query, mailbox: Arc<Mailbox>, token: u64, place: Place) -> Arc<Request> {
         Arc::new(Request {
             query,
             mailbox,
             handoff: Handoff::new(),
             note: AtomicPtr::new(Box::into_raw(Note::new(token))),
             generation: fork::generation(),
-            is_companion,
-            ticket: AtomicU64::new(0),
+            place,
         })
     }
 
@@ -100,16 +97,10 @@ impl Request {
         Ok(())
     }
 
-    /// Whether it still waits for a worker, as far as can be told from here.
-    pub fn is_waiting(&self) -> bool {
-        // Relaxed: as in `leave_queue`.
-        self.ticket.load(Ordering::Relaxed) != 0
-    }
-
     /// Has it served next, if it still waits for a worker. Not for signal handlers.
     pub fn hasten(&self) {
-        if self.is_waiting() && self.generation == fork::generation() {
-            pool::hasten(self);
+        if self.place.is_queued() && self.generation == fork::generation() {
+            pool::raise(self);
         }
     }
 
@@ -150,15 +141,9 @@ impl Request {
         &self.query
     }
 
+    #[cfg(all(test, loom))]
     pub(super) fn handoff(&self) -> &Handoff<Answer> {
         &self.handoff
-    }
-
-    /// Hands the answer to the owner, or frees it if the request has ended meanwhile.
-    pub(super) fn finish(&self, answer: Answer) {
-        if self.handoff.finish(answer).is_ok() {
-            self.post();
-        }
     }
 
     fn end(&self, sys_errno: i32) {
@@ -177,11 +162,52 @@ impl Request {
     }
 
     fn leave_queue(&self) {
-        // Relaxed: a stale value costs a needless or a fruitless visit to the queue; the queue's lock has the truth.
-        let ticket = self.ticket.load(Ordering::Relaxed);
-        if ticket != 0 && self.generation == fork::generation() {
-            pool::withdraw(ticket);
+        if self.place.is_queued() && self.generation == fork::generation() {
+            pool::withdraw(self);
         }
+    }
+}
+
+impl Job for Request {
+    type Work = Query;
+    type Outcome = Answer;
+
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_finished()
+    }
+
+    fn begin(&self) -> Option<Query> {
+        self.handoff.claim().then(|| self.query.clone())
+    }
+
+    fn work(query: Query) -> Answer {
+        let failure = LookupError { gai_error: libc::EAI_FAIL, sys_errno: 0 };
+        catch_unwind(AssertUnwindSafe(|| query.ask())).unwrap_or(Err(failure))
+    }
+
+    fn has_found(answer: &Answer) -> bool {
+        answer.is_ok()
+    }
+
+    /// Hands the answer to the owner, or frees it if the request has ended meanwhile.
+    fn finish(&self, answer: Answer) {
+        if self.handoff.finish(answer).is_ok() {
+            self.post();
+        }
+    }
+
+    fn give_up(&self, sys_errno: i32) {
+        Request::give_up(self, sys_errno);
+    }
+
+    fn pool() -> &'static std::sync::atomic::AtomicPtr<Pool<Request>> {
+        static POOL: std::sync::atomic::AtomicPtr<Pool<Request>> =
+            std::sync::atomic::AtomicPtr::new(std::ptr::null_mut());
+        &POOL
     }
 }
 
@@ -200,6 +226,6 @@ impl Drop for Request {
 const _: fn() = || {
     fn crosses_threads<T: Send + Sync>() {}
     crosses_threads::<Request>();
-    crosses_threads::<AddressList>();
+    crosses_threads::<Answer>();
     crosses_threads::<Mailbox>();
 };

@@ -1,16 +1,20 @@
 //! One lookup: what is asked, what is answered, who frees it.
 
-mod resolve_support;
-use resolve_support::*;
+mod lookup_support;
+use lookup_support::*;
 
-use happysock::resolve::{AddressList, Hints, LookupCallback, LookupError, Mailbox, Request, StartError};
+use happysock::lookup::{Form, Found, Hints, LookupCallback, LookupError, Mailbox, Request, StartError};
 use std::ffi::{c_char, c_int, c_void};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-fn addresses(list: &AddressList) -> Vec<String> {
-    list.iter().map(|address| address.to_string()).collect()
+fn addresses(found: &Found) -> Vec<String> {
+    let addresses: Vec<_> = match found {
+        Found::Addresses(addresses) => addresses.clone(),
+        Found::List(list) => list.iter().collect(),
+    };
+    addresses.iter().map(|address| address.to_string()).collect()
 }
 
 #[test]
@@ -18,7 +22,7 @@ fn both_families_of_a_name_are_answered_and_each_token_comes_once() {
     let mailbox = Mailbox::new();
     let both = query(Some("localhost"), Some("80"), STREAM, None);
     let requests = [(libc::AF_INET6, 6), (libc::AF_INET, 4)]
-        .map(|(family, token)| Request::new(both.with_family(family), mailbox.clone(), token));
+        .map(|(family, token)| Request::new(both.with(family, Form::List), mailbox.clone(), token));
     Request::start_all(&requests).unwrap();
     let mut tokens = collect(&mailbox, 2);
     tokens.sort();
@@ -150,7 +154,7 @@ fn a_question_for_a_race_has_the_addresses_and_errors_of_getaddrinfo() {
     let hosts = format!("127.0.0.1 localhost\n::1 localhost\n192.0.2.1 four.test\n2001:db8::1 six.test\n{many}");
     replace_file(c"/etc/hosts", &hosts);
     replace_file(c"/etc/nsswitch.conf", "hosts: files\nservices: files\n");
-    let sorted = |answer: Result<AddressList, LookupError>| {
+    let sorted = |answer: Result<Found, LookupError>| {
         answer.map(|list| {
             let mut addresses = addresses(&list);
             addresses.sort();
@@ -164,26 +168,16 @@ fn a_question_for_a_race_has_the_addresses_and_errors_of_getaddrinfo() {
         for service in [Some("80"), Some("http"), Some("nosuch"), None] {
             for family in [libc::AF_INET6, libc::AF_INET] {
                 let plain = query(Some(name), service, STREAM, None);
-                let expected = sorted(answer(plain.with_family(family)));
-                let found = sorted(answer(plain.for_race(family)));
+                let expected = sorted(answer(plain.with(family, Form::List)));
+                let found = sorted(answer(plain.with(family, Form::Unsorted)));
                 assert_eq!(found, expected, "{name} {service:?} {family}");
             }
         }
     }
-    let list = answer(query(Some("six.test"), Some("80"), STREAM, None).for_race(libc::AF_INET6)).unwrap();
-    let raw = list.into_raw().unwrap();
-    unsafe {
-        assert_eq!(((*raw).ai_socktype, (*raw).ai_protocol), (libc::SOCK_STREAM, libc::IPPROTO_TCP));
-        libc::freeaddrinfo(raw);
-    }
     // Flags that only getaddrinfo understands are left to it.
     let canonical = Hints { flags: libc::AI_CANONNAME, ..STREAM };
-    let list = answer(query(Some("six.test"), None, canonical, None).for_race(libc::AF_INET6)).unwrap();
-    let raw = list.into_raw().unwrap();
-    unsafe {
-        assert_eq!(std::ffi::CStr::from_ptr((*raw).ai_canonname), c"six.test");
-        libc::freeaddrinfo(raw);
-    }
+    let found = answer(query(Some("six.test"), None, canonical, None).with(libc::AF_INET6, Form::Unsorted)).unwrap();
+    assert_eq!(addresses(&found), ["[2001:db8::1]:0"]);
 }
 
 #[test]
@@ -242,7 +236,7 @@ fn a_list_that_is_given_away_is_freed_by_freeaddrinfo_whoever_made_it() {
     let callback = unsafe { LookupCallback::new(boxed, Some(free_boxed), std::ptr::null_mut(), Arc::new(())) };
     let list = answer(query(Some("name.example"), None, STREAM, Some(callback))).unwrap();
     assert_eq!(addresses(&list), ["[2001:db8::1%7]:80", "192.0.2.1:80"]);
-    let raw = list.into_raw().unwrap();
+    let raw = list.into_raw_list().unwrap();
     unsafe {
         assert_eq!((*(*raw).ai_addr).sa_family, libc::AF_INET6 as libc::sa_family_t);
         assert_eq!((*(*raw).ai_next).ai_family, libc::AF_INET);
@@ -251,7 +245,7 @@ fn a_list_that_is_given_away_is_freed_by_freeaddrinfo_whoever_made_it() {
     }
     let own =
         answer(query(Some("192.0.2.1"), Some("80"), Hints { flags: libc::AI_CANONNAME, ..STREAM }, None)).unwrap();
-    let raw = own.into_raw().unwrap();
+    let raw = own.into_raw_list().unwrap();
     unsafe {
         assert_eq!(std::ffi::CStr::from_ptr((*raw).ai_canonname), c"192.0.2.1");
         libc::freeaddrinfo(raw);

@@ -1,7 +1,7 @@
 //! What the tests of `resolve` share: lookup functions that the test controls, and a look at the process from outside.
 #![allow(dead_code)] // Each test file uses a part of it.
 
-use happysock::resolve::{Answer, Hints, LookupCallback, Mailbox, Query, Request};
+use happysock::lookup::{Answer, Hints, LookupCallback, Mailbox, Query, Request};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};

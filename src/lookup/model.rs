@@ -3,7 +3,8 @@
 //! `RUSTFLAGS="--cfg loom" cargo test --release --lib model::`
 
 use super::mailbox::{Mailbox, Note};
-use super::{AddressList, Hints, LookupCallback, LookupError, Query, Request};
+use super::pool::Job;
+use super::{AddressList, Answer, Found, Hints, LookupCallback, LookupError, Query, Request};
 use crate::sys::wake::Waker;
 use loom::thread;
 use std::ffi::{c_char, c_int, c_void};
@@ -36,12 +37,12 @@ impl Lists {
         // SAFETY: zeros are a valid addrinfo.
         Arc::new(Lists { freed: Box::default(), node: Box::new(unsafe { std::mem::zeroed() }) })
     }
-    fn make(&self) -> AddressList {
+    fn make(&self) -> Found {
         let userdata = (&raw const *self.freed).cast_mut().cast();
         // SAFETY: the counter outlives the list; freeing it only counts.
         unsafe {
             let maker = LookupCallback::new(never_called, Some(count_free), userdata, Arc::new(()));
-            AddressList::from_raw((&raw const *self.node).cast_mut(), Some(maker))
+            Found::List(AddressList::from_raw((&raw const *self.node).cast_mut(), Some(maker)))
         }
     }
     fn freed(&self) -> usize {
@@ -66,11 +67,9 @@ fn bounded(model: impl Fn() + Sync + Send + 'static) {
 /// What a worker does with a request, without the lookup.
 fn work(request: std::sync::Weak<Request>, lists: &Lists) {
     let Some(wanted) = request.upgrade() else { return };
-    if !wanted.handoff().claim() {
-        return;
-    }
+    let Some(_query) = wanted.begin() else { return };
     drop(wanted);
-    let answer = Ok(lists.make());
+    let answer: Answer = Ok(lists.make());
     if let Some(wanted) = request.upgrade() {
         wanted.finish(answer);
     }

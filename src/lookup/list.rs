@@ -1,8 +1,9 @@
 //! Address lists as libc makes them.
 
-use super::LookupError;
-use super::query::LookupCallback;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use super::callback::LookupCallback;
+use crate::race::LookupError;
+use crate::sys::address::socket_address;
+use std::net::SocketAddr;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -35,7 +36,8 @@ impl AddressList {
 
     /// The addresses in the order of the list, ports included. What is neither `AF_INET` nor `AF_INET6` is skipped.
     pub fn iter(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.nodes().filter_map(socket_address)
+        // SAFETY: a node says how many bytes of an address stand behind its pointer.
+        self.nodes().filter_map(|node| unsafe { socket_address(node.ai_addr, node.ai_addrlen) })
     }
 
     fn nodes(&self) -> impl Iterator<Item = &libc::addrinfo> {
@@ -70,30 +72,6 @@ impl Drop for AddressList {
     }
 }
 
-fn socket_address(node: &libc::addrinfo) -> Option<SocketAddr> {
-    let length = node.ai_addrlen as usize;
-    if node.ai_addr.is_null() {
-        return None;
-    }
-    match node.ai_family {
-        libc::AF_INET if length >= size_of::<libc::sockaddr_in>() => {
-            // SAFETY: the node says that so many bytes of an AF_INET address are there; it may be aligned for a byte array only.
-            let address = unsafe { node.ai_addr.cast::<libc::sockaddr_in>().read_unaligned() };
-            let host = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
-            Some(SocketAddrV4::new(host, u16::from_be(address.sin_port)).into())
-        }
-        libc::AF_INET6 if length >= size_of::<libc::sockaddr_in6>() => {
-            // SAFETY: as above, for AF_INET6.
-            let address = unsafe { node.ai_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
-            let host = Ipv6Addr::from(address.sin6_addr.s6_addr);
-            let port = u16::from_be(address.sin6_port);
-            // The flow label is in network order in both; std keeps the number as the kernel has it.
-            Some(SocketAddrV6::new(host, port, address.sin6_flowinfo, address.sin6_scope_id).into())
-        }
-        _ => None,
-    }
-}
-
 /// A copy that freeaddrinfo(3) frees.
 #[cfg(target_env = "gnu")]
 fn copy(list: &AddressList) -> Result<*mut libc::addrinfo, LookupError> {
@@ -123,33 +101,6 @@ pub(super) struct ListBuilder {
 impl ListBuilder {
     pub(super) fn new() -> ListBuilder {
         ListBuilder { list: AddressList { head: None, maker: None }, last: std::ptr::null_mut() }
-    }
-
-    /// Appends an address as getaddrinfo(3) gives it for `SOCK_STREAM`.
-    pub(super) fn push_stream(&mut self, address: SocketAddr) -> Result<(), LookupError> {
-        // SAFETY: all zeros is valid for these three: integers and null pointers.
-        let (mut node, mut v6, mut v4): (libc::addrinfo, libc::sockaddr_in6, libc::sockaddr_in) =
-            unsafe { std::mem::zeroed() };
-        node.ai_socktype = libc::SOCK_STREAM;
-        node.ai_protocol = libc::IPPROTO_TCP;
-        let (place, length): (*const u8, usize) = match address {
-            SocketAddr::V6(address) => {
-                node.ai_family = libc::AF_INET6;
-                v6.sin6_family = libc::AF_INET6 as libc::sa_family_t;
-                v6.sin6_port = address.port().to_be();
-                v6.sin6_addr.s6_addr = address.ip().octets();
-                ((&raw const v6).cast(), size_of_val(&v6))
-            }
-            SocketAddr::V4(address) => {
-                node.ai_family = libc::AF_INET;
-                v4.sin_family = libc::AF_INET as libc::sa_family_t;
-                v4.sin_port = address.port().to_be();
-                v4.sin_addr.s_addr = u32::from(*address.ip()).to_be();
-                ((&raw const v4).cast(), size_of_val(&v4))
-            }
-        };
-        // SAFETY: the address was written above and is read within the call; there is no name.
-        unsafe { self.push(&node, place, length) }
     }
 
     /// Appends a copy of a node with its name and the address beside it.

@@ -1,9 +1,9 @@
 //! The workers: how many, in which order, what they block, when they leave.
 
-mod resolve_support;
-use resolve_support::*;
+mod lookup_support;
+use lookup_support::*;
 
-use happysock::resolve::{Mailbox, Request, StartError, set_thread_limit, thread_limit};
+use happysock::lookup::{Mailbox, Request, StartError, set_thread_limit, thread_limit};
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

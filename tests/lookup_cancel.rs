@@ -1,9 +1,9 @@
 //! Ending a lookup before its answer: cancel, give up, abandon.
 
-mod resolve_support;
-use resolve_support::*;
+mod lookup_support;
+use lookup_support::*;
 
-use happysock::resolve::{LookupError, Mailbox, Request};
+use happysock::lookup::{LookupError, Mailbox, Request};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::{Duration, Instant};
@@ -126,7 +126,7 @@ fn giving_up_takes_a_request_out_of_the_queue_and_so_does_dropping_it() {
     if !in_own_process("giving_up_takes_a_request_out_of_the_queue_and_so_does_dropping_it", || Ok(())) {
         return;
     }
-    happysock::resolve::set_thread_limit(1);
+    happysock::lookup::set_thread_limit(1);
     let gate = Gate::new();
     let mailbox = Mailbox::new();
     let stuck = gate.request("stuck.example", &mailbox, 0);
@@ -187,7 +187,7 @@ fn a_thousand_lookups_cancelled_at_random_moments_cost_microseconds_and_leave_no
     slowest.sort();
     println!("cancel: median {:?}, 99 % {:?}, slowest {:?}", slowest[500], slowest[990], slowest[999]);
     assert!(slowest[500] < Duration::from_millis(1));
-    assert!(workers().len() <= happysock::resolve::thread_limit());
+    assert!(workers().len() <= happysock::lookup::thread_limit());
     eventually("libc gives up and the workers leave", || workers().is_empty());
     assert_eq!(descriptors(), before);
     drop(server);

@@ -6,18 +6,14 @@
 //! addresses (sysdeps/unix/sysv/linux/check_pf.c; with 50 lookups of 20 ms each running, 4 to 15 of 100 forks ended so with
 //! glibc 2.36). This way is free of that lock, in the parent and in the child.
 
-use super::addrinfo::ListBuilder;
-use super::{Answer, Hints, LookupError};
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 // The codes of h_errno (netdb.h).
 const NETDB_INTERNAL: c_int = -1;
 const HOST_NOT_FOUND: c_int = 1;
 const TRY_AGAIN: c_int = 2;
 const NO_RECOVERY: c_int = 3;
-/// netdb.h of glibc; the libc crate has no name for it.
-const EAI_NODATA: c_int = -5;
 
 /// As much as a host with a thousand addresses and long aliases needs; a larger answer is no use to anybody.
 const LARGEST_BUFFER: usize = 1 << 20;
@@ -35,8 +31,27 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Asks NSS for the addresses of one family, and gives them the port and the socket type that getaddrinfo(3) would.
-pub(super) fn ask(node: &CStr, port: u16, hints: Hints) -> Answer {
+/// Why NSS gave no address.
+pub(super) struct Failure {
+    host_error: c_int,
+    pub(super) errno: i32,
+}
+
+impl Failure {
+    /// The `EAI_*` code that getaddrinfo(3) makes of it; with `EAI_SYSTEM` the errno counts too.
+    pub(super) fn gai_error(&self) -> c_int {
+        match self.host_error {
+            NETDB_INTERNAL => libc::EAI_SYSTEM,
+            TRY_AGAIN => libc::EAI_AGAIN,
+            NO_RECOVERY => libc::EAI_FAIL,
+            HOST_NOT_FOUND => libc::EAI_NONAME,
+            _ => libc::EAI_NODATA,
+        }
+    }
+}
+
+/// Asks NSS for the addresses of one family (`AF_INET6` or `AF_INET`).
+pub(super) fn ask(node: &CStr, family: c_int) -> Result<Vec<IpAddr>, Failure> {
     // SAFETY: all zeros is a valid hostent: null pointers and integers.
     let mut host: libc::hostent = unsafe { std::mem::zeroed() };
     let mut result = std::ptr::null_mut();
@@ -48,7 +63,7 @@ pub(super) fn ask(node: &CStr, port: u16, hints: Hints) -> Answer {
         let outcome = unsafe {
             gethostbyname2_r(
                 node.as_ptr(),
-                hints.family,
+                family,
                 &mut host,
                 buffer.as_mut_ptr().cast(),
                 size_of_val(&*buffer),
@@ -60,39 +75,26 @@ pub(super) fn ask(node: &CStr, port: u16, hints: Hints) -> Answer {
             break;
         }
         if size_of_val(&*buffer) >= LARGEST_BUFFER {
-            return Err(LookupError { gai_error: libc::EAI_MEMORY, sys_errno: 0 });
+            return Err(Failure { host_error: NETDB_INTERNAL, errno: libc::ENOMEM });
         }
         buffer.resize(buffer.len() * 4, std::ptr::null_mut());
     }
     if result.is_null() {
         let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
-        return Err(failure(host_error, errno));
+        return Err(Failure { host_error, errno });
     }
-    let mut list = ListBuilder::new();
+    let mut addresses = Vec::new();
     let mut place = host.h_addr_list;
     // SAFETY: on success the list of addresses is terminated by a null pointer, and each has the length of its family's address; all
     // lie in the buffer.
     unsafe {
         while let Some(address) = (*place).cast::<u8>().as_ref() {
-            let address: IpAddr = match host.h_addrtype {
+            addresses.push(match host.h_addrtype {
                 libc::AF_INET => Ipv4Addr::from((&raw const *address).cast::<[u8; 4]>().read()).into(),
                 _ => Ipv6Addr::from((&raw const *address).cast::<[u8; 16]>().read()).into(),
-            };
-            list.push_stream(SocketAddr::new(address, port))?;
+            });
             place = place.add(1);
         }
     }
-    Ok(list.finish())
-}
-
-/// The `EAI_*` code that getaddrinfo(3) makes of an error of NSS.
-fn failure(host_error: c_int, errno: i32) -> LookupError {
-    let gai_error = match host_error {
-        NETDB_INTERNAL => return super::query::failure(libc::EAI_SYSTEM, errno),
-        TRY_AGAIN => libc::EAI_AGAIN,
-        NO_RECOVERY => libc::EAI_FAIL,
-        HOST_NOT_FOUND => libc::EAI_NONAME,
-        _ => EAI_NODATA,
-    };
-    LookupError { gai_error, sys_errno: 0 }
+    Ok(addresses)
 }

@@ -3,7 +3,7 @@
 //!
 //! Arguments: HOST [ROUNDS]. HOST has to stand in /etc/hosts with ::1 and 127.0.0.1 for the figures to mean anything.
 
-use happysock::resolve::{Hints, Mailbox, Query, Request};
+use happysock::lookup::{Form, Hints, Mailbox, Query, Request};
 use std::ffi::{CStr, CString};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -62,9 +62,9 @@ fn one_thread(host: &CStr, service: &CStr) {
 fn two_families(host: &CStr, service: &CStr, mailbox: &Arc<Mailbox>, poll: bool, race: bool) {
     let query = Query::new(Some(host), Some(service), hints(libc::AF_UNSPEC), None).unwrap();
     let (query, v4) = if race {
-        (query.for_race(libc::AF_INET6), query.for_race(libc::AF_INET))
+        (query.with(libc::AF_INET6, Form::Unsorted), query.with(libc::AF_INET, Form::Unsorted))
     } else {
-        (query.with_family(libc::AF_INET6), query.with_family(libc::AF_INET))
+        (query.with(libc::AF_INET6, Form::Addresses), query.with(libc::AF_INET, Form::Addresses))
     };
     let requests = [Request::new(query, mailbox.clone(), 6), Request::new(v4, mailbox.clone(), 4)];
     Request::start_all(&requests).unwrap();
@@ -90,7 +90,7 @@ fn two_families(host: &CStr, service: &CStr, mailbox: &Arc<Mailbox>, poll: bool,
     while !tokens.contains(&6) {
         wait(&mut tokens);
     }
-    let address = requests[0].take().unwrap().unwrap().iter().next().unwrap();
+    let address = requests[0].take().unwrap().unwrap().into_addresses()[0];
     connect(address);
 }
 
@@ -100,14 +100,14 @@ fn one_family(host: &CStr, service: &CStr, mailbox: &Arc<Mailbox>) {
     request.start().unwrap();
     let mut tokens = Vec::new();
     next(mailbox, &mut tokens);
-    connect(request.take().unwrap().unwrap().iter().next().unwrap());
+    connect(request.take().unwrap().unwrap().into_addresses()[0]);
 }
 
 fn numeric(host: &CStr, service: &CStr, mailbox: &Arc<Mailbox>) {
     let request =
         Request::new(Query::new(Some(host), Some(service), hints(libc::AF_UNSPEC), None).unwrap(), mailbox.clone(), 6);
     request.start().unwrap();
-    let address = request.take().unwrap().unwrap().iter().next().unwrap();
+    let address = request.take().unwrap().unwrap().into_addresses()[0];
     let mut tokens = Vec::new();
     next(mailbox, &mut tokens);
     connect(address);

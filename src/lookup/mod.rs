@@ -5,11 +5,14 @@
 //! When it has ended, its token lies in the [`Mailbox`] it was made with, and the mailbox has been woken. Nothing here waits for
 //! a worker, and no worker is ever joined or killed.
 
-mod addrinfo;
-mod gate;
+mod answer;
+mod ask;
+mod callback;
+mod fork_gate;
 pub(crate) mod handoff;
 #[cfg(target_env = "gnu")]
 mod host;
+mod list;
 mod mailbox;
 #[cfg(all(test, loom))]
 mod model;
@@ -18,25 +21,11 @@ mod query;
 mod queue;
 mod request;
 
-pub use addrinfo::AddressList;
+pub use crate::race::LookupError;
+pub use answer::{Answer, Found};
+pub use callback::{LookupCallback, LookupFunction};
+pub use list::AddressList;
 pub use mailbox::Mailbox;
 pub use pool::{set_thread_limit, thread_limit};
-pub use query::{Hints, LookupCallback, LookupFunction, OutOfMemory, Query, Rejection};
+pub use query::{Form, Hints, OutOfMemory, Query, Rejection};
 pub use request::{Request, StartError};
-
-/// Why a lookup failed: the `EAI_*` code and the errno that came with it (meaningful with `EAI_SYSTEM`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LookupError {
-    pub gai_error: i32,
-    pub sys_errno: i32,
-}
-
-impl LookupError {
-    /// `EAI_SYSTEM` with an errno.
-    pub const fn system(sys_errno: i32) -> LookupError {
-        LookupError { gai_error: libc::EAI_SYSTEM, sys_errno }
-    }
-}
-
-/// What a lookup ends in.
-pub type Answer = Result<AddressList, LookupError>;

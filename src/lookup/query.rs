@@ -1,0 +1,165 @@
+//! What is asked: the names, the hints, and whom to ask.
+
+use super::callback::LookupCallback;
+use std::ffi::{CStr, CString};
+use std::sync::Arc;
+
+/// A host name of this many bytes or more is refused (netdb.h, with the terminating zero).
+const NI_MAXHOST: usize = 1025;
+/// A service name of this many bytes or more is refused (netdb.h, with the terminating zero).
+const NI_MAXSERV: usize = 32;
+
+/// The hints of getaddrinfo(3): what its `struct addrinfo` argument says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Hints {
+    pub flags: i32,
+    pub family: i32,
+    pub socktype: i32,
+    pub protocol: i32,
+}
+
+/// The names to look up could not be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+/// An input that is refused before anything is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Which argument of getaddrinfo(3) is at fault: "node" or "service".
+    pub argument: &'static str,
+    /// The code that getaddrinfo(3) gives for it.
+    pub gai_error: i32,
+    pub message: &'static str,
+}
+
+#[derive(Debug)]
+struct Names {
+    node: Option<CString>,
+    service: Option<CString>,
+}
+
+/// One question. Cheap to clone: the names are shared.
+#[derive(Clone)]
+pub struct Query {
+    names: Arc<Names>,
+    hints: Hints,
+    form: Form,
+    callback: Option<Arc<LookupCallback>>,
+}
+
+/// In which form the asker wants the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The list that getaddrinfo(3) makes, with all that stands in it.
+    List,
+    /// Its addresses alone, in its order.
+    Addresses,
+    /// The addresses as the source has them: the asker sorts them itself.
+    Unsorted,
+}
+
+impl Query {
+    /// Copies the names. Of a name that is longer than any that is asked for, only so much is kept as shows that it is.
+    pub fn new(
+        node: Option<&CStr>,
+        service: Option<&CStr>,
+        hints: Hints,
+        callback: Option<Arc<LookupCallback>>,
+    ) -> Result<Query, OutOfMemory> {
+        let copy = |name: Option<&CStr>, most: usize| name.map(|name| copy(name.to_bytes(), most)).transpose();
+        let names = Names { node: copy(node, NI_MAXHOST)?, service: copy(service, NI_MAXSERV)? };
+        Ok(Query { names: Arc::new(names), hints, form: Form::List, callback })
+    }
+
+    /// The same question for an address family, with the answer in another form. [`Form::Unsorted`] costs less than the others, and
+    /// leaves out the lock of libc that a fork leaves locked in the child (see `host.rs`).
+    pub fn with(&self, family: i32, form: Form) -> Query {
+        Query { hints: Hints { family, ..self.hints }, form, ..self.clone() }
+    }
+
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The function that stands in for getaddrinfo(3).
+    pub(super) fn callback(&self) -> Option<&Arc<LookupCallback>> {
+        self.callback.as_ref()
+    }
+
+    pub fn hints(&self) -> Hints {
+        self.hints
+    }
+
+    pub fn node(&self) -> Option<&CStr> {
+        self.names.node.as_deref()
+    }
+
+    pub fn service(&self) -> Option<&CStr> {
+        self.names.service.as_deref()
+    }
+
+    /// Refuses what no resolver should be asked. What getaddrinfo(3) itself refuses at little cost (unknown flags and families) is left
+    /// to it; bytes above 0x7f and trailing dots pass as they are.
+    pub fn check(&self) -> Result<(), Rejection> {
+        let refuse = |argument, gai_error, message| Err(Rejection { argument, gai_error, message });
+        let node = self.node().map(CStr::to_bytes);
+        let service = self.service().map(CStr::to_bytes);
+        if node.is_none() && service.is_none() {
+            return refuse("node", libc::EAI_NONAME, "neither a host nor a service is given");
+        }
+        if let Some(node) = node {
+            if node.is_empty() {
+                return refuse("node", libc::EAI_NONAME, "the host is empty");
+            }
+            if node.len() >= NI_MAXHOST {
+                return refuse("node", libc::EAI_NONAME, "the host is longer than 1024 bytes");
+            }
+            if node.iter().any(|&byte| is_blank_or_control(byte)) {
+                return refuse("node", libc::EAI_NONAME, "the host contains a space or a control character");
+            }
+        }
+        if let Some(service) = service {
+            if service.len() >= NI_MAXSERV {
+                return refuse("service", libc::EAI_SERVICE, "the service is longer than 31 bytes");
+            }
+            if service.iter().any(|&byte| is_blank_or_control(byte)) {
+                return refuse("service", libc::EAI_SERVICE, "the service contains a space or a control character");
+            }
+            let digits = service.strip_prefix(b"-").or_else(|| service.strip_prefix(b"+")).unwrap_or(service);
+            if is_digits(digits) && (digits.len() != service.len() || !is_port(digits)) {
+                // glibc would take the number modulo 65536.
+                return refuse("service", libc::EAI_SERVICE, "the port is not a number from 0 to 65535");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn copy(name: &[u8], most: usize) -> Result<CString, OutOfMemory> {
+    let kept = &name[..name.len().min(most)];
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(kept.len() + 1).map_err(|_| OutOfMemory)?;
+    bytes.extend_from_slice(kept);
+    // SAFETY: the bytes come from a CStr and contain no zero. The reserved byte takes the terminator.
+    Ok(unsafe { CString::from_vec_unchecked(bytes) })
+}
+
+fn is_blank_or_control(byte: u8) -> bool {
+    byte <= b' ' || byte == 0x7f
+}
+
+/// True also for an empty service, which getaddrinfo(3) takes as port 0.
+pub(super) fn is_digits(service: &[u8]) -> bool {
+    service.iter().all(u8::is_ascii_digit)
+}
+
+fn is_port(digits: &[u8]) -> bool {
+    let significant = digits.iter().position(|&digit| digit != b'0').unwrap_or(digits.len());
+    let digits = &digits[significant..];
+    digits.len() <= 5 && digits.iter().fold(0u32, |number, digit| number * 10 + u32::from(digit - b'0')) <= 65535
+}
+
+/// Every form that inet_aton(3) takes starts with a digit, and every IPv6 address has a colon; few names do either.
+pub(super) fn may_be_numeric(node: &[u8]) -> bool {
+    node.first().is_some_and(u8::is_ascii_digit) || node.contains(&b':')
+}
