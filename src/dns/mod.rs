@@ -5,9 +5,26 @@
 //! and libc is asked instead.
 #![forbid(unsafe_code)]
 
+mod address;
+pub mod failure;
 pub mod gate;
 pub mod host_conf;
 pub mod hosts;
 pub mod names;
 pub mod nsswitch;
 pub mod resolv_conf;
+mod text;
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    V6,
+    V4,
+}
+
+/// Whose addresses are asked for: `AF_UNSPEC`, or `AF_INET6` or `AF_INET`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Families {
+    Both,
+    Only(Family),
+}
