@@ -6,14 +6,22 @@
 #![forbid(unsafe_code)]
 
 mod address;
+pub mod answer;
+pub mod exchange;
 pub mod failure;
 pub mod gate;
 pub mod host_conf;
 pub mod hosts;
+pub mod message;
+pub mod name_wire;
 pub mod names;
 pub mod nsswitch;
+pub mod question;
 pub mod resolv_conf;
+pub mod search;
 mod text;
+mod verdict;
+pub mod walk;
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
