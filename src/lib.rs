@@ -8,9 +8,10 @@
 //! | room | what lives there | may use |
 //! | --- | --- | --- |
 //! | [`race`] | RFC 8305 and RFC 6724 as a pure state machine: no clock, no I/O, no unsafe | nothing of ours |
-//! | [`lookup`] | the interruptible lookup and its worker pool | `sys` |
+//! | [`dns`] | what a name means on this system and how it is asked, libc's rules to the letter: pure too | nothing of ours |
+//! | [`lookup`] | the interruptible lookup and who answers it | `dns`, `sys` |
 //! | [`sys`] | every system call | nothing of ours |
-//! | [`drive`] | what connects the machine to the world | `race`, `resolve`, `sys` |
+//! | [`drive`] | what connects the machine to the world | `race`, `lookup`, `sys` |
 //! | [`capi`] | the exports | all of them |
 //!
 //! Linux with glibc.
@@ -21,6 +22,7 @@
 compile_error!("happysock is built on epoll, eventfd, timerfd and futex: Linux only");
 
 pub mod capi;
+pub mod dns;
 pub mod drive;
 pub mod lookup;
 pub mod race;

@@ -1,0 +1,544 @@
+//! One name put to the servers of resolv.conf, for one record type or both, by glibc's retry schedule.
+//!
+//! Both questions of a name go to the same server and leave it together, as in glibc's res_send: a server
+//! that answers one and fails at the other is not left for that, so what is heard of the name comes from one
+//! server. Servers are asked in order, one at a time; who refuses or fails is left at once, who keeps silent
+//! after its wait; then the next round.
+//!
+//! An [`Exchange`] has no socket, no timer and no copy of the name. The driver keeps its datagram sockets
+//! open while it lives: an answer that comes late, from a server that was left already, is still good. A TCP
+//! connection belongs to one question at one server and is to be closed as soon as that question is sent
+//! again or has its outcome.
+use super::Family;
+use super::message::{Asked, Reply, Transport, read_reply};
+use super::name_wire::WireName;
+use super::question::RecordType;
+use super::resolv_conf::ResolvConf;
+use std::time::{Duration, Instant};
+
+/// How servers are asked: of resolv.conf(5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// How many servers there are; 0 counts as 1.
+    pub servers: u8,
+    /// `timeout`, in seconds: the wait for the first server.
+    pub timeout: u8,
+    /// `attempts`: rounds over all servers. 0: nothing is sent.
+    pub attempts: u8,
+    /// `use-vc`: by TCP only, one round.
+    pub use_vc: bool,
+}
+
+impl Schedule {
+    pub fn of(conf: &ResolvConf) -> Schedule {
+        let small = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
+        Schedule {
+            servers: u8::try_from(conf.servers.len()).unwrap_or(u8::MAX),
+            timeout: small(conf.timeout),
+            attempts: small(conf.attempts),
+            use_vc: conf.use_vc,
+        }
+    }
+
+    /// How long a server is waited for: the timeout, doubled for each place of the server in the file, shared
+    /// among the servers from the second on, whole seconds, at least one (glibc's send_dg).
+    pub fn wait(&self, server: u8) -> Duration {
+        let seconds = u64::from(self.timeout) << server.min(32);
+        let shared = if server > 0 { seconds / u64::from(self.count()) } else { seconds };
+        Duration::from_secs(shared.max(1))
+    }
+
+    fn count(&self) -> u8 {
+        self.servers.max(1)
+    }
+}
+
+/// In the order of asking (RFC 8305, section 3): IPv6 first.
+const FAMILIES: [Family; 2] = [Family::V6, Family::V4];
+
+fn index_of(family: Family) -> usize {
+    family as usize
+}
+
+fn other(family: Family) -> Family {
+    FAMILIES[1 - index_of(family)]
+}
+
+/// The number of an [`Action::Send`], within one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Transmission(pub u16);
+
+/// How a TCP connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TcpFailure {
+    /// The server closed it.
+    Closed,
+    /// Nobody listens there (`ECONNREFUSED`).
+    Refused,
+    /// The server aborted it (`ECONNRESET`). Before an answer it is opened once more.
+    Reset,
+    /// `ETIMEDOUT`.
+    TimedOut,
+    /// Any other error, also of making the socket.
+    Other,
+}
+
+/// Something that happened. What concerns a transmission that was followed by another of the same question is
+/// ignored, and so is what comes for a question that has its outcome.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// From this server's address: checked by the driver (a connected socket).
+    Datagram { server: u8, message: &'a [u8] },
+    /// A datagram could not be sent, or an ICMP error came back.
+    Unreachable { transmission: Transmission },
+    /// The TCP connection stands.
+    TcpConnected { transmission: Transmission },
+    /// What came by it, in pieces of any length.
+    TcpData { transmission: Transmission, data: &'a [u8] },
+    /// It failed, was closed, or could not be made.
+    TcpFailed { transmission: Transmission, failure: TcpFailure },
+}
+
+/// Something to do now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send the question: as a datagram, or over a new TCP connection, any former one of this question
+    /// closed.
+    Send { transmission: Transmission, family: Family, server: u8, transport: Transport },
+    /// What became of a question, once for each, in the order in which the answers came.
+    Ended { family: Family, outcome: Outcome },
+}
+
+/// What became of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Any of the replies that end the wait; `ServerFailure` by TCP only.
+    Replied(Reply),
+    /// No server answered it; or, beside an answer to the other question, its server did not.
+    Unanswered(Unanswered),
+}
+
+/// Why there is no answer. glibc decides by this errno whether the source is unavailable, and by the code
+/// whether the search list goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Unanswered {
+    pub cause: Cause,
+    /// The last server that said it had failed said SERVFAIL.
+    pub servfail: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Nothing was ever heard, and nobody was waited for in vain: there is no server.
+    Refused,
+    /// Servers failed or kept silent.
+    TimedOut,
+    /// The last TCP connection ended in another way.
+    Other,
+}
+
+/// Where a question stands.
+#[derive(Debug)]
+enum Progress {
+    /// Not asked, or its outcome was given.
+    Ended,
+    ToSend(Transport),
+    Waiting(Transport),
+    /// At the current server, which is left as soon as the other question allows it.
+    Failed(Setback),
+    /// The outcome is to be given.
+    Done(Outcome),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Setback {
+    /// The server said so: an answer to the other question is waited for, and then is all there is.
+    ServerFailure,
+    /// Unreachable, silent, or not a message.
+    NoServer,
+}
+
+/// How often a question is asked again of a server that has answered the other one and keeps silent about
+/// this one.
+///
+/// glibc asks again, one question after the other, in case the server cannot have two at once, and then again
+/// with a new socket. A first, before it has been answered each time: so its silence ends this after one
+/// repetition.
+fn repetitions(family: Family) -> u8 {
+    match family {
+        Family::V6 => 2,
+        Family::V4 => 1,
+    }
+}
+
+/// One name with the servers. See the module's documentation.
+#[derive(Debug)]
+pub struct Exchange {
+    progress: [Progress; 2],
+    ids: [Option<u16>; 2],
+    /// The latest transmission of each, and the number of the next.
+    sent: [Option<Transmission>; 2],
+    next_transmission: Transmission,
+    deadline: Option<Instant>,
+    /// What has come by TCP so far; only while there is a connection.
+    streams: Option<Box<[Vec<u8>; 2]>>,
+    /// The server whose turn is first (`rotate`), and how many turns have passed in this round.
+    first_server: u8,
+    turn: u8,
+    round: u8,
+    repeated: u8,
+    /// Once a server had to be asked by TCP, the rest of the round goes by TCP, and it is the last.
+    by_tcp: bool,
+    heard: bool,
+    servfail: bool,
+    answered: bool,
+    /// The AAAA question is asked as one for A records, and only whether the name exists counts (`no-aaaa`).
+    no_aaaa: bool,
+    /// Which connection was opened a second time after a reset.
+    reopened: [bool; 2],
+    /// The question that was answered first.
+    first: Option<Family>,
+    cause: Cause,
+}
+
+impl Exchange {
+    /// Both questions, or one. `first_server` is 0, or any number with `rotate`; transmissions are numbered
+    /// from `first_transmission` on.
+    pub fn new(
+        schedule: &Schedule,
+        types: &[Family],
+        first_server: u8,
+        no_aaaa: bool,
+        first_transmission: Transmission,
+    ) -> Exchange {
+        let transport = if schedule.use_vc { Transport::Tcp } else { Transport::Udp };
+        let mut exchange =
+            Exchange {
+                progress: FAMILIES
+                    .map(|family| if types.contains(&family) { Progress::ToSend(transport) } else { Progress::Ended }),
+                ids: [None; 2],
+                sent: [None; 2],
+                next_transmission: first_transmission,
+                deadline: None,
+                streams: None,
+                first_server: first_server % schedule.count(),
+                turn: 0,
+                round: 0,
+                repeated: 0,
+                by_tcp: schedule.use_vc,
+                heard: false,
+                servfail: false,
+                answered: false,
+                no_aaaa,
+                reopened: [false; 2],
+                first: None,
+                cause: Cause::TimedOut,
+            };
+        if schedule.attempts == 0 {
+            exchange.exhaust();
+        }
+        exchange
+    }
+
+    /// Something happened; `name` is the name of the exchange.
+    pub fn handle(&mut self, schedule: &Schedule, now: Instant, event: Event<'_>, name: &WireName) {
+        match event {
+            Event::Datagram { server, message } => self.datagram(schedule, server, message, name),
+            Event::Unreachable { transmission } => {
+                if self.waiting(transmission, Transport::Udp).is_some() {
+                    self.fail_datagrams();
+                }
+            }
+            Event::TcpConnected { transmission } => {
+                if self.waiting(transmission, Transport::Tcp).is_some() {
+                    self.deadline = Some(now + schedule.wait(self.server(schedule)));
+                }
+            }
+            Event::TcpData { transmission, data } => {
+                if let Some(family) = self.waiting(transmission, Transport::Tcp) {
+                    self.tcp_data(family, data, name);
+                }
+            }
+            Event::TcpFailed { transmission, failure } => {
+                if let Some(family) = self.waiting(transmission, Transport::Tcp) {
+                    self.tcp_failed(family, failure);
+                }
+            }
+        }
+    }
+
+    /// The next thing to do, None when there is nothing more at this moment. To be asked until then after
+    /// events were handed in and when [`Exchange::deadline`] has come.
+    pub fn next_action(&mut self, schedule: &Schedule, now: Instant) -> Option<Action> {
+        self.settle(schedule, now);
+        let in_order = if self.first == Some(Family::V4) { [Family::V4, Family::V6] } else { FAMILIES };
+        for family in in_order {
+            let progress = &mut self.progress[index_of(family)];
+            if let Progress::Done(_) = progress {
+                let Progress::Done(outcome) = std::mem::replace(progress, Progress::Ended) else { unreachable!() };
+                return Some(Action::Ended { family, outcome });
+            }
+        }
+        let server = self.server(schedule);
+        for family in FAMILIES {
+            if let Progress::ToSend(transport) = self.progress[index_of(family)] {
+                self.progress[index_of(family)] = Progress::Waiting(transport);
+                self.clear_stream(family);
+                self.deadline = Some(now + schedule.wait(server));
+                let transmission = self.next_transmission;
+                self.next_transmission = Transmission(transmission.0.wrapping_add(1));
+                self.sent[index_of(family)] = Some(transmission);
+                return Some(Action::Send { transmission, family, server, transport });
+            }
+        }
+        None
+    }
+
+    /// When [`Exchange::next_action`] is to be asked again although nothing happened.
+    pub fn deadline(&self) -> Option<Instant> {
+        let waits = self.progress.iter().any(|progress| matches!(progress, Progress::Waiting(_)));
+        self.deadline.filter(|_| waits)
+    }
+
+    /// Every question has its outcome, and it was given.
+    pub fn is_over(&self) -> bool {
+        self.progress.iter().all(|progress| matches!(progress, Progress::Ended))
+    }
+
+    /// Of which question a transmission is, if that waits for its answer.
+    pub fn sent(&self, transmission: Transmission) -> Option<(Family, Transport)> {
+        [Transport::Udp, Transport::Tcp]
+            .into_iter()
+            .find_map(|transport| Some((self.waiting(transmission, transport)?, transport)))
+    }
+
+    /// The number that the next transmission would have.
+    pub fn next_transmission(&self) -> Transmission {
+        self.next_transmission
+    }
+
+    /// The record type that stands in the packet of a question.
+    pub fn record_type(&self, family: Family) -> RecordType {
+        if self.no_aaaa { RecordType::A } else { RecordType::of(family) }
+    }
+
+    /// The id of the packet that was sent last.
+    pub fn id(&self, family: Family) -> Option<u16> {
+        self.ids[index_of(family)]
+    }
+
+    /// The id that goes into the packet: answers have to carry it from now on.
+    pub(super) fn set_id(&mut self, family: Family, id: u16) {
+        self.ids[index_of(family)] = Some(id);
+    }
+
+    /// The server whose turn it is.
+    fn server(&self, schedule: &Schedule) -> u8 {
+        ((u16::from(self.first_server) + u16::from(self.turn)) % u16::from(schedule.count())) as u8
+    }
+
+    /// The question may still be answered.
+    fn is_open(&self, family: Family) -> bool {
+        !matches!(self.progress[index_of(family)], Progress::Ended | Progress::Done(_))
+    }
+
+    /// The question that waits for what comes of this transmission.
+    fn waiting(&self, transmission: Transmission, transport: Transport) -> Option<Family> {
+        FAMILIES.into_iter().find(|&family| {
+            let index = index_of(family);
+            self.sent[index] == Some(transmission)
+                && matches!(self.progress[index], Progress::Waiting(by) if by == transport)
+        })
+    }
+
+    /// Reads a message as an answer to an open question.
+    fn read(&self, family: Family, message: &[u8], transport: Transport, name: &WireName) -> Reply {
+        let Some(id) = self.id(family).filter(|_| self.is_open(family)) else { return Reply::Ignored };
+        let asked = Asked { id, name, record_type: self.record_type(family) };
+        match read_reply(message, asked, transport) {
+            Reply::Addresses(_) | Reply::Malformed(_) | Reply::NoAddress if self.no_aaaa && family == Family::V6 => {
+                Reply::NoData
+            }
+            reply => reply,
+        }
+    }
+
+    fn datagram(&mut self, schedule: &Schedule, server: u8, message: &[u8], name: &WireName) {
+        self.heard = true;
+        let current = server == self.server(schedule);
+        for family in FAMILIES {
+            let waits = current && matches!(self.progress[index_of(family)], Progress::Waiting(Transport::Udp));
+            match self.read(family, message, Transport::Udp, name) {
+                Reply::Ignored => continue,
+                Reply::TooShort if current => self.fail_datagrams(),
+                Reply::ServerFailure { servfail } if waits => self.server_failed(family, servfail),
+                Reply::Truncated if waits => {
+                    self.by_tcp = true;
+                    self.progress[index_of(family)] = Progress::ToSend(Transport::Tcp);
+                }
+                // Of a server that was left already only an answer counts.
+                Reply::TooShort | Reply::ServerFailure { .. } | Reply::Truncated => {}
+                reply => self.replied(family, reply),
+            }
+            return;
+        }
+    }
+
+    fn server_failed(&mut self, family: Family, servfail: bool) {
+        // glibc looks at what came first from a server.
+        if !matches!(self.progress[index_of(other(family))], Progress::Failed(Setback::ServerFailure)) {
+            self.servfail = servfail;
+        }
+        self.progress[index_of(family)] = Progress::Failed(Setback::ServerFailure);
+    }
+
+    fn replied(&mut self, family: Family, reply: Reply) {
+        self.answered = true;
+        self.first = self.first.or(Some(family));
+        self.clear_stream(family);
+        self.progress[index_of(family)] = Progress::Done(Outcome::Replied(reply));
+    }
+
+    fn fail_datagrams(&mut self) {
+        for progress in &mut self.progress {
+            if matches!(progress, Progress::Waiting(Transport::Udp)) {
+                *progress = Progress::Failed(Setback::NoServer);
+            }
+        }
+    }
+
+    fn tcp_data(&mut self, family: Family, data: &[u8], name: &WireName) {
+        let index = index_of(family);
+        self.streams.get_or_insert_default()[index].extend_from_slice(data);
+        // Messages that answer something else are passed over, as datagrams are.
+        loop {
+            let Some(stream) = self.streams.as_deref_mut().map(|streams| &mut streams[index]) else { return };
+            let Some(length) = stream.first_chunk().map(|octets| usize::from(u16::from_be_bytes(*octets))) else {
+                return;
+            };
+            if stream.len() < 2 + length {
+                return;
+            }
+            let stream = std::mem::take(stream);
+            let (message, rest) = stream[2..].split_at(length);
+            match self.read(family, message, Transport::Tcp, name) {
+                Reply::Ignored => self.streams.get_or_insert_default()[index] = rest.to_vec(),
+                Reply::TooShort => {
+                    self.cause = Cause::Other;
+                    self.progress[index] = Progress::Failed(Setback::NoServer);
+                    return;
+                }
+                reply => return self.replied(family, reply),
+            }
+        }
+    }
+
+    fn tcp_failed(&mut self, family: Family, failure: TcpFailure) {
+        let index = index_of(family);
+        let nothing_came = self.streams.as_ref().is_none_or(|streams| streams[index].is_empty());
+        if failure == TcpFailure::Reset && nothing_came && !self.reopened[index] {
+            self.reopened[index] = true;
+            self.progress[index] = Progress::ToSend(Transport::Tcp);
+            return;
+        }
+        self.cause = match failure {
+            TcpFailure::Refused => Cause::Refused,
+            TcpFailure::TimedOut => Cause::TimedOut,
+            TcpFailure::Closed | TcpFailure::Reset | TcpFailure::Other => Cause::Other,
+        };
+        self.progress[index] = Progress::Failed(Setback::NoServer);
+    }
+
+    fn clear_stream(&mut self, family: Family) {
+        if let Some(streams) = &mut self.streams {
+            streams[index_of(family)] = Vec::new();
+            if streams.iter().all(Vec::is_empty) {
+                self.streams = None;
+            }
+        }
+    }
+
+    /// Decides what follows from all that was noted, and from the time.
+    fn settle(&mut self, schedule: &Schedule, now: Instant) {
+        if self.deadline().is_some_and(|at| at <= now) {
+            self.expire();
+        }
+        if self.answered {
+            for progress in &mut self.progress {
+                if matches!(progress, Progress::Failed(Setback::ServerFailure)) {
+                    let unanswered = Unanswered { cause: Cause::TimedOut, servfail: self.servfail };
+                    *progress = Progress::Done(Outcome::Unanswered(unanswered));
+                }
+            }
+        }
+        let waits = |progress: &Progress| matches!(progress, Progress::ToSend(_) | Progress::Waiting(_));
+        let leave = if self.progress.iter().any(waits) {
+            self.progress.iter().any(|progress| matches!(progress, Progress::Failed(Setback::NoServer)))
+        } else {
+            self.progress.iter().any(|progress| matches!(progress, Progress::Failed(_)))
+        };
+        if leave {
+            self.advance(schedule);
+        }
+    }
+
+    /// The wait for the current server is over.
+    fn expire(&mut self) {
+        for family in FAMILIES {
+            let index = index_of(family);
+            let Progress::Waiting(transport) = self.progress[index] else { continue };
+            match transport {
+                Transport::Tcp => self.cause = Cause::TimedOut,
+                Transport::Udp => self.heard = true,
+            }
+            self.progress[index] = if transport == Transport::Tcp || !self.answered {
+                Progress::Failed(Setback::NoServer)
+            } else if self.repeated < repetitions(family) {
+                self.repeated += 1;
+                Progress::ToSend(transport)
+            } else if family == Family::V6 {
+                let unanswered = Unanswered { cause: Cause::TimedOut, servfail: self.servfail };
+                Progress::Done(Outcome::Unanswered(unanswered))
+            } else {
+                Progress::Failed(Setback::NoServer)
+            };
+        }
+    }
+
+    /// Puts the open questions to the next server.
+    fn advance(&mut self, schedule: &Schedule) {
+        self.turn += 1;
+        self.repeated = 0;
+        if self.turn >= schedule.count() {
+            self.turn = 0;
+            self.round += 1;
+            if self.by_tcp || self.round >= schedule.attempts {
+                self.exhaust();
+                return;
+            }
+        }
+        let transport = if self.by_tcp { Transport::Tcp } else { Transport::Udp };
+        for family in FAMILIES {
+            if self.is_open(family) {
+                self.progress[index_of(family)] = Progress::ToSend(transport);
+                self.reopened[index_of(family)] = false;
+            }
+        }
+    }
+
+    /// No server is left.
+    fn exhaust(&mut self) {
+        let cause = match (self.by_tcp, self.heard) {
+            (true, _) => self.cause,
+            (false, true) => Cause::TimedOut,
+            (false, false) => Cause::Refused,
+        };
+        let unanswered = Unanswered { cause, servfail: self.servfail };
+        for family in FAMILIES {
+            if self.is_open(family) {
+                self.progress[index_of(family)] = Progress::Done(Outcome::Unanswered(unanswered));
+            }
+        }
+        self.streams = None;
+    }
+}

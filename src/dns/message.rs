@@ -1,0 +1,231 @@
+//! What a server sent, read as glibc's res_send and nss_dns read it.
+//!
+//! A codec of our own, small, without unsafe code. The well-kept ones (`domain`, `hickory-proto`) read a
+//! message as the standard has it, and what counts here is what glibc makes of messages that are not quite
+//! so: authority and additional sections are never looked at, whatever their counts say; the answer section
+//! is walked once, with a running name that each CNAME record moves on whoever owns it; a record with a
+//! length that is wrong for its type is stepped over, good ones beside it count; a record that does not end
+//! within the message makes the whole answer worthless. `domain` hands out records lazily and could be led
+//! through the first half of that, but refuses pointers that lead forward; `hickory-proto` reads all sections
+//! or nothing. What glibc needs of a codec is a name reader and ten octets of each record: less than the glue
+//! would be. For messages that are as they should be all three agree; the fuzz target `dns_message` holds
+//! ours against hickory's.
+use super::answer::{Address, Addresses};
+use super::name_wire::WireName;
+use super::question::{CLASS_IN, HEADER, RecordType};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// How a message came: some of what is not an answer by UDP is one by TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// What a message has to match: the question that was asked, with its id.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub id: u16,
+    pub name: &'a WireName,
+    pub record_type: RecordType,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Not an answer to this question: to be dropped, the wait goes on.
+    Ignored,
+    /// Shorter than a header: the server is of no use.
+    TooShort,
+    /// The server did not answer the question (SERVFAIL, REFUSED, NOTIMP, or a lame referral): the next one
+    /// is asked.
+    ServerFailure { servfail: bool },
+    /// Truncated: to be asked again by TCP.
+    Truncated,
+    /// At least one address.
+    Addresses(Addresses),
+    /// A record did not end within the message, or a CNAME's target is not a name; with the addresses that
+    /// stood before it. No answer to a question for one record type; beside a good answer for the other type
+    /// glibc takes these addresses.
+    Malformed(Addresses),
+    /// Records there are, but no address of this name (a CNAME record alone, records of another type).
+    NoAddress,
+    /// The name has no such records.
+    NoData,
+    /// There is no such name (NXDOMAIN).
+    NoSuchName,
+    /// Any other code of the server (FORMERR, YXDOMAIN, ...).
+    Refusal,
+}
+
+const RCODE_NOERROR: u8 = 0;
+const RCODE_SERVFAIL: u8 = 2;
+const RCODE_NXDOMAIN: u8 = 3;
+const RCODE_NOTIMP: u8 = 4;
+const RCODE_REFUSED: u8 = 5;
+
+const TYPE_CNAME: u16 = 5;
+
+/// The fields of a header that count.
+struct Header {
+    id: u16,
+    authoritative: bool,
+    truncated: bool,
+    recursion_available: bool,
+    rcode: u8,
+    questions: u16,
+    answers: u16,
+    additional: u16,
+}
+
+impl Header {
+    fn read(message: &[u8]) -> Option<Header> {
+        let header = message.first_chunk::<HEADER>()?;
+        let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        Some(Header {
+            id: count(0),
+            authoritative: header[2] & 0x04 != 0,
+            truncated: header[2] & 0x02 != 0,
+            recursion_available: header[3] & 0x80 != 0,
+            rcode: header[3] & 0x0f,
+            questions: count(4),
+            answers: count(6),
+            additional: count(10),
+        })
+    }
+
+    /// The server says that it could not answer.
+    fn is_server_failure(&self) -> bool {
+        matches!(self.rcode, RCODE_SERVFAIL | RCODE_NOTIMP | RCODE_REFUSED)
+    }
+
+    /// An empty answer of a server that neither owns the name nor recurses: it points elsewhere.
+    fn is_lame(&self) -> bool {
+        self.rcode == RCODE_NOERROR
+            && self.answers == 0
+            && !self.authoritative
+            && !self.recursion_available
+            && self.additional == 0
+    }
+}
+
+/// Reads a message as an answer to `asked`. The work is bounded by its length.
+///
+/// The id and the one question have to match. The QR bit is not looked at: glibc does not either, and servers
+/// that leave it out exist. By TCP a server failure is an answer like any other code, and truncation is
+/// borne: there is nothing left to try.
+pub fn read_reply(message: &[u8], asked: Asked<'_>, transport: Transport) -> Reply {
+    let Some(header) = Header::read(message) else { return Reply::TooShort };
+    if header.id != asked.id {
+        return Reply::Ignored;
+    }
+    // Some servers refuse without copying the question.
+    let bare_failure = message.len() == HEADER && header.questions == 0 && header.is_server_failure();
+    let question = if bare_failure { None } else { Some(read_question(message, &header, asked)) };
+    let answers_at = match question {
+        None => HEADER,
+        Some(None) => return Reply::Ignored,
+        Some(Some(at)) => at,
+    };
+    if transport == Transport::Udp {
+        if header.is_server_failure() {
+            return Reply::ServerFailure { servfail: header.rcode == RCODE_SERVFAIL };
+        }
+        if header.is_lame() {
+            return Reply::ServerFailure { servfail: false };
+        }
+        if header.truncated {
+            return Reply::Truncated;
+        }
+    }
+    match header.rcode {
+        RCODE_NOERROR if header.answers == 0 => Reply::NoData,
+        RCODE_NOERROR => read_answers(message, answers_at, header.answers, asked),
+        RCODE_NXDOMAIN => Reply::NoSuchName,
+        RCODE_SERVFAIL => Reply::ServerFailure { servfail: true },
+        _ => Reply::Refusal,
+    }
+}
+
+/// Where the answer section begins, if the question is the one that was asked.
+fn read_question(message: &[u8], header: &Header, asked: Asked<'_>) -> Option<usize> {
+    if header.questions != 1 {
+        return None;
+    }
+    let (name, after) = WireName::read(message, HEADER)?;
+    let fields = message.get(after..)?.first_chunk::<4>()?;
+    let record_type = u16::from_be_bytes([fields[0], fields[1]]);
+    let class = u16::from_be_bytes([fields[2], fields[3]]);
+    let matches = record_type == asked.record_type.code() && class == CLASS_IN && name.is_same(asked.name);
+    matches.then_some(after + 4)
+}
+
+fn read_answers(message: &[u8], mut at: usize, count: u16, asked: Asked<'_>) -> Reply {
+    let mut addresses = Addresses::default();
+    let mut alias = None;
+    for _ in 0..count {
+        let Some(record) = Record::read(message, at) else { return Reply::Malformed(addresses) };
+        at = record.end;
+        if record.class != CLASS_IN {
+            continue;
+        }
+        if record.record_type == TYPE_CNAME {
+            // The owner is not looked at: glibc's historic precedent.
+            let Some((target, _)) = WireName::read(message, record.data_at) else {
+                return Reply::Malformed(addresses);
+            };
+            addresses.ttl = smaller(addresses.ttl, record.ttl);
+            alias = Some(target);
+        } else if record.record_type == asked.record_type.code()
+            && record.owner.is_same(alias.as_ref().unwrap_or(asked.name))
+        {
+            if let Some(address) = address(&message[record.data_at..record.end], asked.record_type) {
+                addresses.ttl = smaller(addresses.ttl, record.ttl);
+                addresses.list.push(address);
+            }
+        }
+    }
+    if addresses.list.is_empty() { Reply::NoAddress } else { Reply::Addresses(addresses) }
+}
+
+/// The address that record data holds, if its length is that of an address.
+fn address(data: &[u8], record_type: RecordType) -> Option<Address> {
+    let ip: IpAddr = match record_type {
+        RecordType::A => Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into(),
+        RecordType::Aaaa => Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into(),
+    };
+    Some(ip.into())
+}
+
+fn smaller(ttl: Option<u32>, other: u32) -> Option<u32> {
+    Some(ttl.map_or(other, |ttl| ttl.min(other)))
+}
+
+/// One resource record (RFC 1035, section 4.1.3).
+struct Record {
+    owner: WireName,
+    record_type: u16,
+    class: u16,
+    ttl: u32,
+    data_at: usize,
+    end: usize,
+}
+
+impl Record {
+    fn read(message: &[u8], at: usize) -> Option<Record> {
+        let (owner, after) = WireName::read(message, at)?;
+        let fields = message.get(after..)?.first_chunk::<10>()?;
+        let data_at = after + 10;
+        let end = data_at + usize::from(u16::from_be_bytes([fields[8], fields[9]]));
+        let record = Record {
+            owner,
+            record_type: u16::from_be_bytes([fields[0], fields[1]]),
+            class: u16::from_be_bytes([fields[2], fields[3]]),
+            // With the highest bit set it counts as 0 (RFC 2181, section 8).
+            ttl: u32::try_from(i32::from_be_bytes([fields[4], fields[5], fields[6], fields[7]])).unwrap_or(0),
+            data_at,
+            end,
+        };
+        (end <= message.len()).then_some(record)
+    }
+}

@@ -1,0 +1,126 @@
+//! Domain names as they stand in a message (RFC 1035, section 4.1.4): labels with their lengths, the root
+//! label at the end.
+//!
+//! Kept on the stack, 255 octets at most. Reading follows compression pointers as glibc does, forward ones
+//! too, with one limit of our own: no more pointers than a name has room for labels, so that a message of
+//! pointers to pointers costs no more than any other of its size.
+
+/// The most octets of a name, root label included (RFC 1035, section 2.3.4).
+pub const LONGEST_NAME: usize = 255;
+/// The most octets of a label (RFC 1035, section 2.3.4).
+const LONGEST_LABEL: usize = 63;
+/// A name of 255 octets has 127 labels; one pointer before each, and one before the root label.
+const MOST_POINTERS: usize = 128;
+
+/// A domain name in wire form, not compressed.
+#[derive(Clone, Debug)]
+pub struct WireName {
+    octets: [u8; LONGEST_NAME],
+    length: u8,
+}
+
+/// Not a domain name: an empty label within it, a label over 63 octets, more than 255 octets, a broken
+/// escape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAName;
+
+impl WireName {
+    /// From presentation form: labels between dots, `\` before a character or three decimal digits. With or
+    /// without a dot at the end; `""` and `"."` are the root.
+    pub fn from_presentation(text: impl IntoIterator<Item = u8>) -> Result<WireName, NotAName> {
+        let mut name = WireName { octets: [0; LONGEST_NAME], length: 0 };
+        let mut text = text.into_iter().peekable();
+        // The root, which is the only name that may begin with a dot.
+        let mut label = 0;
+        let mut at = 1;
+        while let Some(octet) = text.next() {
+            if octet == b'.' {
+                let length = at - label - 1;
+                let last = text.peek().is_none();
+                if length > LONGEST_LABEL || length == 0 && !(last && label == 0) {
+                    return Err(NotAName);
+                }
+                name.octets[label] = length as u8;
+                if length > 0 {
+                    label = at;
+                    at += 1;
+                }
+                continue;
+            }
+            let octet = if octet == b'\\' { escaped(&mut text)? } else { octet };
+            *name.octets.get_mut(at).ok_or(NotAName)? = octet;
+            at += 1;
+        }
+        // The last label; nothing follows a dot at the end, and the length that stands there is the root's.
+        let length = at - label - 1;
+        if length > LONGEST_LABEL {
+            return Err(NotAName);
+        }
+        *name.octets.get_mut(label).ok_or(NotAName)? = length as u8;
+        // The root label after the last one: it is zero already, and only has to fit.
+        let end = if length > 0 { at + 1 } else { label + 1 };
+        if end > LONGEST_NAME {
+            return Err(NotAName);
+        }
+        name.length = end as u8;
+        Ok(name)
+    }
+
+    /// The name that stands at `at` in `message`, and the place after it there. None if it is not a name or
+    /// does not end within the message.
+    pub fn read(message: &[u8], at: usize) -> Option<(WireName, usize)> {
+        let mut name = WireName { octets: [0; LONGEST_NAME], length: 0 };
+        let mut length = 0;
+        let (mut at, mut after) = (at, None);
+        let mut pointers = 0;
+        loop {
+            let octet = *message.get(at)?;
+            match octet {
+                0 => break,
+                1..=63 => {
+                    let label = message.get(at..at + 1 + usize::from(octet))?;
+                    // The root label has to fit after it.
+                    name.octets[..LONGEST_NAME - 1].get_mut(length..length + label.len())?.copy_from_slice(label);
+                    length += label.len();
+                    at += label.len();
+                }
+                0xc0.. => {
+                    pointers += 1;
+                    if pointers > MOST_POINTERS {
+                        return None;
+                    }
+                    let low = *message.get(at + 1)?;
+                    after = after.or(Some(at + 2));
+                    at = usize::from(octet & 0x3f) << 8 | usize::from(low);
+                }
+                _ => return None,
+            }
+        }
+        name.length = (length + 1) as u8;
+        Some((name, after.unwrap_or(at + 1)))
+    }
+
+    pub fn octets(&self) -> &[u8] {
+        &self.octets[..usize::from(self.length)]
+    }
+
+    /// Whether both are the same name: upper and lower case of ASCII letters are equal (RFC 4343).
+    pub fn is_same(&self, other: &WireName) -> bool {
+        // Lengths of labels are below the letters, so that they compare as they are.
+        self.octets().eq_ignore_ascii_case(other.octets())
+    }
+}
+
+/// What follows a backslash.
+fn escaped(text: &mut impl Iterator<Item = u8>) -> Result<u8, NotAName> {
+    let first = text.next().ok_or(NotAName)?;
+    if !first.is_ascii_digit() {
+        return Ok(first);
+    }
+    let mut value = u32::from(first - b'0');
+    for _ in 0..2 {
+        let digit = text.next().filter(u8::is_ascii_digit).ok_or(NotAName)?;
+        value = value * 10 + u32::from(digit - b'0');
+    }
+    u8::try_from(value).map_err(|_| NotAName)
+}
