@@ -252,6 +252,8 @@ uint32_t happy_resolve_get_thread_limit(void);
 #define HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED 11
 /** The race is over; `status`, and with HAPPY_OK the winner's `attempt` and `address`. */
 #define HAPPY_TRACE_FINISHED 12
+/** A lookup that gave way to those of other connects has become needed and goes before them; `family`. */
+#define HAPPY_TRACE_LOOKUP_HASTENED 13
 
 /**
  * Stands in for getaddrinfo(3): same arguments, same answer (0 or an `EAI_*` code, errno with `EAI_SYSTEM`).

@@ -3,8 +3,8 @@
 use super::plan::{Hooks, Plan, address_family};
 use super::report::Report;
 use crate::race::{
-    self, Action, AttemptId, Event, Failure, Families, Family, Operation, Outcome, Permits, Question, Race, Route,
-    Wanted,
+    self, Action, AttemptId, Event, Failure, Families, LookupId, Operation, Outcome, Permits, Question, QuestionKind,
+    Race, Route, Urgency, Wanted,
 };
 use crate::resolve::{LookupError, Mailbox, Query, Request, StartError};
 use crate::sys::errno_of;
@@ -14,7 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What surrounds a race: who waits for its sockets, and what it may do at this moment.
 pub trait Around {
@@ -35,17 +35,8 @@ pub struct InFlight {
     pub attempts: u32,
 }
 
-/// Lookups at most: one a family, and the local one.
+/// Lookups at most: one a family, and the local one. The number of one is its place and the low part of its token in the mailbox.
 const LOOKUPS: usize = 3;
-
-/// A lookup's place, which is also the low part of its token in the mailbox.
-fn place(question: Question) -> usize {
-    match question {
-        Question::Remote(Family::V6) | Question::RemoteAny => 0,
-        Question::Remote(Family::V4) => 1,
-        Question::Local => 2,
-    }
-}
 
 /// How many low bits of a token name the lookup; the rest is the driver's own.
 pub const TOKEN_BITS: u32 = 2;
@@ -69,15 +60,8 @@ struct Lookups {
     mailbox: Arc<Mailbox>,
     token: u64,
     running: [Option<(Question, Arc<Request>)>; LOOKUPS],
-    /// When the lookup of the other family, which still waits for a worker, is worth its cost all the same.
-    hasten_at: Option<Instant>,
     local_addresses: Vec<SocketAddr>,
 }
-
-/// How long after one family's answer, or the attempt that it led to, the other's lookup is hastened if there is no connection yet. Only where
-/// every worker was busy does it still wait by then. As long as the Resolution Delay (RFC 8305, section 3), and well within the Connection
-/// Attempt Delay after which its addresses could be attempted.
-const HASTEN_AFTER: Duration = Duration::from_millis(50);
 
 impl Running {
     /// Begins a race: its limits count from `now`. Answers of lookups come through `mailbox` under `token`, shifted by `TOKEN_BITS`.
@@ -91,7 +75,6 @@ impl Running {
                 mailbox: Arc::clone(mailbox),
                 token,
                 running: [const { None }; LOOKUPS],
-                hasten_at: None,
                 local_addresses: Vec::new(),
             })
         });
@@ -111,21 +94,18 @@ impl Running {
         // A request answers once: a token that comes twice finds nothing.
         let Some(answer) = request.take() else { return };
         lookups.running[place] = None;
+        let lookup = LookupId(place as u32);
         match answer {
             Ok(list) => {
                 let addresses: Vec<SocketAddr> = list.iter().collect();
-                self.race.handle(now, Event::Answered { question, addresses: &addresses });
-                if lookups.running.iter().flatten().any(|(_, other)| other.is_waiting()) {
-                    lookups.hasten_at = Some(now + HASTEN_AFTER);
-                }
-                if question == Question::Local {
+                self.race.handle(now, Event::Answered { lookup, addresses: &addresses });
+                if question.kind == QuestionKind::Local {
                     lookups.local_addresses = addresses;
                 }
             }
             Err(LookupError { gai_error, sys_errno }) => {
                 let error = race::LookupError { gai_error, sys_errno };
-                self.race.handle(now, Event::LookupFailed { question, error });
-                lookups.hasten();
+                self.race.handle(now, Event::LookupFailed { lookup, error });
             }
         }
     }
@@ -154,9 +134,6 @@ impl Running {
         // EAFNOSUPPORT: the kernel has no such family; ENETUNREACH: no way out in it.
         let family_unreachable = matches!(sys_errno, libc::ENETUNREACH | libc::EAFNOSUPPORT);
         let failure = Failure { sys_errno, operation, family_unreachable };
-        if let Some(lookups) = &mut self.lookups {
-            lookups.hasten();
-        }
         self.race.handle(now, Event::AttemptFailed { attempt, failure });
     }
 
@@ -178,8 +155,8 @@ impl Running {
             own.lookups += count as u32;
             let action = self.race.next_action(now, around.permits(own));
             // Questions that come in a row are started together: one hand-off to the workers.
-            if let Some(Action::Ask(question)) = action {
-                asked[count] = Some(question);
+            if let Some(Action::Ask { lookup, question, urgency }) = action {
+                asked[count] = Some((lookup, question, urgency));
                 count += 1;
                 continue;
             }
@@ -197,18 +174,13 @@ impl Running {
                 Some(action) => self.carry_out(now, action, around),
             }
         }
-        if let Some(lookups) = &mut self.lookups
-            && lookups.hasten_at.is_some_and(|at| at <= now)
-        {
-            lookups.hasten();
-        }
         self.tell();
         self.is_finished()
     }
 
     fn carry_out(&mut self, now: Instant, action: Action, around: &mut impl Around) {
         match action {
-            Action::Ask(_) => unreachable!("gathered by advance"),
+            Action::Ask { .. } => unreachable!("gathered by advance"),
             Action::FindRoute { candidate, destination } => {
                 let route = Route { source: source_address(&destination), ..Route::default() };
                 self.race.handle(now, Event::RouteFound { candidate, route });
@@ -221,10 +193,17 @@ impl Running {
             Action::AbandonAttempt { attempt } => {
                 self.release(attempt, around);
             }
-            Action::AbandonLookup(question) => {
+            Action::Hasten { lookup } => {
+                if let Some(lookups) = &self.lookups
+                    && let Some((_, request)) = &lookups.running[lookup.0 as usize]
+                {
+                    request.hasten();
+                }
+            }
+            Action::AbandonLookup { lookup } => {
                 // Dropped, not cancelled: nobody waits for its token.
                 if let Some(lookups) = &mut self.lookups {
-                    lookups.running[place(question)] = None;
+                    lookups.running[lookup.0 as usize] = None;
                 }
             }
             Action::Finish(outcome) => self.finish(outcome, around),
@@ -232,18 +211,18 @@ impl Running {
     }
 
     /// Starts lookups; answers with the time afterwards.
-    fn ask(&mut self, questions: impl Iterator<Item = Question>) -> Instant {
+    fn ask(&mut self, questions: impl Iterator<Item = (LookupId, Question, Urgency)>) -> Instant {
         let lookups = self.lookups.as_mut().expect("a race asks only where there is something to look up");
         let mut requests: Vec<Arc<Request>> = Vec::with_capacity(LOOKUPS);
         let mut places = [0; LOOKUPS];
-        for question in questions {
-            let place = place(question);
+        for (lookup, question, urgency) in questions {
+            let place = lookup.0 as usize;
             let token = lookups.token << TOKEN_BITS | place as u64;
             let (query, mailbox) = (lookups.query(question), Arc::clone(&lookups.mailbox));
-            // Of the two families the second may turn out not to be needed.
-            let second = lookups.running[..2].iter().any(Option::is_some) && question != Question::Local;
-            let request =
-                if second { Request::companion(query, mailbox, token) } else { Request::new(query, mailbox, token) };
+            let request = match urgency {
+                Urgency::Now => Request::new(query, mailbox, token),
+                Urgency::WhenFree => Request::companion(query, mailbox, token),
+            };
             places[requests.len()] = place;
             requests.push(Arc::clone(&request));
             lookups.running[place] = Some((question, request));
@@ -292,9 +271,6 @@ impl Running {
                 self.race.handle(now, Event::AttemptConnected { attempt });
             }
             Connecting::InProgress => {
-                if let Some(at) = self.lookups.as_mut().and_then(|lookups| lookups.hasten_at.as_mut()) {
-                    *at = now + HASTEN_AFTER;
-                }
                 around.watch(attempt, &socket).map_err(|error| (Operation::Wait, error))?;
             }
         }
@@ -340,8 +316,7 @@ impl Running {
 
     /// When to advance again although nothing happened.
     pub fn deadline(&self) -> Option<Instant> {
-        let hasten_at = self.lookups.as_ref().and_then(|lookups| lookups.hasten_at);
-        self.race.deadline().into_iter().chain(hasten_at).min()
+        self.race.deadline()
     }
 
     /// The permits that it waits for.
@@ -378,20 +353,12 @@ impl Running {
 }
 
 impl Lookups {
-    /// Has what still waits for a worker served next.
-    fn hasten(&mut self) {
-        self.hasten_at = None;
-        for (_, request) in self.running.iter().flatten() {
-            request.hasten();
-        }
-    }
-
     fn query(&self, question: Question) -> Query {
-        match question {
-            Question::Remote(Family::V6) => self.remote.for_race(libc::AF_INET6),
-            Question::Remote(Family::V4) => self.remote.for_race(libc::AF_INET),
-            Question::RemoteAny => self.remote.with_family(address_family(self.families)),
-            Question::Local => self.local.clone().expect("a local address is asked for only where one was given"),
+        match question.kind {
+            QuestionKind::Aaaa => self.remote.for_race(libc::AF_INET6),
+            QuestionKind::A => self.remote.for_race(libc::AF_INET),
+            QuestionKind::Both => self.remote.with_family(address_family(self.families)),
+            QuestionKind::Local => self.local.clone().expect("a local address is asked for only where one was given"),
         }
     }
 }

@@ -1,14 +1,21 @@
 //! What time alone changes: the Resolution Delay's end, the three limits, and the end of a race that has nothing left.
-use super::family_set::FamilySet;
+use super::action::Permits;
+use super::family::{Family, FamilySet};
+use super::lookup_error::LookupError;
 use super::machine::{Race, Setback};
 use super::order::Rank;
-use super::*;
+use super::outcome::Outcome;
+use super::question::{Question, QuestionKind};
+use super::settings::Limit;
+use super::trace::TraceKind;
+use std::time::{Duration, Instant};
 
 impl Race {
     /// Brings everything up to `now`, before any action is chosen.
     pub(super) fn settle(&mut self, now: Instant, permits: Permits) {
         self.expire_resolution_delay(now);
         self.expire_resolve_limit(now);
+        self.settle_hastening();
         self.drop_unusable(now);
         self.note_permit(now, permits);
         self.expire_connect_limit(now);
@@ -43,7 +50,7 @@ impl Race {
     /// the local address could not use it.
     pub(super) fn resolution_delay_is_moot(&self) -> bool {
         let preferred = self.settings.preferred_family;
-        !self.lookups.is_unfinished(Question::Remote(preferred))
+        !self.lookups.is_unfinished(Question::host(QuestionKind::of(preferred)))
             || self.local_families.is_some_and(|families| !families.contains(preferred))
     }
 

@@ -1,12 +1,17 @@
-//! Which of two failed lookups tells more.
+//! Why a lookup failed, and which of two failures tells more.
 //!
 //! Both families are asked, both may fail, and only one error can be reported. The `EAI_*` numbers differ between
 //! systems, so they come from libc's header; nothing else of libc is used in this room.
-use super::LookupError;
-
 /// glibc's `EAI_ADDRFAMILY` (`<netdb.h>`), which the libc crate does not name on Linux: the name has addresses, none of
 /// this family.
 const EAI_ADDRFAMILY: i32 = -9;
+
+/// Why a lookup failed: the `EAI_*` code and, for `EAI_SYSTEM`, the errno that came with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookupError {
+    pub gai_error: i32,
+    pub sys_errno: i32,
+}
 
 impl LookupError {
     /// What an empty answer counts as: the name exists and has no address (`EAI_NODATA`, -5 in glibc's `<netdb.h>`).

@@ -3,12 +3,20 @@
 //! [`Race::handle`] (in `notes`) only takes note. Everything is decided here, after all that is ready was handed in, so no
 //! failure hides a success that was reported with it. Each step of the ladder answers with one action or passes to
 //! the next; what expires by time alone (in `limits`) is settled before the first step.
-use super::candidates::{Candidates, is_loopback};
-use super::family_set::FamilySet;
+use super::action::{Action, Permits, Wanted};
+use super::attempt::{Attempt, AttemptId, AttemptOutcome};
+use super::candidates::Candidates;
+use super::family::{Family, FamilySet};
 use super::log::Log;
+use super::lookup_error::LookupError;
 use super::lookups::Lookups;
+use super::loopback::is_loopback;
 use super::order::{Rank, Route};
-use super::*;
+use super::outcome::Outcome;
+use super::settings::{CONNECTION_ATTEMPT_DELAY_MAX, CONNECTION_ATTEMPT_DELAY_MIN, Limit, PUNCTUAL, Settings};
+use super::trace::{Trace, TraceKind};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 /// One race. See the module's documentation.
 #[derive(Debug)]
@@ -16,6 +24,8 @@ pub struct Race {
     pub(super) settings: Settings,
     pub(super) started: Instant,
     pub(super) lookups: Lookups,
+    /// When a lookup that gives way to others is hastened.
+    pub(super) hasten_at: Option<Instant>,
     /// Of the remote lookups that failed, the more telling error.
     pub(super) resolve_error: Option<LookupError>,
     /// The families of the local address, once they are known.
@@ -54,15 +64,6 @@ pub(super) enum Setback {
     Limit(Limit),
 }
 
-/// The permits that a race is waiting for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// A question is to be asked, and [`Permits::lookups`] is missing.
-    pub lookup: bool,
-    /// An attempt is due, and [`Permits::attempts`] is missing.
-    pub attempt: bool,
-}
-
 impl Race {
     /// A race that begins at `now`: its limits count from here.
     pub fn new(settings: Settings, now: Instant) -> Race {
@@ -83,6 +84,7 @@ impl Race {
         Race {
             started: now,
             lookups: Lookups::new(&settings, remote),
+            hasten_at: None,
             resolve_error: None,
             local_families: None,
             retired: FamilySet::default(),
@@ -117,6 +119,7 @@ impl Race {
         }
         self.give_up_attempt(now)
             .or_else(|| self.give_up_lookup(now))
+            .or_else(|| self.hasten(now))
             .or_else(|| self.ask(now, permits))
             .or_else(|| self.find_route())
             .or_else(|| self.start_attempt(now, permits))
@@ -131,7 +134,8 @@ impl Race {
             return (!self.finished).then_some(self.started);
         }
         let next_start = if self.withheld_since.is_none() { self.start_time() } else { None };
-        [self.open_deadline(), self.resolve_deadline(), self.connect_deadline(), next_start].into_iter().flatten().min()
+        let limits = [self.open_deadline(), self.resolve_deadline(), self.connect_deadline()];
+        limits.into_iter().chain([next_start, self.hasten_at]).flatten().min()
     }
 
     /// What only a permit is missing for, as of the last time [`Race::next_action`] answered None.
@@ -141,7 +145,7 @@ impl Race {
         if self.end.is_some() {
             return Wanted::default();
         }
-        Wanted { lookup: self.lookups.next_wanted().is_some(), attempt: self.withheld_since.is_some() }
+        Wanted { lookup: self.lookups.any_wanted(), attempt: self.withheld_since.is_some() }
     }
 
     /// How it ended, once [`Action::Finish`] has been given.
@@ -201,10 +205,12 @@ impl Race {
 
     /// Asks the next question. Both families are asked within one run of the ladder (RFC 8305, section 3).
     fn ask(&mut self, now: Instant, permits: Permits) -> Option<Action> {
-        let question = self.lookups.next_wanted().filter(|_| permits.lookups)?;
-        self.lookups.asked(question);
-        self.log.add(now, TraceKind::LookupStarted { question });
-        Some(Action::Ask(question))
+        if !permits.lookups {
+            return None;
+        }
+        let (lookup, question, urgency) = self.lookups.ask_next()?;
+        self.log.add(now, TraceKind::LookupStarted { lookup, question, urgency });
+        Some(Action::Ask { lookup, question, urgency })
     }
 
     /// Asks for the routes that the order depends on; one candidate alone needs none.
@@ -239,6 +245,7 @@ impl Race {
         }
         self.attempts.push(Attempt { destination, started: now, ended: None, outcome: AttemptOutcome::Running });
         self.running += 1;
+        self.postpone_hastening(now);
         self.log.add(now, TraceKind::AttemptStarted { attempt, address: destination });
         Some(Action::StartAttempt { attempt, destination })
     }
@@ -286,7 +293,7 @@ impl Race {
 
     /// Whether all candidates, tried or not, are loopback.
     pub(super) fn only_loopback(&self) -> bool {
-        self.attempts.iter().all(|attempt| is_loopback(&attempt.destination)) && self.candidates.only_loopback()
+        self.attempts.iter().all(|attempt| is_loopback(attempt.destination.ip())) && self.candidates.only_loopback()
     }
 
     /// Gives one attempt in flight its outcome and has it closed.
@@ -301,10 +308,10 @@ impl Race {
     }
 
     fn abandon_lookup(&mut self, now: Instant) -> Option<Action> {
-        let question = self.lookups.next_pending()?;
-        self.lookups.ended(question);
-        self.log.add(now, TraceKind::LookupAbandoned { question });
-        Some(Action::AbandonLookup(question))
+        let (lookup, question) = self.lookups.any_pending()?;
+        self.lookups.ended(lookup);
+        self.log.add(now, TraceKind::LookupAbandoned { lookup, question });
+        Some(Action::AbandonLookup { lookup })
     }
 
     /// The one place where an attempt ends.

@@ -3,7 +3,8 @@
 //! A destination gets a [`Rank`] once, when its route is known; after that two destinations are compared without looking
 //! at an address again. [`first`] finds the one that goes first among those left, which is all that a race ever asks:
 //! candidates come and go between two attempts, so a sorted list would have to be sorted again each time.
-use super::{Family, PolicyTable};
+use super::family::Family;
+use super::policy::PolicyTable;
 use std::cmp::{Ordering, Reverse};
 use std::net::IpAddr;
 use std::time::Duration;

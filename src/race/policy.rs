@@ -1,5 +1,5 @@
 //! The policy table of RFC 6724, section 2.1, and the gai.conf(5) that may replace it.
-use super::Family;
+use super::family::Family;
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -25,9 +25,6 @@ const WORLD: [&str; 16] = [
     "127.0.0.2:80",
 ];
 
-const QUESTIONS: [Question; 4] =
-    [Question::Remote(Family::V6), Question::Remote(Family::V4), Question::RemoteAny, Question::Local];
-
 const GAI_ERRORS: [i32; 8] = [-2, -3, -4, -5, -8, -9, -10, -11];
 
 static ADDRESSES: LazyLock<Vec<SocketAddr>> =
@@ -121,8 +118,13 @@ struct Play {
     now: Instant,
     permits: Permits,
     seed: u8,
+    /// By the number of the lookup.
     asked: Vec<Question>,
-    pending: Vec<Question>,
+    pending: Vec<LookupId>,
+    /// The pending ones that give way to others.
+    when_free: Vec<LookupId>,
+    /// When these have to be hastened.
+    hasten_at: Option<Instant>,
     local_families: Vec<Family>,
     running: Vec<AttemptId>,
     last_start: Option<Instant>,
@@ -153,6 +155,8 @@ pub fn check(story: &[u8], origin: Instant) -> Vec<Action> {
         seed,
         asked: Vec::new(),
         pending: Vec::new(),
+        when_free: Vec::new(),
+        hasten_at: None,
         local_families: Vec::new(),
         running: Vec::new(),
         last_start: None,
@@ -182,14 +186,14 @@ impl Play {
                 self.now = self.race.deadline().map_or(self.now, |deadline| deadline.max(self.now)) + late;
             }
             4..=6 => {
-                let question = QUESTIONS[usize::from(bytes.next() % 4)];
+                let lookup = LookupId(u32::from(bytes.next() % 4));
                 let addresses = bytes.addresses();
-                self.answer(question, &addresses);
+                self.answer(lookup, &addresses);
             }
             7 => {
-                let question = QUESTIONS[usize::from(bytes.next() % 4)];
+                let lookup = LookupId(u32::from(bytes.next() % 4));
                 let gai_error = GAI_ERRORS[usize::from(bytes.next() % 8)];
-                self.fail_lookup(question, LookupError { gai_error, sys_errno: 0 });
+                self.fail_lookup(lookup, LookupError { gai_error, sys_errno: 0 });
             }
             8 => self.connect(AttemptId(u32::from(bytes.next() % 8))),
             9..=11 => {
@@ -224,15 +228,16 @@ impl Play {
         assert_eq!(before, format!("{:?}", self.race));
     }
 
-    fn answer(&mut self, question: Question, addresses: &[SocketAddr]) {
-        let event = Event::Answered { question, addresses };
-        if !self.take_pending(question) {
-            return self.ignored(event);
-        }
-        if question == Question::Local {
+    fn answer(&mut self, lookup: LookupId, addresses: &[SocketAddr]) {
+        let event = Event::Answered { lookup, addresses };
+        let Some(question) = self.take_pending(lookup) else { return self.ignored(event) };
+        if question.kind == QuestionKind::Local {
             self.local_families = addresses.iter().map(Family::of).collect();
             self.decided = addresses.is_empty();
         }
+        let counts = |address| question.kind.family().is_none_or(|family| family == Family::of(address));
+        let hopeful = addresses.iter().any(counts);
+        self.hasten_at = Some(if hopeful { self.now + HASTEN_AFTER } else { self.now });
         self.race.handle(self.now, event);
     }
 
@@ -244,22 +249,26 @@ impl Play {
         self.race.handle(self.now, event);
     }
 
-    fn fail_lookup(&mut self, question: Question, error: LookupError) {
-        let event = Event::LookupFailed { question, error };
-        if !self.take_pending(question) {
-            return self.ignored(event);
-        }
-        self.decided = question == Question::Local;
+    fn fail_lookup(&mut self, lookup: LookupId, error: LookupError) {
+        let event = Event::LookupFailed { lookup, error };
+        let Some(question) = self.take_pending(lookup) else { return self.ignored(event) };
+        self.decided = question.kind == QuestionKind::Local;
+        self.hasten_at = Some(self.now);
         self.race.handle(self.now, event);
     }
 
-    fn take_pending(&mut self, question: Question) -> bool {
+    fn take_pending(&mut self, lookup: LookupId) -> Option<Question> {
         // A race whose end is decided drops its lookups itself.
-        let taken = !self.decided && self.pending.contains(&question);
-        if taken {
-            self.pending.retain(|pending| *pending != question);
+        if self.decided || !self.pending.contains(&lookup) {
+            return None;
         }
-        taken
+        self.not_pending(lookup);
+        Some(self.asked[lookup.0 as usize])
+    }
+
+    fn not_pending(&mut self, lookup: LookupId) {
+        self.pending.retain(|pending| *pending != lookup);
+        self.when_free.retain(|pending| *pending != lookup);
     }
 
     fn connect(&mut self, attempt: AttemptId) {
@@ -284,6 +293,7 @@ impl Play {
         assert_eq!(self.race.attempts()[attempt.0 as usize].outcome, AttemptOutcome::Failed(failure));
         self.running.retain(|running| *running != attempt);
         self.setback = true;
+        self.hasten_at = Some(self.now);
     }
 
     fn run(&mut self) {
@@ -300,13 +310,26 @@ impl Play {
     fn check_action(&mut self, action: Action) {
         assert!(!self.finished, "an action after the end: {action:?}");
         match action {
-            Action::Ask(question) => {
+            Action::Ask { lookup, question, urgency } => {
                 assert!(self.permits.lookups && !self.decided);
                 assert!(!self.asked.contains(&question), "asked twice");
                 assert_ne!(self.settings.resolve_limit, Some(Duration::ZERO));
-                assert_eq!(question == Question::RemoteAny, self.is_plain_question(question));
+                assert_eq!(question.kind == QuestionKind::Both, self.is_plain_question(question));
+                assert_eq!(lookup.0 as usize, self.asked.len(), "numbered otherwise than asked");
+                // Of two families the second gives way while the first is pending; nothing was hastened before it was asked.
+                let second = question.kind.family().is_some() && !self.pending.is_empty();
+                assert_eq!(urgency == Urgency::WhenFree, second);
+                if second {
+                    self.when_free.push(lookup);
+                    self.hasten_at = None;
+                }
                 self.asked.push(question);
-                self.pending.push(question);
+                self.pending.push(lookup);
+            }
+            Action::Hasten { lookup } => {
+                assert!(self.when_free.contains(&lookup), "hastened although it gives way to none");
+                assert!(self.hasten_at.is_some_and(|at| at <= self.now), "hastened too early");
+                self.when_free.retain(|waiting| *waiting != lookup);
             }
             Action::FindRoute { candidate, destination } => {
                 assert!(self.settings.fast_fallback);
@@ -323,9 +346,9 @@ impl Play {
                 assert_eq!(entry.ended, Some(self.now));
                 assert!(matches!(entry.outcome, AttemptOutcome::TimedOut(_) | AttemptOutcome::Abandoned));
             }
-            Action::AbandonLookup(question) => {
-                assert!(self.pending.contains(&question), "abandoned although not asked");
-                self.pending.retain(|pending| *pending != question);
+            Action::AbandonLookup { lookup } => {
+                assert!(self.pending.contains(&lookup), "abandoned although not asked");
+                self.not_pending(lookup);
             }
             Action::Finish(outcome) => {
                 self.finished = true;
@@ -338,7 +361,7 @@ impl Play {
     }
 
     fn is_plain_question(&self, question: Question) -> bool {
-        !self.settings.fast_fallback && self.settings.families == Families::Both && question != Question::Local
+        !self.settings.fast_fallback && self.settings.families == Families::Both && question.kind != QuestionKind::Local
     }
 
     fn check_start(&mut self, attempt: AttemptId, destination: SocketAddr) {
@@ -368,6 +391,7 @@ impl Play {
             assert!(self.now - last + PUNCTUAL >= delay, "two starts closer than the delay");
         }
         self.running.push(attempt);
+        self.hasten_at = self.hasten_at.map(|_| self.now + HASTEN_AFTER);
         self.last_start = Some(self.now);
         self.setback = false;
     }
@@ -408,6 +432,8 @@ impl Play {
             !(wanted.lookup && self.permits.lookups || wanted.attempt && self.permits.attempts),
             "a permit was there"
         );
+        let overdue = self.hasten_at.is_some_and(|at| at <= self.now) && !self.when_free.is_empty();
+        assert!(!overdue, "not hastened in time");
         let waits = !self.pending.is_empty() || !self.running.is_empty() || wanted != Wanted::default();
         assert!(deadline.is_some() || waits, "nothing will ever happen again");
     }
@@ -423,8 +449,8 @@ impl Play {
                 return;
             }
             if !limits_suffice {
-                for question in self.pending.clone() {
-                    self.fail_lookup(question, LookupError { gai_error: -2, sys_errno: 0 });
+                for lookup in self.pending.clone() {
+                    self.fail_lookup(lookup, LookupError { gai_error: -2, sys_errno: 0 });
                 }
                 for attempt in self.running.clone() {
                     self.refuse(attempt, false);

@@ -21,6 +21,8 @@ fn open_limit_ends_everything() {
         .at(10)
         .answers(AAAA, "v6.1 v6.2 v6.3")
         .expect("start v6.1")
+        .at(60)
+        .expect("hasten A")
         .expect_deadline(260)
         .at(260)
         .expect("start v6.2")
@@ -66,6 +68,8 @@ fn resolve_limit_leaves_what_was_answered() {
         .at(100)
         .answers(AAAA, "v6.1 v6.2")
         .expect("start v6.1")
+        .at(150)
+        .expect("hasten A")
         .expect_deadline(300)
         .at(300)
         .expect("drop A")
@@ -89,6 +93,8 @@ fn a_failure_after_the_resolve_limit_is_the_failure_of_the_attempt() {
     asked(resolve(300))
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(300)
         .expect("drop A")
         .at(400)
@@ -101,6 +107,8 @@ fn a_failure_before_the_resolve_limit_ends_in_the_limit() {
     asked(resolve(300))
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(100)
         .refuses("v6.1")
         .expect_deadline(300)
@@ -118,6 +126,8 @@ fn an_answer_after_the_resolve_limit_is_ignored() {
     asked(resolve(300))
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(300)
         .expect("drop A")
         .at(301)
@@ -146,8 +156,10 @@ fn resolve_limit_bounds_the_local_lookup_too() {
         .at(300)
         .expect("drop local, finish timed out Resolve");
     Script::new(settings)
-        .expect("ask AAAA, ask A, ask local")
+        .expect("ask AAAA, ask A when free, ask local")
         .answers(AAAA, "v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(300)
         .expect("drop A, drop local, finish timed out Resolve");
     let settings = Settings { local: true, ..resolve(0) };
@@ -158,10 +170,12 @@ fn resolve_limit_bounds_the_local_lookup_too() {
 fn resolve_limit_with_the_local_answer_goes_on() {
     let settings = Settings { local: true, ..resolve(300) };
     Script::new(settings)
-        .expect("ask AAAA, ask A, ask local")
+        .expect("ask AAAA, ask A when free, ask local")
         .answers(AAAA, "v6.1")
-        .answers(Question::Local, "v6.9")
+        .answers(LOCAL, "v6.9")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(300)
         .expect("drop A")
         .expect_no_deadline();
@@ -196,11 +210,19 @@ fn connect_limit_does_not_run_while_a_candidate_is_left() {
 
 #[test]
 fn connect_limit_does_not_run_without_an_attempt() {
-    asked(connect(100)).expect_no_deadline().at(500).answers(AAAA, "v6.1").expect("start v6.1").expect_deadline(600);
+    asked(connect(100))
+        .expect_no_deadline()
+        .at(500)
+        .answers(AAAA, "v6.1")
+        .expect("start v6.1")
+        .at(550)
+        .expect("hasten A")
+        .expect_deadline(600);
     asked(connect(100))
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
         .refuses("v6.1")
+        .expect("hasten A")
         .expect_no_deadline()
         .at(5_000)
         .fails_to_resolve(A, NONAME)
@@ -212,6 +234,8 @@ fn connect_limit_leaves_the_pending_lookups_which_may_bring_more() {
     asked(connect(100))
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(100)
         .expect("abandon v6.1")
         .expect_no_deadline()
@@ -227,6 +251,8 @@ fn connect_limit_reached_lets_the_next_candidate_start_at_once() {
     asked(connect(100))
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(100)
         .expect("abandon v6.1")
         .at(110)
@@ -239,6 +265,8 @@ fn after_the_connect_limit_a_lookup_without_an_answer_ends_in_the_limit() {
     asked(connect(100))
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(100)
         .expect("abandon v6.1")
         .at(2_000)
@@ -251,6 +279,8 @@ fn a_candidate_that_comes_in_time_stops_the_connect_limit() {
     asked(connect(100))
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .expect_deadline(100)
         .at(90)
         .answers(A, "v4.1")
@@ -322,6 +352,8 @@ fn a_failure_after_the_connect_limit_is_told() {
     asked(connect(100))
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(100)
         .expect("abandon v6.1")
         .answers(A, "v4.1")
@@ -349,6 +381,8 @@ fn the_limits_are_independent() {
     asked(settings)
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(100)
         .expect("abandon v6.1")
         .expect_deadline(300)
@@ -362,6 +396,8 @@ fn both_limits_in_one_moment_end_once() {
     asked(settings)
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(100)
         .expect("abandon v6.1, drop A, finish timed out Resolve");
 }
@@ -371,5 +407,5 @@ fn a_limit_past_the_end_of_the_clock_is_none() {
     let endless = Some(std::time::Duration::MAX);
     let settings =
         Settings { open_limit: endless, resolve_limit: endless, connect_limit: endless, ..Settings::default() };
-    asked(settings).answers(AAAA, "v6.1").expect("start v6.1").expect_no_deadline();
+    asked(settings).answers(AAAA, "v6.1").expect("start v6.1").at(50).expect("hasten A").expect_no_deadline();
 }

@@ -2,8 +2,6 @@
 use crate::script::*;
 use happysock::race::*;
 
-const LOCAL: Question = Question::Local;
-
 fn local() -> Settings {
     Settings { local: true, ..Settings::default() }
 }
@@ -11,7 +9,7 @@ fn local() -> Settings {
 #[track_caller]
 fn asked_all() -> Script {
     let mut script = Script::new(local());
-    script.expect("ask AAAA, ask A, ask local");
+    script.expect("ask AAAA, ask A when free, ask local");
     script
 }
 

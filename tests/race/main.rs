@@ -1,5 +1,6 @@
 //! RFC 8305 in virtual time: each test is a script that names its clause. The clock is read once, for an origin.
 mod gai_conf;
+mod hastening;
 mod invariants;
 mod limits;
 mod local_address;

@@ -16,6 +16,7 @@ fn attempts_that_failed_count_more_than_a_lookup_that_failed() {
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
         .refuses("v6.1")
+        .expect("hasten A")
         .expect_no_deadline()
         .fails_to_resolve(A, SYSTEM)
         .expect("finish failed v6.1");
@@ -25,6 +26,7 @@ fn attempts_that_failed_count_more_than_a_lookup_that_failed() {
 fn one_family_failing_to_resolve_does_not_end_the_race() {
     asked(Settings::default())
         .fails_to_resolve(AAAA, FAIL)
+        .expect("hasten A")
         .expect_no_deadline()
         .answers(A, "v4.1")
         .expect("start v4.1");
@@ -58,7 +60,7 @@ fn the_errno_of_a_failed_lookup_is_kept() {
     let mut script = asked(Settings::default());
     script
         .fails_to_resolve(AAAA, NONAME)
-        .event(Event::LookupFailed { question: A, error })
+        .event(Event::LookupFailed { lookup: LookupId(1), error })
         .expect("finish resolve -11");
     assert_eq!(script.race.outcome(), Some(Outcome::ResolveFailed { error }));
 }
@@ -77,10 +79,10 @@ fn no_address_at_all_is_no_data() {
 fn a_failure_for_a_question_that_was_not_asked_is_ignored() {
     Script::new(Settings::default())
         .fails_to_resolve(AAAA, NONAME)
-        .fails_to_resolve(Question::Local, NONAME)
-        .expect("ask AAAA, ask A")
-        .fails_to_resolve(Question::RemoteAny, SYSTEM)
-        .fails_to_resolve(Question::Local, SYSTEM)
+        .fails_to_resolve(LOCAL, NONAME)
+        .expect("ask AAAA, ask A when free")
+        .fails_to_resolve(ANY, SYSTEM)
+        .fails_to_resolve(LOCAL, SYSTEM)
         .expect_no_deadline();
 }
 
@@ -90,6 +92,8 @@ fn cancel_abandons_everything_at_once() {
     script
         .answers(AAAA, "v6.1 v6.2")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(250)
         .expect("start v6.2")
         .at(260)

@@ -62,6 +62,8 @@ fn section_4_first_address_family_count_is_over_once_the_other_family_was_tried(
     asked(first_address_family_count(4))
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(300)
         .answers(A, "v4.1 v4.2 v4.3")
         .expect("start v4.1")
@@ -117,6 +119,8 @@ fn section_4_a_late_answer_takes_its_turn() {
     asked(Settings::default())
         .answers(AAAA, "v6.1 v6.2 v6.3")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(250)
         .expect("start v6.2")
         .at(260)
@@ -176,6 +180,8 @@ fn section_4_a_lower_round_trip_time_goes_first() {
     script
         .answers(AAAA, "v6.9 v6.1 v6.2 v6.3")
         .expect("start v6.2")
+        .at(50)
+        .expect("hasten A")
         .at(250)
         .expect("start v6.3")
         .at(500)
@@ -188,7 +194,7 @@ fn section_4_a_lower_round_trip_time_goes_first() {
 fn section_4_used_addresses_go_before_unused_ones() {
     let mut script = asked(Settings::default());
     script.route("v6.2", Route { used_before: true, ..usual_route(address("v6.2").ip()) });
-    script.answers(AAAA, "v6.1 v6.2").expect("start v6.2").at(250).expect("start v6.1");
+    script.answers(AAAA, "v6.1 v6.2").expect("start v6.2").at(50).expect("hasten A").at(250).expect("start v6.1");
 }
 
 #[test]
@@ -196,6 +202,8 @@ fn section_4_duplicates_are_removed() {
     asked(Settings::default())
         .answers(AAAA, "v6.1 v6.1 v6.2 v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(250)
         .expect("start v6.2")
         .at(500)

@@ -103,6 +103,8 @@ fn section_5_a_candidate_that_comes_after_the_delay_starts_at_once() {
     asked(Settings::default())
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(400)
         .answers(A, "v4.1")
         .expect("start v4.1");
@@ -145,6 +147,7 @@ fn section_5_a_failure_without_a_candidate_lets_the_next_candidate_start_at_once
         .expect("start v6.1")
         .at(10)
         .refuses("v6.1")
+        .expect("hasten A")
         .expect_no_deadline()
         .at(20)
         .answers(A, "v4.1")
@@ -166,6 +169,8 @@ fn section_5_on_success_the_other_attempts_are_cancelled_and_the_untried_ignored
     script
         .answers(AAAA, "v6.1 v6.2 v6.3")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(250)
         .expect("start v6.2")
         .at(260)

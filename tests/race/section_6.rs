@@ -42,6 +42,8 @@ fn section_6_a_new_address_is_sorted_among_those_not_tried() {
     script
         .answers(AAAA, "v6.1 v6.2")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(100)
         .answers(A, "v4.1 v4.2")
         .at(250)

@@ -44,16 +44,16 @@ fn a_whole_race_is_told() {
     let (v6, v6b) = (address("v6.1"), address("v6.2"));
     let (first, second, third) = (AttemptId(0), AttemptId(1), AttemptId(2));
     let expected = [
-        (0, LookupStarted { question: AAAA }),
-        (0, LookupStarted { question: A }),
-        (10, LookupAnswered { question: A, addresses: 2 }),
+        (0, LookupStarted { lookup: LookupId(0), question: AAAA, urgency: Urgency::Now }),
+        (0, LookupStarted { lookup: LookupId(1), question: A, urgency: Urgency::WhenFree }),
+        (10, LookupAnswered { lookup: LookupId(1), question: A, addresses: 2 }),
         (10, CandidateAdded { candidate: CandidateId(0), address: v4 }),
         (10, CandidateAdded { candidate: CandidateId(1), address: v4b }),
         (10, ResolutionDelayStarted { delay: ms(50) }),
         (60, ResolutionDelayExpired),
         (60, AttemptStarted { attempt: first, address: v4 }),
         (60, NextAttemptTimerSet { delay: ms(250) }),
-        (100, LookupAnswered { question: AAAA, addresses: 2 }),
+        (100, LookupAnswered { lookup: LookupId(0), question: AAAA, addresses: 2 }),
         (100, CandidateAdded { candidate: CandidateId(2), address: v6 }),
         (100, CandidateAdded { candidate: CandidateId(3), address: v6b }),
         (310, NextAttemptTimerFired),
@@ -73,11 +73,12 @@ fn a_whole_race_is_told() {
 #[test]
 fn lookups_that_fail_or_are_given_up_are_told() {
     let mut script = asked(Settings { resolve_limit: Some(ms(100)), ..traced() });
-    script.at(10).fails_to_resolve(AAAA, NONAME).at(100).expect("drop A, finish timed out Resolve");
+    script.at(10).fails_to_resolve(AAAA, NONAME).expect("hasten A").at(100).expect("drop A, finish timed out Resolve");
     let error = LookupError { gai_error: NONAME, sys_errno: 0 };
     let expected = [
-        (10, LookupFailed { question: AAAA, error }),
-        (100, LookupAbandoned { question: A }),
+        (10, LookupFailed { lookup: LookupId(0), question: AAAA, error }),
+        (10, LookupHastened { lookup: LookupId(1), question: A }),
+        (100, LookupAbandoned { lookup: LookupId(1), question: A }),
         (100, Finished { outcome: Outcome::TimedOut { limit: Limit::Resolve }, address: None }),
     ];
     assert_eq!(script.trace()[2..], expected);
@@ -96,6 +97,8 @@ fn the_timer_is_set_when_a_candidate_comes_while_the_delay_runs() {
     script
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(100)
         .answers(A, "v4.1")
         .expect("")
@@ -111,7 +114,14 @@ fn the_timer_is_set_when_a_candidate_comes_while_the_delay_runs() {
 fn no_timer_fires_that_was_not_set() {
     // The delay is over when the candidate comes: nothing had to be waited for.
     let mut script = asked(traced());
-    script.answers(AAAA, "v6.1").expect("start v6.1").at(400).answers(A, "v4.1").expect("start v4.1");
+    script
+        .answers(AAAA, "v6.1")
+        .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
+        .at(400)
+        .answers(A, "v4.1")
+        .expect("start v4.1");
     let timers = |(_, kind): &(u64, TraceKind)| matches!(kind, NextAttemptTimerSet { .. } | NextAttemptTimerFired);
     assert!(!script.trace().iter().any(timers));
 }
@@ -119,7 +129,7 @@ fn no_timer_fires_that_was_not_set() {
 #[test]
 fn no_timer_is_set_for_an_attempt_that_is_due_and_waits_for_a_permit() {
     let mut script = asked(traced());
-    script.answers(AAAA, "v6.1").expect("start v6.1").at(250);
+    script.answers(AAAA, "v6.1").expect("start v6.1").at(50).expect("hasten A").at(250);
     script.permits.attempts = false;
     script.answers(A, "v4.1").expect("");
     assert!(!script.trace().iter().any(|(_, kind)| matches!(kind, NextAttemptTimerSet { .. })));
@@ -128,7 +138,7 @@ fn no_timer_is_set_for_an_attempt_that_is_due_and_waits_for_a_permit() {
 #[test]
 fn candidates_that_no_attempt_can_reach_are_told() {
     let mut script = Script::towards("v6.1 v4.1", Settings { local: true, ..traced() });
-    script.expect("ask local").at(5).answers(Question::Local, "v4.9").expect("start v4.1");
+    script.expect("ask local").at(5).answers(LOCAL, "v4.9").expect("start v4.1");
     assert!(script.trace().contains(&(5, CandidateDropped { candidate: CandidateId(0), address: address("v6.1") })));
 
     let mut script = Script::towards("v6.1 v6.2", traced());

@@ -2,8 +2,6 @@
 use crate::script::*;
 use happysock::race::*;
 
-const ANY: Question = Question::RemoteAny;
-
 fn plain() -> Settings {
     Settings { fast_fallback: false, ..Settings::default() }
 }
@@ -104,7 +102,7 @@ fn the_local_answer_is_awaited_too() {
         .expect("ask any, ask local")
         .answers(ANY, "v6.1 v4.1")
         .expect("")
-        .answers(Question::Local, "v4.9")
+        .answers(LOCAL, "v4.9")
         .expect("start v4.1");
 }
 
