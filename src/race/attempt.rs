@@ -28,7 +28,7 @@ pub enum AttemptOutcome {
     Failed(Failure),
     /// A limit ended it.
     TimedOut(Limit),
-    /// Another attempt won, or the race was cancelled.
+    /// Another attempt won, the race was cancelled, or it made room for the next under `Settings::max_attempts`.
     Abandoned,
 }
 

@@ -35,13 +35,12 @@ impl Race {
         self.started.checked_add(limit)
     }
 
-    /// The connect limit counts from the start of the latest attempt, once no other can follow it: no candidate is left, or
-    /// the cap on attempts in flight is reached (without fast fallback it is one, so each attempt gets the limit to
-    /// itself). Where only the permit for the next attempt is missing it counts from the time at which that would have
+    /// The connect limit counts from the start of the latest attempt, once no other follows it by the delay: no candidate is
+    /// left, or it is without fast fallback, so that each attempt gets the limit to itself. Where only the permit for the next attempt is missing it counts from the time at which that would have
     /// started; otherwise the attempts of a race could hold the very permits that it waits for, without end.
     pub(super) fn connect_deadline(&self) -> Option<Instant> {
         let limit = self.settings.connect_limit.filter(|_| self.running > 0)?;
-        let no_other_follows = self.candidates.is_empty() || self.at_capacity();
+        let no_other_follows = self.candidates.is_empty() || !self.settings.fast_fallback;
         let from = if no_other_follows { self.attempts.last()?.started } else { self.withheld_since? };
         from.checked_add(limit)
     }

@@ -223,9 +223,13 @@ impl Race {
         Some(Action::FindRoute { candidate: candidate.id, destination: candidate.address })
     }
 
-    /// Starts the next attempt if it is due. The earlier ones go on (RFC 8305, section 5).
+    /// Starts the next attempt if it is due. The earlier ones go on (RFC 8305, section 5), except that under a cap the one
+    /// that was started longest ago makes room first: it has had its delay, and a dead address must not hide the others.
     fn start_attempt(&mut self, now: Instant, permits: Permits) -> Option<Action> {
         let due = self.start_time().filter(|due| permits.attempts && *due <= now)?;
+        if self.at_cap() {
+            return self.abandon_attempt(now, AttemptOutcome::Abandoned);
+        }
         let destination = if self.settings.fast_fallback {
             self.candidates.take_best(self.next_family())?
         } else {
@@ -265,7 +269,8 @@ impl Race {
     /// When the next attempt may start, permits aside; None if an event has to come first.
     pub(super) fn start_time(&self) -> Option<Instant> {
         let local_unknown = self.settings.local && self.local_families.is_none();
-        if self.candidates.is_empty() || local_unknown || self.at_capacity() {
+        let one_by_one = !self.settings.fast_fallback && self.running > 0;
+        if self.candidates.is_empty() || local_unknown || one_by_one {
             return None;
         }
         Some(match self.attempts.last() {
@@ -280,10 +285,9 @@ impl Race {
         self.start_time().is_some_and(|at| at <= now)
     }
 
-    /// Whether as many attempts are in flight as there may be. Without fast fallback that is one.
-    pub(super) fn at_capacity(&self) -> bool {
-        let capacity = if self.settings.fast_fallback { self.settings.max_attempts } else { 1 };
-        capacity != 0 && self.running >= capacity
+    /// Whether as many attempts are in flight as there may be.
+    fn at_cap(&self) -> bool {
+        self.settings.max_attempts != 0 && self.running >= self.settings.max_attempts
     }
 
     /// Loopback answers or refuses at once, so what does not answer there is not worth the whole delay.
@@ -296,7 +300,7 @@ impl Race {
         self.attempts.iter().all(|attempt| is_loopback(attempt.destination.ip())) && self.candidates.only_loopback()
     }
 
-    /// Gives one attempt in flight its outcome and has it closed.
+    /// Gives the oldest attempt in flight its outcome and has it closed.
     fn abandon_attempt(&mut self, now: Instant, outcome: AttemptOutcome) -> Option<Action> {
         if self.running == 0 {
             return None;

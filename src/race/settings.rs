@@ -53,13 +53,15 @@ pub struct Settings {
     pub connection_attempt_delay: Duration,
     /// 0 counts as 1.
     pub first_address_family_count: u32,
-    /// The greatest number of attempts in flight; 0: no cap.
+    /// The greatest number of attempts in flight; 0: no cap. Where it is reached and the Connection Attempt Delay is over,
+    /// the attempt that was started longest ago is abandoned for the next candidate; the last candidates keep running. So
+    /// a path slower than the delay needs a cap above 1: with 1 each address but the last has the delay to connect in.
+    /// Without fast fallback it has no effect: there it is always one, and nothing is abandoned for the next.
     pub max_attempts: u32,
     /// From the start of the race: lookups still running then are given up.
     pub resolve_limit: Option<Duration>,
-    /// From the start of the last candidate's attempt: attempts still running then are given up. While the cap on attempts
-    /// in flight holds candidates back (without fast fallback the cap is one) it counts from the latest start, so that
-    /// they get their turn.
+    /// From the start of the last candidate's attempt: attempts still running then are given up. Without fast fallback
+    /// from the start of each attempt, so that the candidates after it get their turn.
     pub connect_limit: Option<Duration>,
     /// From the start of the race, over everything.
     pub open_limit: Option<Duration>,

@@ -130,6 +130,8 @@ struct Play {
     last_start: Option<Instant>,
     /// An attempt ended without success since the latest start.
     setback: bool,
+    /// An attempt was abandoned so that the next can start.
+    made_room: bool,
     winner: Option<AttemptId>,
     /// An event has decided the end; only the winding up is missing.
     decided: bool,
@@ -161,6 +163,7 @@ pub fn check(story: &[u8], origin: Instant) -> Vec<Action> {
         running: Vec::new(),
         last_start: None,
         setback: false,
+        made_room: false,
         winner: None,
         decided: false,
         finished: false,
@@ -309,6 +312,7 @@ impl Play {
 
     fn check_action(&mut self, action: Action) {
         assert!(!self.finished, "an action after the end: {action:?}");
+        assert!(!self.made_room || matches!(action, Action::StartAttempt { .. }), "room was made for nothing");
         match action {
             Action::Ask { lookup, question, urgency } => {
                 assert!(self.permits.lookups && !self.decided);
@@ -340,11 +344,21 @@ impl Play {
             Action::StartAttempt { attempt, destination } => self.check_start(attempt, destination),
             Action::AbandonAttempt { attempt } => {
                 assert!(self.running.contains(&attempt), "abandoned although not in flight");
-                self.running.retain(|running| *running != attempt);
-                self.setback = true;
                 let entry = &self.race.attempts()[attempt.0 as usize];
                 assert_eq!(entry.ended, Some(self.now));
-                assert!(matches!(entry.outcome, AttemptOutcome::TimedOut(_) | AttemptOutcome::Abandoned));
+                match entry.outcome {
+                    AttemptOutcome::TimedOut(_) => self.setback = true,
+                    AttemptOutcome::Abandoned if self.decided => {}
+                    AttemptOutcome::Abandoned => {
+                        let capped = self.settings.fast_fallback && self.settings.max_attempts != 0;
+                        assert!(capped && self.running.len() == self.settings.max_attempts as usize, "needless");
+                        assert_eq!(self.running.first(), Some(&attempt), "not the oldest");
+                        assert!(!self.setback);
+                        self.made_room = true;
+                    }
+                    other => panic!("abandoned with the outcome {other:?}"),
+                }
+                self.running.retain(|running| *running != attempt);
             }
             Action::AbandonLookup { lookup } => {
                 assert!(self.pending.contains(&lookup), "abandoned although not asked");
@@ -394,6 +408,7 @@ impl Play {
         self.hasten_at = self.hasten_at.map(|_| self.now + HASTEN_AFTER);
         self.last_start = Some(self.now);
         self.setback = false;
+        self.made_room = false;
     }
 
     fn check_outcome(&self, outcome: Outcome) {
@@ -421,6 +436,7 @@ impl Play {
 
     /// When there is nothing to do, the race either has ended, or says when to come back, or waits for an event or permit.
     fn check_at_rest(&self) {
+        assert!(!self.made_room, "room was made for nothing");
         let deadline = self.race.deadline();
         assert!(deadline.is_none_or(|deadline| deadline > self.now), "a deadline in the past");
         let wanted = self.race.wants_permit();

@@ -320,26 +320,19 @@ fn connect_limit_of_zero_leaves_a_failed_lookup_its_error() {
 }
 
 #[test]
-fn connect_limit_counts_although_the_cap_holds_candidates_back() {
+fn connect_limit_counts_from_the_last_candidate_under_a_cap_too() {
     let settings = Settings { max_attempts: 1, ..connect(100) };
-    Script::towards("v6.1 v6.2", settings)
+    let mut script = Script::towards("v6.1 v6.2", settings);
+    script
         .expect("start v6.1")
-        .expect_deadline(100)
-        .at(100)
-        .expect("abandon v6.1, start v6.2")
-        .at(200)
-        .expect("abandon v6.2, finish timed out Connect");
-    let settings = Settings { max_attempts: 2, ..connect(1_000) };
-    Script::towards("v6.1 v6.2 v6.3 v6.4", settings)
-        .expect("start v6.1")
+        .expect_deadline(250)
         .at(250)
-        .expect("start v6.2")
-        .expect_deadline(1_250)
-        .at(1_250)
-        .expect("abandon v6.1, abandon v6.2, start v6.3")
-        .at(1_500)
-        .expect("start v6.4")
-        .expect_deadline(2_500);
+        .expect("abandon v6.1, start v6.2")
+        .expect_deadline(350)
+        .at(350)
+        .expect("abandon v6.2, finish timed out Connect");
+    assert_eq!(script.outcome_of("v6.1"), AttemptOutcome::Abandoned);
+    assert_eq!(script.outcome_of("v6.2"), AttemptOutcome::TimedOut(Limit::Connect));
 }
 
 #[test]

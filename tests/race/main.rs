@@ -1,4 +1,5 @@
 //! RFC 8305 in virtual time: each test is a script that names its clause. The clock is read once, for an origin.
+mod cap;
 mod gai_conf;
 mod hastening;
 mod invariants;

@@ -245,24 +245,6 @@ fn section_5_an_ordinary_failure_retires_nothing() {
         .expect("start v6.2");
 }
 
-#[test]
-fn section_5_the_cap_on_attempts_in_flight_holds() {
-    let settings = Settings { max_attempts: 2, ..Settings::default() };
-    Script::towards("v6.1 v6.2 v6.3 v6.4", settings)
-        .expect("start v6.1")
-        .at(250)
-        .expect("start v6.2")
-        .expect_no_deadline()
-        .at(10_000)
-        .refuses("v6.1")
-        .expect("start v6.3")
-        .expect_no_deadline()
-        .at(20_000)
-        .refuses("v6.3")
-        .refuses("v6.2")
-        .expect("start v6.4");
-}
-
 /// Pain: `localhost` where ::1 does not answer costs a whole delay.
 #[test]
 fn section_5_loopback_pays_the_least_connection_attempt_delay() {
