@@ -17,6 +17,11 @@ impl LookupError {
     /// What an empty answer counts as: the name exists and has no address (`EAI_NODATA`, -5 in glibc's `<netdb.h>`).
     pub const NO_DATA: LookupError = LookupError { gai_error: libc::EAI_NODATA, sys_errno: 0 };
 
+    /// `EAI_SYSTEM` with an errno.
+    pub const fn system(sys_errno: i32) -> LookupError {
+        LookupError { gai_error: libc::EAI_SYSTEM, sys_errno }
+    }
+
     /// How much the error says about what to repair; the higher, the more telling.
     ///
     /// "No such name" says least, because the other family's answer shows whether it is true; a temporary or permanent

@@ -56,7 +56,8 @@ fn of_two_lookup_errors_the_more_telling_one_is_told() {
 
 #[test]
 fn the_errno_of_a_failed_lookup_is_kept() {
-    let error = LookupError { gai_error: SYSTEM, sys_errno: 12 };
+    let error = LookupError::system(12);
+    assert_eq!(error, LookupError { gai_error: SYSTEM, sys_errno: 12 });
     let mut script = asked(Settings::default());
     script
         .fails_to_resolve(AAAA, NONAME)
