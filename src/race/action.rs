@@ -17,8 +17,8 @@ pub enum Action {
     Hasten {
         lookup: LookupId,
     },
-    /// Find the source address for a destination; answered by `Event::RouteFound` before the next action is asked for.
-    /// Asked only when an order has to be found between two or more candidates.
+    /// Find the source address for a destination; answered by `Event::RouteFound` before the next action is
+    /// asked for. Asked only when an order has to be found between two or more candidates.
     FindRoute {
         candidate: CandidateId,
         destination: SocketAddr,

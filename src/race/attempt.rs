@@ -28,7 +28,8 @@ pub enum AttemptOutcome {
     Failed(Failure),
     /// A limit ended it.
     TimedOut(Limit),
-    /// Another attempt won, the race was cancelled, or it made room for the next under `Settings::max_attempts`.
+    /// Another attempt won, the race was cancelled, or it made room for the next under
+    /// `Settings::max_attempts`.
     Abandoned,
 }
 

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 /// Something that happened. Events about ids that are unknown or have ended are ignored.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
-    /// A lookup's addresses, in the order given. Of the local address only the families matter; where one family was
-    /// asked for only addresses of that family count. If none counts it is a failure with no data.
+    /// A lookup's addresses, in the order given. Of the local address only the families matter; where one
+    /// family was asked for only addresses of that family count. If none counts it is a failure with no data.
     Answered {
         lookup: LookupId,
         addresses: &'a [SocketAddr],

@@ -1,15 +1,17 @@
 //! When a lookup that gives way to others has become needed.
 //!
-//! The other family's lookup is asked together with the preferred one's and gives way to the lookups of other races, since
-//! most connections never need it. It is hastened once there is reason to think that this one does.
+//! The other family's lookup is asked together with the preferred one's and gives way to the lookups of other
+//! races, since most connections never need it. It is hastened once there is reason to think that this one
+//! does.
 use super::action::Action;
 use super::machine::Race;
 use super::trace::TraceKind;
 use std::time::{Duration, Instant};
 
-/// How long after an answer, or the attempt that it led to, what still gives way to others is hastened if there is no
-/// connection yet. Only where every worker was busy does it still wait by then. As long as the Resolution Delay (RFC 8305,
-/// section 3), and well within the Connection Attempt Delay after which its addresses could be attempted.
+/// How long after an answer, or the attempt that it led to, what still gives way to others is hastened if
+/// there is no connection yet. Only where every worker was busy does it still wait by then. As long as the
+/// Resolution Delay (RFC 8305, section 3), and well within the Connection Attempt Delay after which its
+/// addresses could be attempted.
 pub const HASTEN_AFTER: Duration = Duration::from_millis(50);
 
 impl Race {

@@ -1,4 +1,5 @@
-//! What time alone changes: the Resolution Delay's end, the three limits, and the end of a race that has nothing left.
+//! What time alone changes: the Resolution Delay's end, the three limits, and the end of a race that has
+//! nothing left.
 use super::action::Permits;
 use super::family::{Family, FamilySet};
 use super::lookup_error::LookupError;
@@ -35,8 +36,9 @@ impl Race {
         self.started.checked_add(limit)
     }
 
-    /// The connect limit counts from the start of the latest attempt, once no other follows it by the delay: no candidate is
-    /// left, or it is without fast fallback, so that each attempt gets the limit to itself. Where only the permit for the next attempt is missing it counts from the time at which that would have
+    /// The connect limit counts from the start of the latest attempt, once no other follows it by the delay:
+    /// no candidate is left, or it is without fast fallback, so that each attempt gets the limit to itself.
+    /// Where only the permit for the next attempt is missing it counts from the time at which that would have
     /// started; otherwise the attempts of a race could hold the very permits that it waits for, without end.
     pub(super) fn connect_deadline(&self) -> Option<Instant> {
         let limit = self.settings.connect_limit.filter(|_| self.running > 0)?;
@@ -45,8 +47,8 @@ impl Race {
         from.checked_add(limit)
     }
 
-    /// Whether the Resolution Delay has nothing to wait for: the preferred family's answer is here or will not come, or
-    /// the local address could not use it.
+    /// Whether the Resolution Delay has nothing to wait for: the preferred family's answer is here or will
+    /// not come, or the local address could not use it.
     pub(super) fn resolution_delay_is_moot(&self) -> bool {
         let preferred = self.settings.preferred_family;
         !self.lookups.is_unfinished(Question::host(QuestionKind::of(preferred)))
@@ -102,8 +104,8 @@ impl Race {
         })
     }
 
-    /// Drops the candidates that no attempt can reach: of a family that the local address does not have, or of one
-    /// without a network, unless the system knows a way to this very address (policy routing).
+    /// Drops the candidates that no attempt can reach: of a family that the local address does not have, or
+    /// of one without a network, unless the system knows a way to this very address (policy routing).
     fn drop_unusable(&mut self, now: Instant) {
         let (local, retired) = (self.local_families, self.retired);
         if local.is_none() && retired == FamilySet::default() {

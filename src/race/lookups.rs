@@ -63,8 +63,8 @@ impl Lookups {
         Some((LookupId(place as u32), question, urgency))
     }
 
-    /// Of the two families of a name the second may turn out not to be needed, as long as the first may lead to a
-    /// connection.
+    /// Of the two families of a name the second may turn out not to be needed, as long as the first may lead
+    /// to a connection.
     fn urgency_of(&self, question: Question) -> Urgency {
         let other = question.kind.family().map(|family| QuestionKind::of(family.other()));
         let of_the_other = |lookup: &Lookup| {

@@ -1,8 +1,9 @@
 //! The race itself: what it remembers, and the ladder of decisions that [`Race::next_action`] climbs.
 //!
-//! [`Race::handle`] (in `notes`) only takes note. Everything is decided here, after all that is ready was handed in, so no
-//! failure hides a success that was reported with it. Each step of the ladder answers with one action or passes to
-//! the next; what expires by time alone (in `limits`) is settled before the first step.
+//! [`Race::handle`] (in `notes`) only takes note. Everything is decided here, after all that is ready was
+//! handed in, so no failure hides a success that was reported with it. Each step of the ladder answers with
+//! one action or passes to the next; what expires by time alone (in `limits`) is settled before the first
+//! step.
 use super::action::{Action, Permits, Wanted};
 use super::attempt::{Attempt, AttemptId, AttemptOutcome};
 use super::candidates::Candidates;
@@ -34,7 +35,8 @@ pub struct Race {
     pub(super) retired: FamilySet,
     pub(super) candidates: Candidates,
     pub(super) attempts: Vec<Attempt>,
-    /// From when the delay to the next attempt counts: the latest start, or when that was due if it came punctually.
+    /// From when the delay to the next attempt counts: the latest start, or when that was due if it came
+    /// punctually.
     delay_counts_from: Instant,
     /// How many of `attempts` are in flight.
     pub(super) running: u32,
@@ -70,8 +72,9 @@ impl Race {
         Race::start(settings, true, now)
     }
 
-    /// A race towards addresses that need no lookup (an IP literal); no question about the remote side is asked. So the
-    /// resolve limit bounds the lookup of the local address only. Without any address it ends as if there were no data.
+    /// A race towards addresses that need no lookup (an IP literal); no question about the remote side is
+    /// asked. So the resolve limit bounds the lookup of the local address only. Without any address it ends
+    /// as if there were no data.
     pub fn with_addresses(settings: Settings, addresses: &[SocketAddr], now: Instant) -> Race {
         let mut race = Race::start(settings, false, now);
         race.admit(now, addresses.iter());
@@ -125,10 +128,11 @@ impl Race {
             .or_else(|| self.start_attempt(now, permits))
     }
 
-    /// When [`Race::next_action`] is to be asked again although no event came; None: only an event can change anything.
+    /// When [`Race::next_action`] is to be asked again although no event came; None: only an event can change
+    /// anything.
     ///
-    /// Absolute. Once [`Race::next_action`] has answered None at a time, the deadline is later than that time: an attempt
-    /// that waits for a permit only sets none.
+    /// Absolute. Once [`Race::next_action`] has answered None at a time, the deadline is later than that
+    /// time: an attempt that waits for a permit only sets none.
     pub fn deadline(&self) -> Option<Instant> {
         if self.end.is_some() {
             return (!self.finished).then_some(self.started);
@@ -223,8 +227,9 @@ impl Race {
         Some(Action::FindRoute { candidate: candidate.id, destination: candidate.address })
     }
 
-    /// Starts the next attempt if it is due. The earlier ones go on (RFC 8305, section 5), except that under a cap the one
-    /// that was started longest ago makes room first: it has had its delay, and a dead address must not hide the others.
+    /// Starts the next attempt if it is due. The earlier ones go on (RFC 8305, section 5), except that under
+    /// a cap the one that was started longest ago makes room first: it has had its delay, and a dead address
+    /// must not hide the others.
     fn start_attempt(&mut self, now: Instant, permits: Permits) -> Option<Action> {
         let due = self.start_time().filter(|due| permits.attempts && *due <= now)?;
         if self.at_cap() {
@@ -254,9 +259,10 @@ impl Race {
         Some(Action::StartAttempt { attempt, destination })
     }
 
-    /// The family whose turn it is (RFC 8305, section 4): First Address Family Count addresses of the first family, then
-    /// by turns. None before the first attempt, which goes to the head of the order. Without a candidate of its own
-    /// the turn passes to the other family, for good: a family's candidates all come at once.
+    /// The family whose turn it is (RFC 8305, section 4): First Address Family Count addresses of the first
+    /// family, then by turns. None before the first attempt, which goes to the head of the order. Without a
+    /// candidate of its own the turn passes to the other family, for good: a family's candidates all come at
+    /// once.
     ///
     /// Decided at each start and not once for the list, so that a late answer takes its turns too.
     fn next_family(&self) -> Option<Family> {

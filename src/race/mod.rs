@@ -1,9 +1,10 @@
 //! RFC 8305 as a pure state machine.
 //!
 //! A [`Race`] reads no clock, opens no socket and starts no thread. The driver tells it what happened
-//! ([`Race::handle`]) and what time it is, asks what is to be done ([`Race::next_action`]) until there is nothing, and
-//! sleeps until [`Race::deadline`] or the next event. Everything that is ready is handed in before the next action is
-//! asked for, so a success is never missed because a failure was reported in the same wake-up.
+//! ([`Race::handle`]) and what time it is, asks what is to be done ([`Race::next_action`]) until there is
+//! nothing, and sleeps until [`Race::deadline`] or the next event. Everything that is ready is handed in
+//! before the next action is asked for, so a success is never missed because a failure was reported in the
+//! same wake-up.
 //!
 //! ```
 //! use happysock::race::{Action, Event, LookupId, Outcome, Permits, Question, QuestionKind, Race, Settings, Urgency};

@@ -44,7 +44,8 @@ impl Race {
 
     fn note_answer(&mut self, now: Instant, lookup: LookupId, addresses: &[SocketAddr]) {
         let Some(question) = self.lookups.pending(lookup) else { return };
-        // A lookup callback may answer with both families whatever it was asked. Only what was asked for counts.
+        // A lookup callback may answer with both families whatever it was asked. Only what was asked for
+        // counts.
         let family = question.kind.family();
         let asked_for = |address: &&SocketAddr| family.is_none_or(|family| Family::of(address) == family);
         if !addresses.iter().any(|address| asked_for(&address)) {
@@ -73,8 +74,9 @@ impl Race {
         }
     }
 
-    /// RFC 8305, section 3: a positive answer waits for the preferred family's, counted from this answer on. There is
-    /// nothing to wait for if that family's answer is here, or if loopback is all there is: both families of it are one host.
+    /// RFC 8305, section 3: a positive answer waits for the preferred family's, counted from this answer on.
+    /// There is nothing to wait for if that family's answer is here, or if loopback is all there is: both
+    /// families of it are one host.
     fn begin_resolution_delay(&mut self, now: Instant) {
         let delay = self.settings.resolution_delay;
         if self.resolution_delay_is_moot() || self.only_loopback() || delay.is_zero() {
@@ -117,8 +119,8 @@ impl Race {
         }
     }
 
-    /// Takes in addresses, each once. To compare with those not tried is enough: a family's addresses all come from one
-    /// answer, so none of them was tried before.
+    /// Takes in addresses, each once. To compare with those not tried is enough: a family's addresses all
+    /// come from one answer, so none of them was tried before.
     pub(super) fn admit<'a>(&mut self, now: Instant, addresses: impl Iterator<Item = &'a SocketAddr> + Clone) {
         self.candidates.reserve(addresses.clone().count());
         for &address in addresses {

@@ -1,5 +1,5 @@
-//! Our own rule for the cap on attempts in flight: the attempt that has had its Connection Attempt Delay makes room, so a
-//! dead address never hides the ones behind it.
+//! Our own rule for the cap on attempts in flight: the attempt that has had its Connection Attempt Delay
+//! makes room, so a dead address never hides the ones behind it.
 use crate::script::*;
 use happysock::race::*;
 
@@ -55,6 +55,7 @@ fn a_failure_makes_room_by_itself() {
         .expect_no_deadline();
 }
 
+// RFC 8305, section 5: "Starting a new connection attempt does not affect previous attempts"
 #[test]
 fn below_the_cap_nothing_is_abandoned() {
     Script::towards("v6.1 v6.2 v6.3", cap(3))
@@ -66,12 +67,13 @@ fn below_the_cap_nothing_is_abandoned() {
         .expect_no_deadline();
 }
 
+// Our rule: the last candidates keep running.
 #[test]
 fn the_only_candidate_runs_for_as_long_as_it_takes() {
     Script::towards("v6.1", cap(1)).expect("start v6.1").idle_until(100_000).expect_no_deadline();
 }
 
-// A candidate that comes after the delay finds a cap that is due to be relieved.
+// Our rule: a candidate that comes after the delay finds a cap that is due to be relieved.
 #[test]
 fn a_late_answer_takes_the_place_of_an_attempt_that_had_its_delay() {
     asked(cap(1))
@@ -87,7 +89,8 @@ fn a_late_answer_takes_the_place_of_an_attempt_that_had_its_delay() {
         .expect("finish failed v4.1");
 }
 
-// RFC 8305, section 5: "connection attempts SHOULD NOT be made simultaneously". Nor is one abandoned before its time.
+// RFC 8305, section 5: "connection attempts SHOULD NOT be made simultaneously". Nor is one abandoned before
+// its time.
 #[test]
 fn nothing_makes_room_before_its_delay_is_over() {
     Script::towards("v6.1 v6.2", cap(1))
@@ -98,6 +101,7 @@ fn nothing_makes_room_before_its_delay_is_over() {
         .expect("finish connected v6.1");
 }
 
+// Our rule: everything that is ready counts before anything is decided.
 #[test]
 fn a_success_in_the_wake_up_that_would_abandon_it_is_a_success() {
     Script::towards("v6.1 v6.2", cap(1)).expect("start v6.1").at(250).connects("v6.1").expect("finish connected v6.1");
@@ -116,7 +120,7 @@ fn nothing_makes_room_without_a_permit() {
     script.expect("abandon v6.1, start v6.2");
 }
 
-// The lateness of the timer is not passed on, with a cap as without.
+// Our rule: the lateness of the timer is not passed on, with a cap as without.
 #[test]
 fn the_delay_counts_on_from_when_it_was_due() {
     Script::towards("v6.1 v6.2 v6.3", cap(1))

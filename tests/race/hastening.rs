@@ -1,9 +1,11 @@
-//! Our own rules for the second family's lookup, since RFC 8305 knows one race and not thousands that share their workers:
-//! it is asked at once (section 3) but gives way to the lookups of others, until there is reason to think it is needed.
+//! Our own rules for the second family's lookup, since RFC 8305 knows one race and not thousands that share
+//! their workers: it is asked at once (section 3) but gives way to the lookups of others, until there is
+//! reason to think it is needed.
 use crate::script::*;
 use happysock::race::*;
 
-// Our rule: the preferred family is asked now, the other one, while the first is pending, when somebody is free.
+// Our rule: the preferred family is asked now, the other one, while the first is pending, when somebody is
+// free.
 #[test]
 fn the_other_family_gives_way_while_the_preferred_one_is_pending() {
     Script::new(Settings::default()).expect("ask AAAA, ask A when free");
@@ -42,6 +44,7 @@ fn asked_after_the_first_has_ended_it_gives_way_to_none() {
     assert_eq!(race.deadline(), None);
 }
 
+// Our rule: it gives way because the first is pending, not because they were asked together.
 #[test]
 fn asked_late_but_while_the_first_is_pending_it_gives_way() {
     let (mut race, now) = half_asked();
@@ -110,6 +113,7 @@ fn the_time_counts_anew_from_each_attempt() {
     asked(settings).answers(AAAA, "v6.1 v6.2").expect("start v6.1").at(50).expect("hasten A, start v6.2");
 }
 
+// Our rule: the time counts anew from the start of each attempt.
 #[test]
 fn an_attempt_that_waits_for_the_local_answer_counts_from_its_start() {
     let settings = Settings { local: true, ..Settings::default() };
@@ -126,6 +130,7 @@ fn it_is_hastened_50_ms_after_the_local_answer() {
     script.expect("ask AAAA, ask A when free, ask local").at(3).answers(LOCAL, "v4.9").at(53).expect("hasten A");
 }
 
+// Our rule: each lookup is hastened at most once.
 #[test]
 fn it_is_hastened_once() {
     let mut script = asked(Settings::default());
@@ -134,7 +139,7 @@ fn it_is_hastened_once() {
     script.refuses("v6.2").expect_no_deadline();
 }
 
-// What has ended is not hastened, and leaves no deadline behind.
+// Our rule: what has ended is not hastened, and leaves no deadline behind.
 #[test]
 fn an_answer_in_time_leaves_nothing_to_hasten() {
     asked(Settings::default())
@@ -148,6 +153,7 @@ fn an_answer_in_time_leaves_nothing_to_hasten() {
     asked(Settings::default()).fails_to_resolve(A, NODATA).expect_no_deadline();
 }
 
+// Our rule: what has ended is not hastened.
 #[test]
 fn what_is_given_up_is_not_hastened() {
     let settings = Settings { resolve_limit: Some(ms(50)), ..Settings::default() };
@@ -160,6 +166,7 @@ fn what_is_given_up_is_not_hastened() {
         .expect("drop A, finish connected v6.1");
 }
 
+// Our rule: the permit was for asking; hastening starts nothing.
 #[test]
 fn it_needs_no_permit() {
     let mut script = asked(Settings::default());
@@ -167,6 +174,7 @@ fn it_needs_no_permit() {
     script.answers(AAAA, "v6.1").at(50).expect("hasten A");
 }
 
+// Our rule: what changes the order in which lookups are served is told.
 #[test]
 fn the_trace_tells_of_it() {
     let mut script = asked(Settings { trace: true, ..Settings::default() });

@@ -1,5 +1,5 @@
-//! What must hold in every race, whatever happens and whenever. A story is read from bytes, so that property tests and
-//! the fuzzer tell the same stories; it is played against the race and every action is checked.
+//! What must hold in every race, whatever happens and whenever. A story is read from bytes, so that property
+//! tests and the fuzzer tell the same stories; it is played against the race and every action is checked.
 use happysock::race::*;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
@@ -320,7 +320,8 @@ impl Play {
                 assert_ne!(self.settings.resolve_limit, Some(Duration::ZERO));
                 assert_eq!(question.kind == QuestionKind::Both, self.is_plain_question(question));
                 assert_eq!(lookup.0 as usize, self.asked.len(), "numbered otherwise than asked");
-                // Of two families the second gives way while the first is pending; nothing was hastened before it was asked.
+                // Of two families the second gives way while the first is pending; nothing was hastened
+                // before it was asked.
                 let second = question.kind.family().is_some() && !self.pending.is_empty();
                 assert_eq!(urgency == Urgency::WhenFree, second);
                 if second {
@@ -434,7 +435,8 @@ impl Play {
         }
     }
 
-    /// When there is nothing to do, the race either has ended, or says when to come back, or waits for an event or permit.
+    /// When there is nothing to do, the race either has ended, or says when to come back, or waits for an
+    /// event or permit.
     fn check_at_rest(&self) {
         assert!(!self.made_room, "room was made for nothing");
         let deadline = self.race.deadline();

@@ -1,9 +1,10 @@
-//! A race played like a script: `at`, what happens, what is expected. Times are milliseconds from the race's start.
+//! A race played like a script: `at`, what happens, what is expected. Times are milliseconds from the race's
+//! start.
 //!
-//! Addresses have short names: `v6.1` is 2001:db8::1, `v4.1` is 192.0.2.1, `loop6` and `loop4` are loopback; any other word
-//! is read as an IP address. The port is always 80. Actions are compared as text: `ask AAAA`, `start v6.1`, `abandon v4.1`,
-//! `drop A` (a lookup), `hasten A`, `finish ...`. What is asked only when somebody
-//! is free to look it up reads `ask A when free`.
+//! Addresses have short names: `v6.1` is 2001:db8::1, `v4.1` is 192.0.2.1, `loop6` and `loop4` are loopback;
+//! any other word is read as an IP address. The port is always 80. Actions are compared as text: `ask AAAA`,
+//! `start v6.1`, `abandon v4.1`, `drop A` (a lookup), `hasten A`, `finish ...`. What is asked only when
+//! somebody is free to look it up reads `ask A when free`.
 use happysock::race::*;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -13,6 +13,7 @@ const REFUSED: AttemptOutcome = AttemptOutcome::Failed(Failure {
     family_unreachable: false,
 });
 
+// Our rule: a race that nobody watches keeps no trace.
 #[test]
 fn without_the_setting_there_is_no_trace() {
     let mut script = asked(Settings::default());
@@ -20,6 +21,7 @@ fn without_the_setting_there_is_no_trace() {
     assert_eq!(script.trace(), []);
 }
 
+// draft-kuehlewind-happy-qlog has an event for each of these steps.
 #[test]
 fn a_whole_race_is_told() {
     let mut script = asked(traced());
@@ -70,6 +72,8 @@ fn a_whole_race_is_told() {
     assert_eq!(script.trace(), expected);
 }
 
+// draft-kuehlewind-happy-qlog tells of each query when it is started and when it is answered; our rule: or
+// given up.
 #[test]
 fn lookups_that_fail_or_are_given_up_are_told() {
     let mut script = asked(Settings { resolve_limit: Some(ms(100)), ..traced() });
@@ -84,6 +88,8 @@ fn lookups_that_fail_or_are_given_up_are_told() {
     assert_eq!(script.trace()[2..], expected);
 }
 
+// RFC 8305, section 3: "If a positive AAAA response is received within the Resolution Delay period, the
+// client immediately starts the IPv6 connection attempt."
 #[test]
 fn a_resolution_delay_cut_short_by_the_answer_does_not_expire() {
     let mut script = asked(traced());
@@ -91,6 +97,7 @@ fn a_resolution_delay_cut_short_by_the_answer_does_not_expire() {
     assert!(!script.trace().iter().any(|(_, kind)| *kind == ResolutionDelayExpired));
 }
 
+// draft-kuehlewind-happy-qlog tells when the timer of the next attempt is set, and when it fires.
 #[test]
 fn the_timer_is_set_when_a_candidate_comes_while_the_delay_runs() {
     let mut script = asked(traced());
@@ -110,6 +117,7 @@ fn the_timer_is_set_when_a_candidate_comes_while_the_delay_runs() {
     assert_eq!(trace.iter().filter(|(_, kind)| matches!(kind, NextAttemptTimerSet { .. })).count(), 1);
 }
 
+// draft-kuehlewind-happy-qlog tells when the timer of the next attempt is set, and when it fires.
 #[test]
 fn no_timer_fires_that_was_not_set() {
     // The delay is over when the candidate comes: nothing had to be waited for.
@@ -126,6 +134,7 @@ fn no_timer_fires_that_was_not_set() {
     assert!(!script.trace().iter().any(timers));
 }
 
+// draft-kuehlewind-happy-qlog tells when the timer of the next attempt is set, and when it fires.
 #[test]
 fn no_timer_is_set_for_an_attempt_that_is_due_and_waits_for_a_permit() {
     let mut script = asked(traced());
@@ -135,6 +144,7 @@ fn no_timer_is_set_for_an_attempt_that_is_due_and_waits_for_a_permit() {
     assert!(!script.trace().iter().any(|(_, kind)| matches!(kind, NextAttemptTimerSet { .. })));
 }
 
+// Our rule: each candidate that is added is started, dropped, or left over when the race ends.
 #[test]
 fn candidates_that_no_attempt_can_reach_are_told() {
     let mut script = Script::towards("v6.1 v4.1", Settings { local: true, ..traced() });
@@ -146,6 +156,7 @@ fn candidates_that_no_attempt_can_reach_are_told() {
     assert!(script.trace().contains(&(5, CandidateDropped { candidate: CandidateId(1), address: address("v6.2") })));
 }
 
+// Our rule: every attempt that was started has exactly one outcome.
 #[test]
 fn an_attempt_ended_by_a_limit_says_which() {
     let mut script = Script::towards("v6.1", Settings { connect_limit: Some(ms(100)), ..traced() });
@@ -155,6 +166,7 @@ fn an_attempt_ended_by_a_limit_says_which() {
     assert!(script.trace().contains(&(100, ended)));
 }
 
+// RFC 8305, section 9.3: "It has been observed in practice that Happy Eyeballs can hide issues in networks."
 #[test]
 fn section_9_a_race_that_hides_broken_ipv6_tells_of_it() {
     let mut script = asked(traced());
