@@ -22,7 +22,7 @@ struct Lookup {
 }
 
 /// A race's lookups in the order in which they are asked: the place of one is its number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lookups(Vec<Lookup>);
 
 impl Lookups {
