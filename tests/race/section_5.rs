@@ -99,6 +99,18 @@ fn section_5_a_timer_that_fires_a_little_late_does_not_shift_the_attempts_after_
         .expect_deadline(506);
 }
 
+// Our rule: only a timer can be late. A start that waited for none counts from when it happened.
+#[test]
+fn section_5_a_start_that_no_timer_brought_counts_from_itself() {
+    Script::towards("v6.1 v6.2", Settings::default()).late_at(3).expect("start v6.1").expect_deadline(253);
+    Script::towards("v6.1 v6.2 v6.3", Settings::default())
+        .expect("start v6.1")
+        .at(3)
+        .refuses("v6.1")
+        .expect("start v6.2")
+        .expect_deadline(253);
+}
+
 // RFC 8305, section 5: "a subsequent connection MUST NOT be started within 10 milliseconds of the previous
 // attempt."
 #[test]
