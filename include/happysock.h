@@ -252,6 +252,8 @@ uint32_t happy_resolve_get_thread_limit(void);
 #define HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED 11
 /** The race is over; `status`, and with HAPPY_OK the winner's `attempt` and `address`. */
 #define HAPPY_TRACE_FINISHED 12
+/** A lookup that gave way to those of other connects has become needed and goes before them; `family`. */
+#define HAPPY_TRACE_LOOKUP_HASTENED 13
 
 /**
  * Stands in for getaddrinfo(3): same arguments, same answer (0 or an `EAI_*` code, errno with `EAI_SYSTEM`).
@@ -357,7 +359,11 @@ typedef struct happy_options {
      * section 4). At least 1.
      */
     uint32_t first_address_family_count;
-    /** The greatest number of attempts in flight at the same time; 0: no cap. */
+    /**
+     * The greatest number of attempts in flight at the same time; 0: no cap. Where it is reached, the oldest attempt is
+     * abandoned for the next address once the Connection Attempt Delay is over; the last ones keep running. A path slower
+     * than the delay needs a cap above 1.
+     */
     uint32_t max_attempts;
     /** Stands in for getaddrinfo(3), or NULL. */
     happy_lookup_fn lookup;
@@ -391,7 +397,7 @@ typedef struct happy_options {
 #define HAPPY_OUTCOME_FAILED 2
 /** Ended by a limit. */
 #define HAPPY_OUTCOME_TIMED_OUT 3
-/** Given up because another one won, or because the connect was cancelled. */
+/** Given up because another one won, because the connect was cancelled, or for the next address under `max_attempts`. */
 #define HAPPY_OUTCOME_ABANDONED 4
 /** No limit ended it. */
 #define HAPPY_LIMIT_NONE 0

@@ -3,8 +3,8 @@
 
 use happysock::drive::{EventLoop, Multi, Options, Plan, Refused, Report};
 use happysock::lookup::LookupCallback;
-use happysock::sys::epoll::Interest;
-use happysock::sys::poll;
+use happysock::sys::Interest;
+use happysock::sys::poll::{self, PollFd};
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -167,16 +167,14 @@ impl Caller {
             Err(Refused::State(_)) => {}
             outcome => return outcome,
         }
-        let of = |(&fd, &interest): (&RawFd, &Interest)| match interest {
-            Interest::Readable => poll::readable(fd),
-            Interest::Writable => poll::writable(fd),
-        };
-        let mut fds: Vec<_> = self.watched.borrow().iter().map(of).collect();
+        let watched: Vec<(RawFd, Interest)> =
+            self.watched.borrow().iter().map(|(&fd, &interest)| (fd, interest)).collect();
+        let mut fds: Vec<_> = watched.iter().map(|&(fd, interest)| PollFd::new(fd, interest)).collect();
         let left = self.timer.get().map_or(limit, |timer| timer.saturating_duration_since(Instant::now()).min(limit));
         poll::poll(&mut fds, Some(left)).unwrap();
-        for fd in fds.iter().filter(|fd| fd.revents != 0) {
-            let gone = !self.watched.borrow().contains_key(&fd.fd);
-            let outcome = self.handle.socket_action(self, Some(fd.fd));
+        for (&(fd, _), _) in watched.iter().zip(&fds).filter(|(_, polled)| polled.is_ready()) {
+            let gone = !self.watched.borrow().contains_key(&fd);
+            let outcome = self.handle.socket_action(self, Some(fd));
             assert_eq!(outcome.is_err(), gone, "{outcome:?}");
         }
         if self.timer.get().is_some_and(|timer| timer <= Instant::now()) {

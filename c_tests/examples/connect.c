@@ -71,6 +71,8 @@ static const char *trace_name(int kind)
         return "next_attempt_timer_fired";
     case HAPPY_TRACE_FINISHED:
         return "finished";
+    case HAPPY_TRACE_LOOKUP_HASTENED:
+        return "lookup_hastened";
     default:
         return "unknown";
     }
@@ -155,6 +157,9 @@ static void show_event(const happy_trace_event *event, void *userdata)
         break;
     case HAPPY_TRACE_LOOKUP_ABANDONED:
         printf("lookup of %s: not needed any more", family);
+        break;
+    case HAPPY_TRACE_LOOKUP_HASTENED:
+        printf("lookup of %s: needed now", family);
         break;
     case HAPPY_TRACE_RESOLUTION_DELAY_STARTED:
         printf("IPv4 waits up to %" PRId32 " ms for IPv6 (Resolution Delay)", event->delay_ms);

@@ -5,7 +5,7 @@ use super::options::{happy_options, plan};
 use super::result::{happy_attempt, happy_result};
 use super::status::*;
 use crate::drive::{EventLoop, Multi, Refused, Report};
-use crate::sys::epoll::Interest;
+use crate::sys::Interest;
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::RawFd;

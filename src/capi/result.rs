@@ -20,7 +20,7 @@ pub const HAPPY_OUTCOME_CONNECTED: i32 = 1;
 pub const HAPPY_OUTCOME_FAILED: i32 = 2;
 /// Ended by a limit.
 pub const HAPPY_OUTCOME_TIMED_OUT: i32 = 3;
-/// Given up because another one won, or because the connect was cancelled.
+/// Given up because another one won, because the connect was cancelled, or for the next address under `max_attempts`.
 pub const HAPPY_OUTCOME_ABANDONED: i32 = 4;
 
 /// No limit ended it.

@@ -2,7 +2,7 @@
 
 use super::result::outcome_parts;
 use crate::drive::system_call;
-use crate::race::{Family, LookupError, Question, Trace, TraceKind};
+use crate::race::{LookupError, Question, QuestionKind, Trace, TraceKind};
 use crate::sys::address::RawAddress;
 use std::ffi::c_char;
 use std::mem::size_of;
@@ -33,6 +33,8 @@ pub const HAPPY_TRACE_NEXT_ATTEMPT_TIMER_SET: i32 = 10;
 pub const HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED: i32 = 11;
 /// The race is over; `status`, and with HAPPY_OK the winner's `attempt` and `address`.
 pub const HAPPY_TRACE_FINISHED: i32 = 12;
+/// A lookup that gave way to those of other connects has become needed and goes before them; `family`.
+pub const HAPPY_TRACE_LOOKUP_HASTENED: i32 = 13;
 
 /// One step of a race.
 #[repr(C)]
@@ -95,17 +97,20 @@ pub(crate) fn with_event(began: Instant, trace: &Trace, see: impl FnOnce(&happy_
     let of = |kind| happy_trace_event::new(kind, time);
     let mut address = None;
     let mut event = match trace.kind {
-        TraceKind::LookupStarted { question } => {
+        TraceKind::LookupStarted { question, .. } => {
             happy_trace_event { family: family_of(question), ..of(HAPPY_TRACE_LOOKUP_STARTED) }
         }
-        TraceKind::LookupAnswered { question, addresses } => {
+        TraceKind::LookupAnswered { question, addresses, .. } => {
             happy_trace_event { family: family_of(question), count: addresses, ..of(HAPPY_TRACE_LOOKUP_ANSWERED) }
         }
-        TraceKind::LookupFailed { question, error: LookupError { gai_error, sys_errno } } => {
+        TraceKind::LookupFailed { question, error: LookupError { gai_error, sys_errno }, .. } => {
             happy_trace_event { family: family_of(question), gai_error, sys_errno, ..of(HAPPY_TRACE_LOOKUP_ANSWERED) }
         }
-        TraceKind::LookupAbandoned { question } => {
+        TraceKind::LookupAbandoned { question, .. } => {
             happy_trace_event { family: family_of(question), ..of(HAPPY_TRACE_LOOKUP_ABANDONED) }
+        }
+        TraceKind::LookupHastened { question, .. } => {
+            happy_trace_event { family: family_of(question), ..of(HAPPY_TRACE_LOOKUP_HASTENED) }
         }
         TraceKind::ResolutionDelayStarted { delay } => {
             happy_trace_event { delay_ms: milliseconds(delay), ..of(HAPPY_TRACE_RESOLUTION_DELAY_STARTED) }
@@ -162,11 +167,11 @@ pub(crate) fn address_family_of(address: &SocketAddr) -> i32 {
 }
 
 fn family_of(question: Question) -> i32 {
-    match question {
-        Question::Remote(Family::V6) => libc::AF_INET6,
-        Question::Remote(Family::V4) => libc::AF_INET,
-        Question::RemoteAny => libc::AF_UNSPEC,
-        Question::Local => -1,
+    match question.kind {
+        QuestionKind::Aaaa => libc::AF_INET6,
+        QuestionKind::A => libc::AF_INET,
+        QuestionKind::Both => libc::AF_UNSPEC,
+        QuestionKind::Local => -1,
     }
 }
 

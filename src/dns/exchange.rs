@@ -212,28 +212,27 @@ impl Exchange {
         first_transmission: Transmission,
     ) -> Exchange {
         let transport = if schedule.use_vc { Transport::Tcp } else { Transport::Udp };
-        let mut exchange =
-            Exchange {
-                progress: FAMILIES
-                    .map(|family| if types.contains(&family) { Progress::ToSend(transport) } else { Progress::Ended }),
-                ids: [None; 2],
-                sent: [None; 2],
-                next_transmission: first_transmission,
-                deadline: None,
-                streams: None,
-                first_server: first_server % schedule.count(),
-                turn: 0,
-                round: 0,
-                repeated: 0,
-                by_tcp: schedule.use_vc,
-                heard: false,
-                servfail: false,
-                answered: false,
-                no_aaaa,
-                reopened: [false; 2],
-                first: None,
-                cause: Cause::TimedOut,
-            };
+        let mut exchange = Exchange {
+            progress: FAMILIES
+                .map(|family| if types.contains(&family) { Progress::ToSend(transport) } else { Progress::Ended }),
+            ids: [None; 2],
+            sent: [None; 2],
+            next_transmission: first_transmission,
+            deadline: None,
+            streams: None,
+            first_server: first_server % schedule.count(),
+            turn: 0,
+            round: 0,
+            repeated: 0,
+            by_tcp: schedule.use_vc,
+            heard: false,
+            servfail: false,
+            answered: false,
+            no_aaaa,
+            reopened: [false; 2],
+            first: None,
+            cause: Cause::TimedOut,
+        };
         if schedule.attempts == 0 {
             exchange.exhaust();
         }

@@ -13,6 +13,7 @@ use super::host_conf::HostConf;
 use super::names::{self, Form};
 use super::nsswitch::{Action, Actions, HostsLine, Source, Step, Unwalkable};
 use super::resolv_conf::ResolvConf;
+use std::sync::Arc;
 
 /// The oldest glibc whose ways are known here: it re-reads nsswitch.conf(5) when it changes (since 2.33), and has its name
 /// server code in libc itself (since 2.34).
@@ -60,11 +61,14 @@ impl Variables {
     /// Picks them out of the names of all variables that are set, to whatever value.
     pub fn among<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Variables {
         let mut seen = Variables::default();
-        for name in names {
-            seen.resolver |= VARIABLES.contains(&name);
-            seen.resolve |= name.starts_with(RESOLVE_VARIABLES) || name == ACTIVATION_VARIABLE;
-        }
+        names.into_iter().for_each(|name| seen.see(name));
         seen
+    }
+
+    /// Takes note of the name of a variable that is set.
+    pub fn see(&mut self, name: &[u8]) {
+        self.resolver |= VARIABLES.contains(&name);
+        self.resolve |= name.starts_with(RESOLVE_VARIABLES) || name == ACTIVATION_VARIABLE;
     }
 }
 
@@ -192,7 +196,7 @@ pub struct PlanStep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict<'a> {
     /// Walk these sources in their order: at least one.
-    Own(&'a [PlanStep]),
+    Own(&'a Arc<[PlanStep]>),
     Libc(Reason),
 }
 
@@ -200,9 +204,9 @@ pub enum Verdict<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gate {
     /// For host names.
-    steps: Vec<PlanStep>,
+    steps: Arc<[PlanStep]>,
     /// For names that DNS is not asked about.
-    steps_without_dns: Vec<PlanStep>,
+    steps_without_dns: Arc<[PlanStep]>,
     multicast: bool,
     machines: bool,
     /// uname(2)'s name, if nss-myhostname is among the sources.
@@ -248,7 +252,7 @@ impl Gate {
         let has = |source: Source| line.steps().iter().any(|step| step.source == source);
         Ok(Gate {
             steps_without_dns: steps.iter().map(without_dns).collect(),
-            steps,
+            steps: steps.into(),
             multicast: has(Source::Mdns) || has(Source::MdnsMinimal),
             machines: has(Source::MyMachines),
             my_host_name: has(Source::MyHostname).then(|| facts.node_name.into()),

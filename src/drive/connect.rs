@@ -1,14 +1,14 @@
 //! One race, waited for with poll(2) or by a foreign scheduler.
 
+use super::key::Key;
 use super::plan::Plan;
+use super::reactor::Reactor;
 use super::report::Report;
-use super::running::{Around, Running};
+use super::running::Running;
 use crate::lookup::Mailbox;
-use crate::race::AttemptId;
-use crate::sys::epoll::{Epoll, Interest, Ready};
-use crate::sys::fork;
+use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::poll::{self, PollFd, milliseconds_until};
-use crate::sys::socket::Socket;
+use crate::sys::{Interest, fork};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -67,27 +67,24 @@ enum Watch {
     Epoll { set: Epoll, ready: Vec<Ready> },
 }
 
-impl Around for Watch {
-    fn watch(&mut self, attempt: AttemptId, socket: &Socket) -> io::Result<()> {
+impl Reactor for Watch {
+    fn watch(&mut self, key: Key, fd: RawFd, interest: Interest) -> io::Result<()> {
         match self {
             Watch::Poll(_) => Ok(()),
-            Watch::Epoll { set, .. } => set.add(socket.as_raw_fd(), Interest::Writable, u64::from(attempt.0)),
+            Watch::Epoll { set, .. } => set.add(fd, interest, key.to_bits()),
         }
     }
 
-    fn unwatch(&mut self, _attempt: AttemptId, socket: &Socket) {
+    fn unwatch(&mut self, _key: Key, fd: RawFd) {
         if let Watch::Epoll { set, .. } = self {
             // The winner stays open and must leave the set; that a loser has left it already is no error.
-            let _ = set.remove(socket.as_raw_fd());
+            let _ = set.remove(fd);
         }
     }
 }
 
 /// How long a wait lasts at most where no wake-up descriptor could be made.
 const WITHOUT_WAKE_UP: Duration = Duration::from_millis(10);
-
-/// The token of the wake-up descriptor in an epoll set; an attempt's number is smaller.
-const WAKE_UP: u64 = u64::MAX;
 
 impl Connect {
     /// Begins a connect: its limits count from now.
@@ -161,9 +158,9 @@ impl Connect {
             return Ok(set.as_raw_fd());
         }
         let set = Epoll::new()?;
-        set.add(self.mailbox.waker().descriptor()?, Interest::Readable, WAKE_UP)?;
-        for (attempt, socket) in self.running.sockets() {
-            set.add(socket.as_raw_fd(), Interest::Writable, u64::from(attempt.0))?;
+        set.add(self.mailbox.waker().descriptor()?, Interest::Readable, Key::WakeUp.to_bits())?;
+        for (key, fd, interest) in self.running.watched() {
+            set.add(fd, interest, key.to_bits())?;
         }
         let fd = set.as_raw_fd();
         self.watch = Watch::Epoll { set, ready: Vec::with_capacity(16) };
@@ -196,16 +193,16 @@ impl Connect {
     }
 
     fn gather_by_poll(&mut self, limit: Option<Duration>) -> io::Result<()> {
-        let sockets = self.running.sockets();
         let waits = limit != Some(Duration::ZERO);
-        if sockets.is_empty() {
+        let in_flight = self.running.in_flight();
+        if in_flight.attempts == 0 {
             // Only a lookup or a signal can end this wait: a futex does, and no descriptor is made.
             if waits {
                 self.mailbox.waker().wait(limit.and_then(|limit| Instant::now().checked_add(limit)));
             }
             return Ok(());
         }
-        let alone = self.private && !self.running.awaits_lookup();
+        let alone = self.private && in_flight.lookups == 0;
         if alone || !waits {
             return self.poll(None, limit);
         }
@@ -224,26 +221,20 @@ impl Connect {
     fn poll_ready(&mut self) -> io::Result<bool> {
         self.poll(None, Some(Duration::ZERO))?;
         let Watch::Poll(fds) = &self.watch else { return Ok(false) };
-        Ok(fds.iter().any(|fd| fd.revents != 0))
+        Ok(fds.iter().any(PollFd::is_ready))
     }
 
     fn poll(&mut self, wake_up: Option<RawFd>, limit: Option<Duration>) -> io::Result<()> {
         let Watch::Poll(fds) = &mut self.watch else { return Ok(()) };
         fds.clear();
-        fds.extend(self.running.sockets().iter().map(|(_, socket)| poll::writable(socket.as_raw_fd())));
-        fds.extend(wake_up.map(poll::readable));
+        fds.extend(self.running.watched().map(|(_, fd, interest)| PollFd::new(fd, interest)));
+        fds.extend(wake_up.map(|fd| PollFd::new(fd, Interest::Readable)));
         poll::poll(fds, limit)?;
         let now = Instant::now();
-        let ready: Vec<AttemptId> = self
-            .running
-            .sockets()
-            .iter()
-            .zip(fds.iter())
-            .filter(|(_, fd)| fd.revents != 0)
-            .map(|((attempt, _), _)| *attempt)
-            .collect();
-        for attempt in ready {
-            self.running.socket_ready(now, attempt, &mut self.watch);
+        let watched = self.running.watched().zip(fds.iter());
+        let ready: Vec<Key> = watched.filter(|(_, fd)| fd.is_ready()).map(|((key, ..), _)| key).collect();
+        for key in ready {
+            self.running.ready(now, key, &mut self.watch);
         }
         Ok(())
     }
@@ -253,10 +244,9 @@ impl Connect {
         let Watch::Epoll { set, ready } = &mut self.watch else { return Ok(()) };
         set.wait(ready, milliseconds_until(limit.map(|limit| now + limit), now))?;
         let now = Instant::now();
-        let attempts: Vec<AttemptId> =
-            ready.iter().filter(|ready| ready.u64 != WAKE_UP).map(|ready| AttemptId(ready.u64 as u32)).collect();
-        for attempt in attempts {
-            self.running.socket_ready(now, attempt, &mut self.watch);
+        let keys: Vec<Key> = ready.iter().map(|ready| Key::from_bits(ready.token())).collect();
+        for key in keys {
+            self.running.ready(now, key, &mut self.watch);
         }
         Ok(())
     }

@@ -3,7 +3,6 @@
 use super::plan::address_family;
 use crate::lookup::{Answer, Form, Mailbox, Query, Source};
 use crate::race::{Families, LookupId, Question, QuestionKind, Urgency};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// How many low bits of a token name the lookup; the rest is the driver's own.

@@ -6,8 +6,12 @@
 
 mod blocking;
 mod connect;
+mod dials;
+mod key;
+mod lookups;
 mod multi;
 mod plan;
+mod reactor;
 mod report;
 mod running;
 
@@ -16,4 +20,3 @@ pub use connect::{Connect, Signals};
 pub use multi::{EventLoop, Multi, Refused};
 pub use plan::{Hooks, Invalid, Options, Plan, PlanError};
 pub use report::{Report, system_call};
-pub use running::{Around, InFlight, Running};

@@ -11,8 +11,8 @@
 //! two thousand a second, on two CPUs with a load of 15, two children of 3,600 found a lock taken; without `host.rs` and this gate 4 to 15
 //! of 100 did.
 
-use crate::sys::{fork, futex};
-use std::sync::OnceLock;
+use crate::sys::fork::{self, PerProcess};
+use crate::sys::futex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -82,8 +82,8 @@ extern "C" fn open_in_child() {
     CLOSED.store(0, Ordering::SeqCst);
 }
 
-/// Nanoseconds of the monotonic clock, from a moment in the life of this process or of an ancestor; never 0.
+/// Nanoseconds of the monotonic clock, from a moment in the life of this process; never 0.
 fn now() -> u64 {
-    static BEGIN: OnceLock<Instant> = OnceLock::new();
-    BEGIN.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1
+    static BEGIN: PerProcess<Instant> = PerProcess::new();
+    BEGIN.get(Instant::now).elapsed().as_nanos() as u64 + 1
 }

@@ -20,6 +20,7 @@ mod pool;
 mod query;
 mod queue;
 mod request;
+mod source;
 
 pub use crate::race::LookupError;
 pub use answer::{Answer, Found};
@@ -29,3 +30,4 @@ pub use mailbox::Mailbox;
 pub use pool::{set_thread_limit, thread_limit};
 pub use query::{Form, Hints, OutOfMemory, Query, Rejection};
 pub use request::{Request, StartError};
+pub use source::Source;

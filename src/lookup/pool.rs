@@ -4,13 +4,13 @@
 //! work stays for a while and leaves. Jobs are served in the order that `queue` says. A worker that is stuck in its job stays stuck,
 //! alone: nothing waits for it, and what comes next gets another worker. What a job is the pool does not know.
 //!
-//! The pool is a plain value behind a pointer. In the child of a fork its threads are gone and its lock may be held by one of them for
-//! ever, so the child leaves it alone and makes another: see [`Pool::current`].
+//! In the child of a fork the threads are gone and the lock may be held by one of them for ever, so each process has a pool of its own.
 
 use super::queue::{Link, Priority, Queue, is_needed_now};
+use crate::sys::fork::PerProcess;
 use crate::sys::wake::Waker;
 use crate::sys::{fork, thread};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ pub(super) trait Job: Send + Sync + Sized + 'static {
     /// Ends it: no worker will come, for the reason that the errno says.
     fn give_up(&self, sys_errno: i32);
     /// Where the pool of these jobs is.
-    fn pool() -> &'static AtomicPtr<Pool<Self>>;
+    fn pool() -> &'static PerProcess<Pool<Self>>;
 }
 
 /// What a pool notes of a job: part of the job, so that queueing it needs no memory but the queue's.
@@ -94,7 +94,6 @@ impl Place {
 }
 
 pub(super) struct Pool<J: Job> {
-    generation: u64,
     shared: Mutex<Shared<J>>,
 }
 
@@ -201,29 +200,10 @@ pub(super) fn raise<J: Job>(job: &J) {
 }
 
 impl<J: Job> Pool<J> {
-    /// The pool of this process. In the child of a fork the parent's is left behind, untouched, and a fresh one is put in its place;
-    /// there is no fork handler, and so no lock to be taken in one.
     fn current() -> &'static Pool<J> {
-        let generation = fork::generation();
-        let current = J::pool().load(Ordering::Acquire);
-        // SAFETY: a pool is never freed once it has been put here.
-        if let Some(pool) = unsafe { current.as_ref() }.filter(|pool| pool.generation == generation) {
-            return pool;
-        }
-        let shared = Shared { queue: Queue::new(), idle: Vec::new(), workers: 0, coming: 0, busy: 0 };
-        let fresh = Box::into_raw(Box::new(Pool { generation, shared: Mutex::new(shared) }));
-        match J::pool().compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
-            // SAFETY: as above.
-            Ok(_) => unsafe { &*fresh },
-            Err(other) => {
-                // SAFETY: nobody else has seen `fresh`; `other` was put in place by another thread of this process, so it is of this
-                // generation.
-                unsafe {
-                    drop(Box::from_raw(fresh));
-                    &*other
-                }
-            }
-        }
+        J::pool().get(|| Pool {
+            shared: Mutex::new(Shared { queue: Queue::new(), idle: Vec::new(), workers: 0, coming: 0, busy: 0 }),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared<J>> {
@@ -390,8 +370,8 @@ mod tests {
         fn give_up(&self, sys_errno: i32) {
             panic!("a thread can be had: {sys_errno}");
         }
-        fn pool() -> &'static AtomicPtr<Pool<Task>> {
-            static POOL: AtomicPtr<Pool<Task>> = AtomicPtr::new(std::ptr::null_mut());
+        fn pool() -> &'static PerProcess<Pool<Task>> {
+            static POOL: PerProcess<Pool<Task>> = PerProcess::new();
             &POOL
         }
     }

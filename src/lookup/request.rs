@@ -7,7 +7,7 @@ use super::pool::{self, Job, Place, Pool};
 use super::query::Query;
 use crate::race::LookupError;
 use crate::sys::atomic::{AtomicPtr, Ordering};
-use crate::sys::fork;
+use crate::sys::fork::{self, PerProcess};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -204,9 +204,8 @@ impl Job for Request {
         Request::give_up(self, sys_errno);
     }
 
-    fn pool() -> &'static std::sync::atomic::AtomicPtr<Pool<Request>> {
-        static POOL: std::sync::atomic::AtomicPtr<Pool<Request>> =
-            std::sync::atomic::AtomicPtr::new(std::ptr::null_mut());
+    fn pool() -> &'static PerProcess<Pool<Request>> {
+        static POOL: PerProcess<Pool<Request>> = PerProcess::new();
         &POOL
     }
 }

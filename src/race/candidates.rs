@@ -1,7 +1,9 @@
 //! The candidates that were not tried yet, in the order of their arrival.
+use super::attempt::CandidateId;
+use super::family::Family;
+use super::loopback::is_loopback;
 use super::order::{self, Rank};
-use super::{CandidateId, Family};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 #[derive(Debug)]
 pub(super) struct Candidate {
@@ -44,7 +46,7 @@ impl Candidates {
     }
 
     pub(super) fn only_loopback(&self) -> bool {
-        self.untried.iter().all(|candidate| is_loopback(&candidate.address))
+        self.untried.iter().all(|candidate| is_loopback(candidate.address.ip()))
     }
 
     /// The oldest candidate whose route was not asked for.
@@ -96,13 +98,5 @@ impl Candidates {
             self.clear();
         }
         Some(address)
-    }
-}
-
-/// Whether an address is this host's loopback, IPv4-mapped forms included.
-pub(super) fn is_loopback(address: &SocketAddr) -> bool {
-    match address.ip() {
-        IpAddr::V4(v4) => v4.is_loopback(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.to_ipv4_mapped().is_some_and(|v4| v4.is_loopback()),
     }
 }

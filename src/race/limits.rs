@@ -1,14 +1,22 @@
-//! What time alone changes: the Resolution Delay's end, the three limits, and the end of a race that has nothing left.
-use super::family_set::FamilySet;
+//! What time alone changes: the Resolution Delay's end, the three limits, and the end of a race that has
+//! nothing left.
+use super::action::Permits;
+use super::family::{Family, FamilySet};
+use super::lookup_error::LookupError;
 use super::machine::{Race, Setback};
 use super::order::Rank;
-use super::*;
+use super::outcome::Outcome;
+use super::question::{Question, QuestionKind};
+use super::settings::Limit;
+use super::trace::TraceKind;
+use std::time::{Duration, Instant};
 
 impl Race {
     /// Brings everything up to `now`, before any action is chosen.
     pub(super) fn settle(&mut self, now: Instant, permits: Permits) {
         self.expire_resolution_delay(now);
         self.expire_resolve_limit(now);
+        self.settle_hastening();
         self.drop_unusable(now);
         self.note_permit(now, permits);
         self.expire_connect_limit(now);
@@ -28,22 +36,22 @@ impl Race {
         self.started.checked_add(limit)
     }
 
-    /// The connect limit counts from the start of the latest attempt, once no other can follow it: no candidate is left, or
-    /// the cap on attempts in flight is reached (without fast fallback it is one, so each attempt gets the limit to
-    /// itself). Where only the permit for the next attempt is missing it counts from the time at which that would have
+    /// The connect limit counts from the start of the latest attempt, once no other follows it by the delay:
+    /// no candidate is left, or it is without fast fallback, so that each attempt gets the limit to itself.
+    /// Where only the permit for the next attempt is missing it counts from the time at which that would have
     /// started; otherwise the attempts of a race could hold the very permits that it waits for, without end.
     pub(super) fn connect_deadline(&self) -> Option<Instant> {
         let limit = self.settings.connect_limit.filter(|_| self.running > 0)?;
-        let no_other_follows = self.candidates.is_empty() || self.at_capacity();
+        let no_other_follows = self.candidates.is_empty() || !self.settings.fast_fallback;
         let from = if no_other_follows { self.attempts.last()?.started } else { self.withheld_since? };
         from.checked_add(limit)
     }
 
-    /// Whether the Resolution Delay has nothing to wait for: the preferred family's answer is here or will not come, or
-    /// the local address could not use it.
+    /// Whether the Resolution Delay has nothing to wait for: the preferred family's answer is here or will
+    /// not come, or the local address could not use it.
     pub(super) fn resolution_delay_is_moot(&self) -> bool {
         let preferred = self.settings.preferred_family;
-        !self.lookups.is_unfinished(Question::Remote(preferred))
+        !self.lookups.is_unfinished(Question::host(QuestionKind::of(preferred)))
             || self.local_families.is_some_and(|families| !families.contains(preferred))
     }
 
@@ -96,8 +104,8 @@ impl Race {
         })
     }
 
-    /// Drops the candidates that no attempt can reach: of a family that the local address does not have, or of one
-    /// without a network, unless the system knows a way to this very address (policy routing).
+    /// Drops the candidates that no attempt can reach: of a family that the local address does not have, or
+    /// of one without a network, unless the system knows a way to this very address (policy routing).
     fn drop_unusable(&mut self, now: Instant) {
         let (local, retired) = (self.local_families, self.retired);
         if local.is_none() && retired == FamilySet::default() {

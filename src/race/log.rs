@@ -1,5 +1,5 @@
 //! The trace that a race keeps when it is asked to.
-use super::{Trace, TraceKind};
+use super::trace::{Trace, TraceKind};
 use std::collections::VecDeque;
 use std::time::Instant;
 

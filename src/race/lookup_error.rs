@@ -1,15 +1,22 @@
-//! Which of two failed lookups tells more.
+//! Why a lookup failed, and which of two failures tells more.
 //!
-//! Both families are asked, both may fail, and only one error can be reported. The `EAI_*` numbers differ between
-//! systems, so they come from libc's header; nothing else of libc is used in this room.
-use super::LookupError;
+//! Both families are asked, both may fail, and only one error can be reported. The `EAI_*` numbers differ
+//! between systems, so they come from libc's header; nothing else of libc is used in this room.
 
-/// glibc's `EAI_ADDRFAMILY` (`<netdb.h>`), which the libc crate does not name on Linux: the name has addresses, none of
-/// this family.
+/// glibc's `EAI_ADDRFAMILY` (`<netdb.h>`), which the libc crate does not name on Linux: the name has
+/// addresses, none of this family.
 const EAI_ADDRFAMILY: i32 = -9;
 
+/// Why a lookup failed: the `EAI_*` code and, for `EAI_SYSTEM`, the errno that came with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookupError {
+    pub gai_error: i32,
+    pub sys_errno: i32,
+}
+
 impl LookupError {
-    /// What an empty answer counts as: the name exists and has no address (`EAI_NODATA`, -5 in glibc's `<netdb.h>`).
+    /// What an empty answer counts as: the name exists and has no address (`EAI_NODATA`, -5 in glibc's
+    /// `<netdb.h>`).
     pub const NO_DATA: LookupError = LookupError { gai_error: libc::EAI_NODATA, sys_errno: 0 };
 
     /// `EAI_SYSTEM` with an errno.
@@ -19,9 +26,10 @@ impl LookupError {
 
     /// How much the error says about what to repair; the higher, the more telling.
     ///
-    /// "No such name" says least, because the other family's answer shows whether it is true; a temporary or permanent
-    /// failure of the name server comes next, since the name may well exist; an error of the caller (unknown service, bad
-    /// flags) is certain; want of memory and a failed system call concern this machine and come first.
+    /// "No such name" says least, because the other family's answer shows whether it is true; a temporary or
+    /// permanent failure of the name server comes next, since the name may well exist; an error of the caller
+    /// (unknown service, bad flags) is certain; want of memory and a failed system call concern this machine
+    /// and come first.
     fn weight(self) -> u8 {
         match self.gai_error {
             libc::EAI_NONAME => 0,

@@ -1,14 +1,23 @@
 //! The race itself: what it remembers, and the ladder of decisions that [`Race::next_action`] climbs.
 //!
-//! [`Race::handle`] (in `notes`) only takes note. Everything is decided here, after all that is ready was handed in, so no
-//! failure hides a success that was reported with it. Each step of the ladder answers with one action or passes to
-//! the next; what expires by time alone (in `limits`) is settled before the first step.
-use super::candidates::{Candidates, is_loopback};
-use super::family_set::FamilySet;
+//! [`Race::handle`] (in `notes`) only takes note. Everything is decided here, after all that is ready was
+//! handed in, so no failure hides a success that was reported with it. Each step of the ladder answers with
+//! one action or passes to the next; what expires by time alone (in `limits`) is settled before the first
+//! step.
+use super::action::{Action, Permits, Wanted};
+use super::attempt::{Attempt, AttemptId, AttemptOutcome};
+use super::candidates::Candidates;
+use super::family::{Family, FamilySet};
 use super::log::Log;
+use super::lookup_error::LookupError;
 use super::lookups::Lookups;
+use super::loopback::is_loopback;
 use super::order::{Rank, Route};
-use super::*;
+use super::outcome::Outcome;
+use super::settings::{CONNECTION_ATTEMPT_DELAY_MAX, CONNECTION_ATTEMPT_DELAY_MIN, Limit, PUNCTUAL, Settings};
+use super::trace::{Trace, TraceKind};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 /// One race. See the module's documentation.
 #[derive(Debug)]
@@ -16,6 +25,8 @@ pub struct Race {
     pub(super) settings: Settings,
     pub(super) started: Instant,
     pub(super) lookups: Lookups,
+    /// When a lookup that gives way to others is hastened.
+    pub(super) hasten_at: Option<Instant>,
     /// Of the remote lookups that failed, the more telling error.
     pub(super) resolve_error: Option<LookupError>,
     /// The families of the local address, once they are known.
@@ -24,7 +35,8 @@ pub struct Race {
     pub(super) retired: FamilySet,
     pub(super) candidates: Candidates,
     pub(super) attempts: Vec<Attempt>,
-    /// From when the delay to the next attempt counts: the latest start, or when that was due if it came punctually.
+    /// From when the delay to the next attempt counts: the latest start, or when that was due if it came
+    /// punctually.
     delay_counts_from: Instant,
     /// How many of `attempts` are in flight.
     pub(super) running: u32,
@@ -54,23 +66,15 @@ pub(super) enum Setback {
     Limit(Limit),
 }
 
-/// The permits that a race is waiting for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// A question is to be asked, and [`Permits::lookups`] is missing.
-    pub lookup: bool,
-    /// An attempt is due, and [`Permits::attempts`] is missing.
-    pub attempt: bool,
-}
-
 impl Race {
     /// A race that begins at `now`: its limits count from here.
     pub fn new(settings: Settings, now: Instant) -> Race {
         Race::start(settings, true, now)
     }
 
-    /// A race towards addresses that need no lookup (an IP literal); no question about the remote side is asked. So the
-    /// resolve limit bounds the lookup of the local address only. Without any address it ends as if there were no data.
+    /// A race towards addresses that need no lookup (an IP literal); no question about the remote side is
+    /// asked. So the resolve limit bounds the lookup of the local address only. Without any address it ends
+    /// as if there were no data.
     pub fn with_addresses(settings: Settings, addresses: &[SocketAddr], now: Instant) -> Race {
         let mut race = Race::start(settings, false, now);
         race.admit(now, addresses.iter());
@@ -83,6 +87,7 @@ impl Race {
         Race {
             started: now,
             lookups: Lookups::new(&settings, remote),
+            hasten_at: None,
             resolve_error: None,
             local_families: None,
             retired: FamilySet::default(),
@@ -117,21 +122,24 @@ impl Race {
         }
         self.give_up_attempt(now)
             .or_else(|| self.give_up_lookup(now))
+            .or_else(|| self.hasten(now))
             .or_else(|| self.ask(now, permits))
             .or_else(|| self.find_route())
             .or_else(|| self.start_attempt(now, permits))
     }
 
-    /// When [`Race::next_action`] is to be asked again although no event came; None: only an event can change anything.
+    /// When [`Race::next_action`] is to be asked again although no event came; None: only an event can change
+    /// anything.
     ///
-    /// Absolute. Once [`Race::next_action`] has answered None at a time, the deadline is later than that time: an attempt
-    /// that waits for a permit only sets none.
+    /// Absolute. Once [`Race::next_action`] has answered None at a time, the deadline is later than that
+    /// time: an attempt that waits for a permit only sets none.
     pub fn deadline(&self) -> Option<Instant> {
         if self.end.is_some() {
             return (!self.finished).then_some(self.started);
         }
         let next_start = if self.withheld_since.is_none() { self.start_time() } else { None };
-        [self.open_deadline(), self.resolve_deadline(), self.connect_deadline(), next_start].into_iter().flatten().min()
+        let limits = [self.open_deadline(), self.resolve_deadline(), self.connect_deadline()];
+        limits.into_iter().chain([next_start, self.hasten_at]).flatten().min()
     }
 
     /// What only a permit is missing for, as of the last time [`Race::next_action`] answered None.
@@ -141,7 +149,7 @@ impl Race {
         if self.end.is_some() {
             return Wanted::default();
         }
-        Wanted { lookup: self.lookups.next_wanted().is_some(), attempt: self.withheld_since.is_some() }
+        Wanted { lookup: self.lookups.any_wanted(), attempt: self.withheld_since.is_some() }
     }
 
     /// How it ended, once [`Action::Finish`] has been given.
@@ -201,10 +209,12 @@ impl Race {
 
     /// Asks the next question. Both families are asked within one run of the ladder (RFC 8305, section 3).
     fn ask(&mut self, now: Instant, permits: Permits) -> Option<Action> {
-        let question = self.lookups.next_wanted().filter(|_| permits.lookups)?;
-        self.lookups.asked(question);
-        self.log.add(now, TraceKind::LookupStarted { question });
-        Some(Action::Ask(question))
+        if !permits.lookups {
+            return None;
+        }
+        let (lookup, question, urgency) = self.lookups.ask_next()?;
+        self.log.add(now, TraceKind::LookupStarted { lookup, question, urgency });
+        Some(Action::Ask { lookup, question, urgency })
     }
 
     /// Asks for the routes that the order depends on; one candidate alone needs none.
@@ -217,9 +227,14 @@ impl Race {
         Some(Action::FindRoute { candidate: candidate.id, destination: candidate.address })
     }
 
-    /// Starts the next attempt if it is due. The earlier ones go on (RFC 8305, section 5).
+    /// Starts the next attempt if it is due. The earlier ones go on (RFC 8305, section 5), except that under
+    /// a cap the one that was started longest ago makes room first: it has had its delay, and a dead address
+    /// must not hide the others.
     fn start_attempt(&mut self, now: Instant, permits: Permits) -> Option<Action> {
         let due = self.start_time().filter(|due| permits.attempts && *due <= now)?;
+        if self.at_cap() {
+            return self.abandon_attempt(now, AttemptOutcome::Abandoned);
+        }
         let destination = if self.settings.fast_fallback {
             self.candidates.take_best(self.next_family())?
         } else {
@@ -239,13 +254,15 @@ impl Race {
         }
         self.attempts.push(Attempt { destination, started: now, ended: None, outcome: AttemptOutcome::Running });
         self.running += 1;
+        self.postpone_hastening(now);
         self.log.add(now, TraceKind::AttemptStarted { attempt, address: destination });
         Some(Action::StartAttempt { attempt, destination })
     }
 
-    /// The family whose turn it is (RFC 8305, section 4): First Address Family Count addresses of the first family, then
-    /// by turns. None before the first attempt, which goes to the head of the order. Without a candidate of its own
-    /// the turn passes to the other family, for good: a family's candidates all come at once.
+    /// The family whose turn it is (RFC 8305, section 4): First Address Family Count addresses of the first
+    /// family, then by turns. None before the first attempt, which goes to the head of the order. Without a
+    /// candidate of its own the turn passes to the other family, for good: a family's candidates all come at
+    /// once.
     ///
     /// Decided at each start and not once for the list, so that a late answer takes its turns too.
     fn next_family(&self) -> Option<Family> {
@@ -258,7 +275,8 @@ impl Race {
     /// When the next attempt may start, permits aside; None if an event has to come first.
     pub(super) fn start_time(&self) -> Option<Instant> {
         let local_unknown = self.settings.local && self.local_families.is_none();
-        if self.candidates.is_empty() || local_unknown || self.at_capacity() {
+        let one_by_one = !self.settings.fast_fallback && self.running > 0;
+        if self.candidates.is_empty() || local_unknown || one_by_one {
             return None;
         }
         Some(match self.attempts.last() {
@@ -273,10 +291,9 @@ impl Race {
         self.start_time().is_some_and(|at| at <= now)
     }
 
-    /// Whether as many attempts are in flight as there may be. Without fast fallback that is one.
-    pub(super) fn at_capacity(&self) -> bool {
-        let capacity = if self.settings.fast_fallback { self.settings.max_attempts } else { 1 };
-        capacity != 0 && self.running >= capacity
+    /// Whether as many attempts are in flight as there may be.
+    fn at_cap(&self) -> bool {
+        self.settings.max_attempts != 0 && self.running >= self.settings.max_attempts
     }
 
     /// Loopback answers or refuses at once, so what does not answer there is not worth the whole delay.
@@ -286,10 +303,10 @@ impl Race {
 
     /// Whether all candidates, tried or not, are loopback.
     pub(super) fn only_loopback(&self) -> bool {
-        self.attempts.iter().all(|attempt| is_loopback(&attempt.destination)) && self.candidates.only_loopback()
+        self.attempts.iter().all(|attempt| is_loopback(attempt.destination.ip())) && self.candidates.only_loopback()
     }
 
-    /// Gives one attempt in flight its outcome and has it closed.
+    /// Gives the oldest attempt in flight its outcome and has it closed.
     fn abandon_attempt(&mut self, now: Instant, outcome: AttemptOutcome) -> Option<Action> {
         if self.running == 0 {
             return None;
@@ -301,10 +318,10 @@ impl Race {
     }
 
     fn abandon_lookup(&mut self, now: Instant) -> Option<Action> {
-        let question = self.lookups.next_pending()?;
-        self.lookups.ended(question);
-        self.log.add(now, TraceKind::LookupAbandoned { question });
-        Some(Action::AbandonLookup(question))
+        let (lookup, question) = self.lookups.any_pending()?;
+        self.lookups.ended(lookup);
+        self.log.add(now, TraceKind::LookupAbandoned { lookup, question });
+        Some(Action::AbandonLookup { lookup })
     }
 
     /// The one place where an attempt ends.

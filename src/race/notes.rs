@@ -1,7 +1,15 @@
 //! What a race notes of each event. Nothing is decided here except what no later event can change.
+use super::attempt::{AttemptId, AttemptOutcome, CandidateId, Failure};
+use super::event::Event;
+use super::family::Family;
+use super::lookup_error::LookupError;
 use super::machine::{Race, Setback};
-use super::order::Rank;
-use super::*;
+use super::order::{Rank, Route};
+use super::outcome::Outcome;
+use super::question::{LookupId, QuestionKind};
+use super::trace::TraceKind;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 /// What a delay counts as that reaches past the end of the clock: 136 years.
 const FAR_AWAY: Duration = Duration::from_secs(u32::MAX as u64);
@@ -14,8 +22,8 @@ impl Race {
             return;
         }
         match event {
-            Event::Answered { question, addresses } => self.note_answer(now, question, addresses),
-            Event::LookupFailed { question, error } => self.note_lookup_failure(now, question, error),
+            Event::Answered { lookup, addresses } => self.note_answer(now, lookup, addresses),
+            Event::LookupFailed { lookup, error } => self.note_lookup_failure(now, lookup, error),
             Event::RouteFound { candidate, route } => self.note_route(candidate, route),
             Event::AttemptConnected { attempt } => {
                 if self.is_running(attempt) {
@@ -34,21 +42,19 @@ impl Race {
         self.attempts.get(attempt.0 as usize).is_some_and(|entry| entry.outcome == AttemptOutcome::Running)
     }
 
-    fn note_answer(&mut self, now: Instant, question: Question, addresses: &[SocketAddr]) {
-        // A lookup callback may answer with both families whatever it was asked. Only what was asked for counts.
-        let asked_for = |address: &&SocketAddr| match question {
-            Question::Remote(family) => Family::of(address) == family,
-            Question::RemoteAny | Question::Local => true,
-        };
+    fn note_answer(&mut self, now: Instant, lookup: LookupId, addresses: &[SocketAddr]) {
+        let Some(question) = self.lookups.pending(lookup) else { return };
+        // A lookup callback may answer with both families whatever it was asked. Only what was asked for
+        // counts.
+        let family = question.kind.family();
+        let asked_for = |address: &&SocketAddr| family.is_none_or(|family| Family::of(address) == family);
         if !addresses.iter().any(|address| asked_for(&address)) {
-            return self.note_lookup_failure(now, question, LookupError::NO_DATA);
+            return self.note_lookup_failure(now, lookup, LookupError::NO_DATA);
         }
-        if !self.lookups.is_pending(question) {
-            return;
-        }
-        self.lookups.ended(question);
-        self.log.add(now, TraceKind::LookupAnswered { question, addresses: addresses.len() as u32 });
-        if question == Question::Local {
+        self.lookups.ended(lookup);
+        self.log.add(now, TraceKind::LookupAnswered { lookup, question, addresses: addresses.len() as u32 });
+        self.hasten_later(now);
+        if question.kind == QuestionKind::Local {
             self.local_families = Some(addresses.iter().map(Family::of).collect());
             return;
         }
@@ -56,21 +62,21 @@ impl Race {
         self.begin_resolution_delay(now);
     }
 
-    fn note_lookup_failure(&mut self, now: Instant, question: Question, error: LookupError) {
-        if !self.lookups.is_pending(question) {
-            return;
-        }
-        self.lookups.ended(question);
-        self.log.add(now, TraceKind::LookupFailed { question, error });
-        if question == Question::Local {
+    fn note_lookup_failure(&mut self, now: Instant, lookup: LookupId, error: LookupError) {
+        let Some(question) = self.lookups.pending(lookup) else { return };
+        self.lookups.ended(lookup);
+        self.log.add(now, TraceKind::LookupFailed { lookup, question, error });
+        self.hasten_at_once(now);
+        if question.kind == QuestionKind::Local {
             self.end = Some(Outcome::LocalFailed { error });
         } else {
             self.resolve_error = Some(self.resolve_error.map_or(error, |earlier| earlier.or_more_telling(error)));
         }
     }
 
-    /// RFC 8305, section 3: a positive answer waits for the preferred family's, counted from this answer on. There is
-    /// nothing to wait for if that family's answer is here, or if loopback is all there is: both families of it are one host.
+    /// RFC 8305, section 3: a positive answer waits for the preferred family's, counted from this answer on.
+    /// There is nothing to wait for if that family's answer is here, or if loopback is all there is: both
+    /// families of it are one host.
     fn begin_resolution_delay(&mut self, now: Instant) {
         let delay = self.settings.resolution_delay;
         if self.resolution_delay_is_moot() || self.only_loopback() || delay.is_zero() {
@@ -106,14 +112,15 @@ impl Race {
         self.last_setback = Some(Setback::Failure(attempt));
         // RFC 8305, section 5 waits for the delay or a failure, whichever comes first.
         self.pulled_forward = true;
+        self.hasten_at_once(now);
         // Without fast fallback every address is tried in the order given.
         if failure.family_unreachable && self.settings.fast_fallback {
             self.retired.insert(Family::of(&self.attempts[attempt.0 as usize].destination));
         }
     }
 
-    /// Takes in addresses, each once. To compare with those not tried is enough: a family's addresses all come from one
-    /// answer, so none of them was tried before.
+    /// Takes in addresses, each once. To compare with those not tried is enough: a family's addresses all
+    /// come from one answer, so none of them was tried before.
     pub(super) fn admit<'a>(&mut self, now: Instant, addresses: impl Iterator<Item = &'a SocketAddr> + Clone) {
         self.candidates.reserve(addresses.clone().count());
         for &address in addresses {

@@ -1,18 +1,20 @@
 //! epoll(7).
 
-use super::check;
+use super::{Interest, check};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-/// What a descriptor is watched for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    Readable,
-    Writable,
-}
+/// A ready descriptor.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct Ready(libc::epoll_event);
 
-/// A ready descriptor: the token that it was added with.
-pub type Ready = libc::epoll_event;
+impl Ready {
+    /// The token that it was added with.
+    pub fn token(&self) -> u64 {
+        self.0.u64
+    }
+}
 
 /// An epoll set, close-on-exec.
 #[derive(Debug)]

@@ -95,3 +95,43 @@ pub(crate) fn at_fork(
         error => Err(std::io::Error::from_raw_os_error(error)),
     }
 }
+
+/// A value that each process has for itself: in the child of a fork the parent's is left behind, untouched, since a lock in it may be
+/// held for ever, and a fresh one is made. There is no fork handler, and so no lock to be taken in one.
+pub(crate) struct PerProcess<T> {
+    current: AtomicPtr<Held<T>>,
+}
+
+struct Held<T> {
+    generation: u64,
+    value: T,
+}
+
+impl<T: Send + Sync> PerProcess<T> {
+    pub const fn new() -> PerProcess<T> {
+        PerProcess { current: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    /// The value of this process, made by the first call. Of calls that come at once more than one may make a value, and all get the same.
+    pub fn get(&'static self, make: impl FnOnce() -> T) -> &'static T {
+        let generation = generation();
+        let current = self.current.load(Ordering::Acquire);
+        // SAFETY: what was put here is never freed.
+        if let Some(held) = unsafe { current.as_ref() }.filter(|held| held.generation == generation) {
+            return &held.value;
+        }
+        let fresh = Box::into_raw(Box::new(Held { generation, value: make() }));
+        match self.current.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: as above.
+            Ok(_) => unsafe { &(*fresh).value },
+            Err(other) => {
+                // SAFETY: nobody else has seen `fresh`; `other` was put in place by another thread of this process, so it is of this
+                // generation, and never freed.
+                unsafe {
+                    drop(Box::from_raw(fresh));
+                    &(*other).value
+                }
+            }
+        }
+    }
+}

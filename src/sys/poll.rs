@@ -1,5 +1,6 @@
 //! poll(2).
 
+use super::Interest;
 use std::io;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
@@ -13,16 +14,22 @@ pub fn milliseconds_until(deadline: Option<Instant>, now: Instant) -> i32 {
 }
 
 /// One descriptor to wait for.
-pub type PollFd = libc::pollfd;
+#[repr(transparent)]
+pub struct PollFd(libc::pollfd);
 
-/// A descriptor that is waited for until it can be read.
-pub fn readable(fd: RawFd) -> PollFd {
-    libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
-}
+impl PollFd {
+    pub fn new(fd: RawFd, interest: Interest) -> PollFd {
+        let events = match interest {
+            Interest::Readable => libc::POLLIN,
+            Interest::Writable => libc::POLLOUT,
+        };
+        PollFd(libc::pollfd { fd, events, revents: 0 })
+    }
 
-/// A descriptor that is waited for until it can be written.
-pub fn writable(fd: RawFd) -> PollFd {
-    libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }
+    /// Whether the last poll found it ready, or in an error that its next use will tell.
+    pub fn is_ready(&self) -> bool {
+        self.0.revents != 0
+    }
 }
 
 /// ppoll(2) until a descriptor is ready or `limit` is over (None: no limit). Answers how many are ready; EINTR is an error like any other.
@@ -32,7 +39,9 @@ pub fn poll(fds: &mut [PollFd], limit: Option<Duration>) -> io::Result<usize> {
         tv_nsec: limit.subsec_nanos() as libc::c_long,
     });
     let timeout_ptr = timeout.as_ref().map_or(std::ptr::null(), |timeout| timeout as *const libc::timespec);
-    // SAFETY: the array and its length belong together, the timeout is NULL or ours; all outlive the call.
-    let answer = unsafe { libc::ppoll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout_ptr, std::ptr::null()) };
+    // SAFETY: the array and its length belong together, and its elements are pollfd by another name; the timeout is NULL or ours; all outlive
+    // the call.
+    let answer =
+        unsafe { libc::ppoll(fds.as_mut_ptr().cast(), fds.len() as libc::nfds_t, timeout_ptr, std::ptr::null()) };
     super::check(answer).map(|ready| ready as usize)
 }

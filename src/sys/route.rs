@@ -4,11 +4,8 @@ use super::socket::{Connecting, Socket};
 use std::net::{IpAddr, SocketAddr};
 
 /// The source address towards `destination`, None when there is no way there. Sends nothing: a datagram socket is
-/// connected and its own address is read. A loopback destination is its own source and costs no call.
+/// connected and its own address is read.
 pub fn source_address(destination: &SocketAddr) -> Option<IpAddr> {
-    if destination.ip().is_loopback() {
-        return Some(destination.ip());
-    }
     let socket = Socket::open(destination, libc::SOCK_DGRAM, 0).ok()?;
     match socket.connect(destination).ok()? {
         Connecting::Done => socket.local_address().ok()?.map(|address| address.ip()),

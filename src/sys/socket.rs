@@ -24,6 +24,14 @@ impl Socket {
         Socket::open(address, libc::SOCK_STREAM, libc::IPPROTO_TCP)
     }
 
+    /// Switches an option of its level on, setsockopt(2).
+    fn switch_on(&self, (level, option): (libc::c_int, libc::c_int)) -> io::Result<()> {
+        let on: libc::c_int = 1;
+        let length = size_of::<libc::c_int>() as libc::socklen_t;
+        // SAFETY: the option's value and its size belong together and outlive the call.
+        check(unsafe { libc::setsockopt(self.as_raw_fd(), level, option, (&raw const on).cast(), length) }).map(drop)
+    }
+
     pub(super) fn open(address: &SocketAddr, kind: libc::c_int, protocol: libc::c_int) -> io::Result<Socket> {
         let family = if address.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
         // SAFETY: takes no pointers.
@@ -47,18 +55,8 @@ impl Socket {
 
     /// bind(2), after SO_REUSEADDR as CRuby sets it.
     pub fn bind(&self, address: &SocketAddr) -> io::Result<()> {
-        let on: libc::c_int = 1;
-        // SAFETY: the option's value and its size belong together and outlive the call. A failure is of no
-        // consequence: bind(2) itself will say so.
-        unsafe {
-            libc::setsockopt(
-                self.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_REUSEADDR,
-                (&raw const on).cast(),
-                size_of::<libc::c_int>() as libc::socklen_t,
-            )
-        };
+        // A failure is of no consequence: bind(2) itself will say so.
+        let _ = self.switch_on((libc::SOL_SOCKET, libc::SO_REUSEADDR));
         let raw = RawAddress::from(address);
         // SAFETY: the address and its length belong together and outlive the call.
         check(unsafe { libc::bind(self.as_raw_fd(), raw.as_ptr(), raw.length()) }).map(drop)

@@ -10,6 +10,7 @@ fn read(text: &str) -> PolicyTable {
     PolicyTable::from_gai_conf(text)
 }
 
+// RFC 6724, section 2.1: the default policy table.
 #[test]
 fn the_default_table_is_that_of_rfc_6724_section_2_1() {
     let policy = PolicyTable::default();
@@ -38,6 +39,7 @@ fn the_default_table_is_that_of_rfc_6724_section_2_1() {
     }
 }
 
+// RFC 6724, sections 3.1 and 3.2: the scopes of IPv6 and IPv4 addresses.
 #[test]
 fn scopes_are_those_of_rfc_6724_section_3() {
     let policy = PolicyTable::default();
@@ -68,17 +70,20 @@ fn scopes_are_those_of_rfc_6724_section_3() {
     }
 }
 
+// gai.conf(5): what stands behind # is a comment.
 #[test]
 fn a_file_of_comments_changes_nothing() {
     assert_eq!(read(""), PolicyTable::default());
     assert_eq!(read("# precedence ::ffff:0:0/96 100\n\n   \n#label ::1/128 7\n"), PolicyTable::default());
 }
 
+// RFC 6724, section 2.1: ::/0 has precedence 40, ::ffff:0:0/96 has 35.
 #[test]
 fn ipv6_is_preferred_by_default() {
     assert_eq!(PolicyTable::default().preferred_family(), Family::V6);
 }
 
+// gai.conf(5): precedence ::ffff:0:0/96 100 is how an administrator prefers IPv4.
 #[test]
 fn the_usual_edit_prefers_ipv4() {
     let policy = read("precedence ::ffff:0:0/96  100\n");
@@ -92,6 +97,7 @@ fn the_usual_edit_prefers_ipv4() {
     assert_eq!(policy.label(ip("fd00::1")), 13);
 }
 
+// Our rule: where the table does not rank IPv4 higher, section 3 of RFC 8305 stands: AAAA first.
 #[test]
 fn equal_precedence_prefers_ipv6() {
     assert_eq!(read("precedence ::ffff:0:0/96 40").preferred_family(), Family::V6);
@@ -99,6 +105,7 @@ fn equal_precedence_prefers_ipv6() {
     assert_eq!(read("precedence ::/0 41\nprecedence ::ffff:0:0/96 41").preferred_family(), Family::V6);
 }
 
+// glibc: one line of a kind replaces the whole table of that kind.
 #[test]
 fn one_label_line_replaces_all_labels() {
     let policy = read("label 2001:db8::/32 9");
@@ -108,6 +115,7 @@ fn one_label_line_replaces_all_labels() {
     assert_eq!(policy.precedence(ip("192.0.2.1")), 35);
 }
 
+// RFC 6724, section 2.1: the entry with the longest matching prefix counts. glibc: of equals the first.
 #[test]
 fn the_longest_prefix_counts_and_among_equals_the_first_line() {
     let policy = read("label ::/0 7\nlabel 2001:db8::/32 8\nlabel 2001:db8::/48 9\nlabel 2001:db8::/32 10");
@@ -116,6 +124,7 @@ fn the_longest_prefix_counts_and_among_equals_the_first_line() {
     assert_eq!(policy.label(ip("2001:db9::1")), 7);
 }
 
+// glibc: without a length the prefix is the whole address.
 #[test]
 fn a_prefix_without_a_length_is_one_address() {
     let policy = read("precedence 2001:db8::5 77");
@@ -123,12 +132,14 @@ fn a_prefix_without_a_length_is_one_address() {
     assert_eq!(policy.precedence(ip("2001:db8::4")), 40);
 }
 
+// RFC 6724, section 2.1: only the bits of the prefix are compared.
 #[test]
 fn bits_beyond_the_prefix_do_not_count() {
     let policy = read("label 2001:db8:ffff::1/32 9");
     assert_eq!(policy.label(ip("2001:db8::1")), 9);
 }
 
+// glibc: what stands behind the value is ignored.
 #[test]
 fn words_after_the_second_value_and_comments_are_ignored() {
     let policy = read("\t label\t2001:db8::/32   9 more words # and a comment\n");
@@ -136,6 +147,7 @@ fn words_after_the_second_value_and_comments_are_ignored() {
     assert_eq!(read("label 2001:db8::/32 9#comment").label(ip("2001:db8::1")), 9);
 }
 
+// glibc reads numbers with strtoul(3), for which nothing is 0.
 #[test]
 fn a_missing_number_is_zero() {
     // What strtoul(3) makes of nothing.
@@ -143,6 +155,7 @@ fn a_missing_number_is_zero() {
     assert_eq!(read("label ::1/ 5").label(ip("2001:db8::1")), 5);
 }
 
+// glibc: a line that makes no sense is skipped.
 #[test]
 fn lines_that_libc_would_not_accept_are_skipped() {
     let bad = [
@@ -175,6 +188,7 @@ fn lines_that_libc_would_not_accept_are_skipped() {
     assert_eq!(read("label 2001:db8::1/128 5").label(ip("2001:db8::1")), 5);
 }
 
+// gai.conf(5): scopev4 lines replace the scopes of IPv4 addresses (RFC 6724, section 3.2).
 #[test]
 fn scopev4_replaces_the_scopes_of_ipv4() {
     for line in ["scopev4 ::ffff:10.0.0.0/104 5", "scopev4 10.0.0.0/8 5"] {
@@ -192,6 +206,7 @@ fn scopev4_replaces_the_scopes_of_ipv4() {
     assert_eq!(read("scopev4 0.0.0.0/32 3").scope(ip("0.0.0.0")), 3);
 }
 
+// gai.conf(5): the file may say what is the default anyway.
 #[test]
 fn glibc_own_default_table_can_be_written_out() {
     let policy = read(

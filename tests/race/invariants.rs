@@ -1,5 +1,5 @@
-//! What must hold in every race, whatever happens and whenever. A story is read from bytes, so that property tests and
-//! the fuzzer tell the same stories; it is played against the race and every action is checked.
+//! What must hold in every race, whatever happens and whenever. A story is read from bytes, so that property
+//! tests and the fuzzer tell the same stories; it is played against the race and every action is checked.
 use happysock::race::*;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
@@ -24,9 +24,6 @@ const WORLD: [&str; 16] = [
     "127.0.0.1:80",
     "127.0.0.2:80",
 ];
-
-const QUESTIONS: [Question; 4] =
-    [Question::Remote(Family::V6), Question::Remote(Family::V4), Question::RemoteAny, Question::Local];
 
 const GAI_ERRORS: [i32; 8] = [-2, -3, -4, -5, -8, -9, -10, -11];
 
@@ -121,13 +118,20 @@ struct Play {
     now: Instant,
     permits: Permits,
     seed: u8,
+    /// By the number of the lookup.
     asked: Vec<Question>,
-    pending: Vec<Question>,
+    pending: Vec<LookupId>,
+    /// The pending ones that give way to others.
+    when_free: Vec<LookupId>,
+    /// When these have to be hastened.
+    hasten_at: Option<Instant>,
     local_families: Vec<Family>,
     running: Vec<AttemptId>,
     last_start: Option<Instant>,
     /// An attempt ended without success since the latest start.
     setback: bool,
+    /// An attempt was abandoned so that the next can start.
+    made_room: bool,
     winner: Option<AttemptId>,
     /// An event has decided the end; only the winding up is missing.
     decided: bool,
@@ -153,10 +157,13 @@ pub fn check(story: &[u8], origin: Instant) -> Vec<Action> {
         seed,
         asked: Vec::new(),
         pending: Vec::new(),
+        when_free: Vec::new(),
+        hasten_at: None,
         local_families: Vec::new(),
         running: Vec::new(),
         last_start: None,
         setback: false,
+        made_room: false,
         winner: None,
         decided: false,
         finished: false,
@@ -182,14 +189,14 @@ impl Play {
                 self.now = self.race.deadline().map_or(self.now, |deadline| deadline.max(self.now)) + late;
             }
             4..=6 => {
-                let question = QUESTIONS[usize::from(bytes.next() % 4)];
+                let lookup = LookupId(u32::from(bytes.next() % 4));
                 let addresses = bytes.addresses();
-                self.answer(question, &addresses);
+                self.answer(lookup, &addresses);
             }
             7 => {
-                let question = QUESTIONS[usize::from(bytes.next() % 4)];
+                let lookup = LookupId(u32::from(bytes.next() % 4));
                 let gai_error = GAI_ERRORS[usize::from(bytes.next() % 8)];
-                self.fail_lookup(question, LookupError { gai_error, sys_errno: 0 });
+                self.fail_lookup(lookup, LookupError { gai_error, sys_errno: 0 });
             }
             8 => self.connect(AttemptId(u32::from(bytes.next() % 8))),
             9..=11 => {
@@ -224,15 +231,16 @@ impl Play {
         assert_eq!(before, format!("{:?}", self.race));
     }
 
-    fn answer(&mut self, question: Question, addresses: &[SocketAddr]) {
-        let event = Event::Answered { question, addresses };
-        if !self.take_pending(question) {
-            return self.ignored(event);
-        }
-        if question == Question::Local {
+    fn answer(&mut self, lookup: LookupId, addresses: &[SocketAddr]) {
+        let event = Event::Answered { lookup, addresses };
+        let Some(question) = self.take_pending(lookup) else { return self.ignored(event) };
+        if question.kind == QuestionKind::Local {
             self.local_families = addresses.iter().map(Family::of).collect();
             self.decided = addresses.is_empty();
         }
+        let counts = |address| question.kind.family().is_none_or(|family| family == Family::of(address));
+        let hopeful = addresses.iter().any(counts);
+        self.hasten_at = Some(if hopeful { self.now + HASTEN_AFTER } else { self.now });
         self.race.handle(self.now, event);
     }
 
@@ -244,22 +252,26 @@ impl Play {
         self.race.handle(self.now, event);
     }
 
-    fn fail_lookup(&mut self, question: Question, error: LookupError) {
-        let event = Event::LookupFailed { question, error };
-        if !self.take_pending(question) {
-            return self.ignored(event);
-        }
-        self.decided = question == Question::Local;
+    fn fail_lookup(&mut self, lookup: LookupId, error: LookupError) {
+        let event = Event::LookupFailed { lookup, error };
+        let Some(question) = self.take_pending(lookup) else { return self.ignored(event) };
+        self.decided = question.kind == QuestionKind::Local;
+        self.hasten_at = Some(self.now);
         self.race.handle(self.now, event);
     }
 
-    fn take_pending(&mut self, question: Question) -> bool {
+    fn take_pending(&mut self, lookup: LookupId) -> Option<Question> {
         // A race whose end is decided drops its lookups itself.
-        let taken = !self.decided && self.pending.contains(&question);
-        if taken {
-            self.pending.retain(|pending| *pending != question);
+        if self.decided || !self.pending.contains(&lookup) {
+            return None;
         }
-        taken
+        self.not_pending(lookup);
+        Some(self.asked[lookup.0 as usize])
+    }
+
+    fn not_pending(&mut self, lookup: LookupId) {
+        self.pending.retain(|pending| *pending != lookup);
+        self.when_free.retain(|pending| *pending != lookup);
     }
 
     fn connect(&mut self, attempt: AttemptId) {
@@ -284,6 +296,7 @@ impl Play {
         assert_eq!(self.race.attempts()[attempt.0 as usize].outcome, AttemptOutcome::Failed(failure));
         self.running.retain(|running| *running != attempt);
         self.setback = true;
+        self.hasten_at = Some(self.now);
     }
 
     fn run(&mut self) {
@@ -299,14 +312,29 @@ impl Play {
 
     fn check_action(&mut self, action: Action) {
         assert!(!self.finished, "an action after the end: {action:?}");
+        assert!(!self.made_room || matches!(action, Action::StartAttempt { .. }), "room was made for nothing");
         match action {
-            Action::Ask(question) => {
+            Action::Ask { lookup, question, urgency } => {
                 assert!(self.permits.lookups && !self.decided);
                 assert!(!self.asked.contains(&question), "asked twice");
                 assert_ne!(self.settings.resolve_limit, Some(Duration::ZERO));
-                assert_eq!(question == Question::RemoteAny, self.is_plain_question(question));
+                assert_eq!(question.kind == QuestionKind::Both, self.is_plain_question(question));
+                assert_eq!(lookup.0 as usize, self.asked.len(), "numbered otherwise than asked");
+                // Of two families the second gives way while the first is pending; nothing was hastened
+                // before it was asked.
+                let second = question.kind.family().is_some() && !self.pending.is_empty();
+                assert_eq!(urgency == Urgency::WhenFree, second);
+                if second {
+                    self.when_free.push(lookup);
+                    self.hasten_at = None;
+                }
                 self.asked.push(question);
-                self.pending.push(question);
+                self.pending.push(lookup);
+            }
+            Action::Hasten { lookup } => {
+                assert!(self.when_free.contains(&lookup), "hastened although it gives way to none");
+                assert!(self.hasten_at.is_some_and(|at| at <= self.now), "hastened too early");
+                self.when_free.retain(|waiting| *waiting != lookup);
             }
             Action::FindRoute { candidate, destination } => {
                 assert!(self.settings.fast_fallback);
@@ -317,15 +345,25 @@ impl Play {
             Action::StartAttempt { attempt, destination } => self.check_start(attempt, destination),
             Action::AbandonAttempt { attempt } => {
                 assert!(self.running.contains(&attempt), "abandoned although not in flight");
-                self.running.retain(|running| *running != attempt);
-                self.setback = true;
                 let entry = &self.race.attempts()[attempt.0 as usize];
                 assert_eq!(entry.ended, Some(self.now));
-                assert!(matches!(entry.outcome, AttemptOutcome::TimedOut(_) | AttemptOutcome::Abandoned));
+                match entry.outcome {
+                    AttemptOutcome::TimedOut(_) => self.setback = true,
+                    AttemptOutcome::Abandoned if self.decided => {}
+                    AttemptOutcome::Abandoned => {
+                        let capped = self.settings.fast_fallback && self.settings.max_attempts != 0;
+                        assert!(capped && self.running.len() == self.settings.max_attempts as usize, "needless");
+                        assert_eq!(self.running.first(), Some(&attempt), "not the oldest");
+                        assert!(!self.setback);
+                        self.made_room = true;
+                    }
+                    other => panic!("abandoned with the outcome {other:?}"),
+                }
+                self.running.retain(|running| *running != attempt);
             }
-            Action::AbandonLookup(question) => {
-                assert!(self.pending.contains(&question), "abandoned although not asked");
-                self.pending.retain(|pending| *pending != question);
+            Action::AbandonLookup { lookup } => {
+                assert!(self.pending.contains(&lookup), "abandoned although not asked");
+                self.not_pending(lookup);
             }
             Action::Finish(outcome) => {
                 self.finished = true;
@@ -338,7 +376,7 @@ impl Play {
     }
 
     fn is_plain_question(&self, question: Question) -> bool {
-        !self.settings.fast_fallback && self.settings.families == Families::Both && question != Question::Local
+        !self.settings.fast_fallback && self.settings.families == Families::Both && question.kind != QuestionKind::Local
     }
 
     fn check_start(&mut self, attempt: AttemptId, destination: SocketAddr) {
@@ -368,8 +406,10 @@ impl Play {
             assert!(self.now - last + PUNCTUAL >= delay, "two starts closer than the delay");
         }
         self.running.push(attempt);
+        self.hasten_at = self.hasten_at.map(|_| self.now + HASTEN_AFTER);
         self.last_start = Some(self.now);
         self.setback = false;
+        self.made_room = false;
     }
 
     fn check_outcome(&self, outcome: Outcome) {
@@ -395,8 +435,10 @@ impl Play {
         }
     }
 
-    /// When there is nothing to do, the race either has ended, or says when to come back, or waits for an event or permit.
+    /// When there is nothing to do, the race either has ended, or says when to come back, or waits for an
+    /// event or permit.
     fn check_at_rest(&self) {
+        assert!(!self.made_room, "room was made for nothing");
         let deadline = self.race.deadline();
         assert!(deadline.is_none_or(|deadline| deadline > self.now), "a deadline in the past");
         let wanted = self.race.wants_permit();
@@ -408,6 +450,8 @@ impl Play {
             !(wanted.lookup && self.permits.lookups || wanted.attempt && self.permits.attempts),
             "a permit was there"
         );
+        let overdue = self.hasten_at.is_some_and(|at| at <= self.now) && !self.when_free.is_empty();
+        assert!(!overdue, "not hastened in time");
         let waits = !self.pending.is_empty() || !self.running.is_empty() || wanted != Wanted::default();
         assert!(deadline.is_some() || waits, "nothing will ever happen again");
     }
@@ -423,8 +467,8 @@ impl Play {
                 return;
             }
             if !limits_suffice {
-                for question in self.pending.clone() {
-                    self.fail_lookup(question, LookupError { gai_error: -2, sys_errno: 0 });
+                for lookup in self.pending.clone() {
+                    self.fail_lookup(lookup, LookupError { gai_error: -2, sys_errno: 0 });
                 }
                 for attempt in self.running.clone() {
                     self.refuse(attempt, false);

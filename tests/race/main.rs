@@ -1,5 +1,9 @@
-//! RFC 8305 in virtual time: each test is a script that names its clause. The clock is read once, for an origin.
+//! RFC 8305 in virtual time: each test is a script, and above it stands the sentence that it holds: of the
+//! RFC, of a draft, or our own rule. A deliberate deviation is called one. The clock is read once, for an
+//! origin.
+mod cap;
 mod gai_conf;
+mod hastening;
 mod invariants;
 mod limits;
 mod local_address;

@@ -2,6 +2,7 @@
 use crate::script::*;
 use happysock::race::*;
 
+// Our rule: what is held back starts no timer and is not asked.
 #[test]
 fn nothing_is_asked_without_a_permit() {
     let mut script = Script::new(Settings::default());
@@ -10,10 +11,11 @@ fn nothing_is_asked_without_a_permit() {
     assert_eq!(script.wanted(), "lookup");
     script.at(500).expect_no_deadline();
     script.permits.lookups = true;
-    script.expect("ask AAAA, ask A");
+    script.expect("ask AAAA, ask A when free");
     assert_eq!(script.wanted(), "nothing");
 }
 
+// Our rule: what is held back starts no timer, and the delay counts from the start that then happens.
 #[test]
 fn no_attempt_starts_without_a_permit() {
     let mut script = Script::towards("v6.1 v6.2", Settings::default());
@@ -33,6 +35,7 @@ fn no_attempt_starts_without_a_permit() {
     script.expect("start v6.2");
 }
 
+// Our rule: who has ended waits for no permit.
 #[test]
 fn a_race_that_has_ended_wants_nothing() {
     let mut script = Script::new(Settings::default());
@@ -45,16 +48,19 @@ fn a_race_that_has_ended_wants_nothing() {
     assert_eq!(script.wanted(), "nothing");
 }
 
+// Our rule: the two permits are independent.
 #[test]
 fn both_permits_can_be_missing_and_each_alone_lets_the_race_go_on() {
     // The permit for lookups ends between the two questions.
     let now = std::time::Instant::now();
     let mut race = Race::new(Settings::default(), now);
-    assert_eq!(race.next_action(now, Permits::ALL), Some(Action::Ask(AAAA)));
+    // Once the first is answered the second is not one that may turn out not to be needed.
+    let ask = |id, question| Action::Ask { lookup: LookupId(id), question, urgency: Urgency::Now };
+    assert_eq!(race.next_action(now, Permits::ALL), Some(ask(0, AAAA)));
     let none = Permits { lookups: false, attempts: false };
     assert_eq!(race.next_action(now, none), None);
     assert_eq!(race.wants_permit(), Wanted { lookup: true, attempt: false });
-    race.handle(now, Event::Answered { question: AAAA, addresses: &addresses("v6.1") });
+    race.handle(now, Event::Answered { lookup: LookupId(0), addresses: &addresses("v6.1") });
     assert_eq!(race.next_action(now, none), None);
     assert_eq!(race.wants_permit(), Wanted { lookup: true, attempt: true });
     let (attempt, destination) = (AttemptId(0), address("v6.1"));
@@ -62,9 +68,10 @@ fn both_permits_can_be_missing_and_each_alone_lets_the_race_go_on() {
     assert_eq!(race.next_action(now, Permits { lookups: false, attempts: true }), Some(start));
     assert_eq!(race.next_action(now, none), None);
     assert_eq!(race.wants_permit(), Wanted { lookup: true, attempt: false });
-    assert_eq!(race.next_action(now, Permits { lookups: true, attempts: false }), Some(Action::Ask(A)));
+    assert_eq!(race.next_action(now, Permits { lookups: true, attempts: false }), Some(ask(1, A)));
 }
 
+// CRuby's rule: open_timeout counts over everything.
 #[test]
 fn the_open_limit_counts_while_a_permit_is_missing() {
     let mut script = Script::new(Settings { open_limit: Some(ms(100)), ..Settings::default() });
@@ -72,6 +79,7 @@ fn the_open_limit_counts_while_a_permit_is_missing() {
     script.expect_deadline(100).at(100).expect("finish timed out Open");
 }
 
+// CRuby's rule: resolv_timeout counts from the start of resolution, be it asked or held back.
 #[test]
 fn the_resolve_limit_counts_while_a_permit_is_missing() {
     let mut script = Script::new(Settings { resolve_limit: Some(ms(100)), ..Settings::default() });
@@ -79,6 +87,7 @@ fn the_resolve_limit_counts_while_a_permit_is_missing() {
     script.expect_deadline(100).at(100).expect("finish timed out Resolve");
 }
 
+// Our rule: attempts cannot hold the very permits that their race waits for, without end.
 #[test]
 fn the_connect_limit_counts_from_when_the_attempt_would_have_started() {
     let mut script = Script::towards("v6.1 v6.2", Settings { connect_limit: Some(ms(100)), ..Settings::default() });
@@ -92,6 +101,7 @@ fn the_connect_limit_counts_from_when_the_attempt_would_have_started() {
     script.expect("start v6.2").expect_deadline(500);
 }
 
+// CRuby's rule: connect_timeout counts from the start of the last candidate's attempt.
 #[test]
 fn a_permit_that_comes_stops_the_connect_limit() {
     let mut script =
@@ -105,6 +115,8 @@ fn a_permit_that_comes_stops_the_connect_limit() {
     script.at(550).expect_deadline(950);
 }
 
+// RFC 8305, section 5: "Once one of the connection attempts succeeds [...], all other connections attempts
+// that have not yet succeeded SHOULD be canceled."
 #[test]
 fn a_missing_permit_does_not_hold_a_success_back() {
     let mut script = Script::towards("v6.1 v6.2", Settings::default());

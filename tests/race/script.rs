@@ -1,15 +1,19 @@
-//! A race played like a script: `at`, what happens, what is expected. Times are milliseconds from the race's start.
+//! A race played like a script: `at`, what happens, what is expected. Times are milliseconds from the race's
+//! start.
 //!
-//! Addresses have short names: `v6.1` is 2001:db8::1, `v4.1` is 192.0.2.1, `loop6` and `loop4` are loopback; any other word
-//! is read as an IP address. The port is always 80. Actions are compared as text: `ask AAAA`, `start v6.1`, `abandon v4.1`,
-//! `drop A` (a lookup), `finish ...`.
+//! Addresses have short names: `v6.1` is 2001:db8::1, `v4.1` is 192.0.2.1, `loop6` and `loop4` are loopback;
+//! any other word is read as an IP address. The port is always 80. Actions are compared as text: `ask AAAA`,
+//! `start v6.1`, `abandon v4.1`, `drop A` (a lookup), `hasten A`, `finish ...`. What is asked only when
+//! somebody is free to look it up reads `ask A when free`.
 use happysock::race::*;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-pub const AAAA: Question = Question::Remote(Family::V6);
-pub const A: Question = Question::Remote(Family::V4);
+pub const AAAA: Question = Question::host(QuestionKind::Aaaa);
+pub const A: Question = Question::host(QuestionKind::A);
+pub const ANY: Question = Question::host(QuestionKind::Both);
+pub const LOCAL: Question = Question::host(QuestionKind::Local);
 
 pub const NONAME: i32 = -2;
 pub const AGAIN: i32 = -3;
@@ -54,11 +58,12 @@ pub fn name(address: &SocketAddr) -> String {
 }
 
 fn question_name(question: Question) -> &'static str {
-    match question {
-        Question::Remote(Family::V6) => "AAAA",
-        Question::Remote(Family::V4) => "A",
-        Question::RemoteAny => "any",
-        Question::Local => "local",
+    assert_eq!(question.name, HOST);
+    match question.kind {
+        QuestionKind::Aaaa => "AAAA",
+        QuestionKind::A => "A",
+        QuestionKind::Both => "any",
+        QuestionKind::Local => "local",
     }
 }
 
@@ -81,6 +86,8 @@ pub struct Script {
     routes: HashMap<IpAddr, Route>,
     /// Whether FindRoute is to be expected like any other action.
     pub show_routes: bool,
+    /// What was asked, by the number of its lookup.
+    asked: Vec<Question>,
     /// Given by the race, not yet expected.
     given: Vec<String>,
 }
@@ -104,6 +111,7 @@ impl Script {
             permits: Permits::ALL,
             routes: HashMap::new(),
             show_routes: false,
+            asked: Vec::new(),
             given: Vec::new(),
         }
     }
@@ -205,6 +213,10 @@ impl Script {
                     continue;
                 }
             }
+            if let Action::Ask { lookup, question, .. } = action {
+                assert_eq!(lookup.0 as usize, self.asked.len(), "lookups are numbered as they are asked");
+                self.asked.push(question);
+            }
             let text = self.text(action);
             self.given.push(text);
         }
@@ -221,11 +233,23 @@ impl Script {
     }
 
     pub fn answers(&mut self, question: Question, names: &str) -> &mut Script {
-        self.event(Event::Answered { question, addresses: &addresses(names) })
+        let lookup = self.lookup(question);
+        self.event(Event::Answered { lookup, addresses: &addresses(names) })
     }
 
     pub fn fails_to_resolve(&mut self, question: Question, gai_error: i32) -> &mut Script {
-        self.event(Event::LookupFailed { question, error: LookupError { gai_error, sys_errno: 0 } })
+        let lookup = self.lookup(question);
+        self.event(Event::LookupFailed { lookup, error: LookupError { gai_error, sys_errno: 0 } })
+    }
+
+    /// The lookup that asks a question; the next to be asked if it was not.
+    pub fn lookup(&self, question: Question) -> LookupId {
+        let place = self.asked.iter().position(|asked| *asked == question);
+        LookupId(place.unwrap_or(self.asked.len()) as u32)
+    }
+
+    fn lookup_name(&self, lookup: LookupId) -> &'static str {
+        question_name(self.asked[lookup.0 as usize])
     }
 
     pub fn connects(&mut self, name: &str) -> &mut Script {
@@ -269,11 +293,15 @@ impl Script {
 
     fn text(&self, action: Action) -> String {
         match action {
-            Action::Ask(question) => format!("ask {}", question_name(question)),
+            Action::Ask { question, urgency: Urgency::Now, .. } => format!("ask {}", question_name(question)),
+            Action::Ask { question, urgency: Urgency::WhenFree, .. } => {
+                format!("ask {} when free", question_name(question))
+            }
+            Action::Hasten { lookup } => format!("hasten {}", self.lookup_name(lookup)),
             Action::FindRoute { destination, .. } => format!("route {}", name(&destination)),
             Action::StartAttempt { destination, .. } => format!("start {}", name(&destination)),
             Action::AbandonAttempt { attempt } => format!("abandon {}", self.name_of(attempt)),
-            Action::AbandonLookup(question) => format!("drop {}", question_name(question)),
+            Action::AbandonLookup { lookup } => format!("drop {}", self.lookup_name(lookup)),
             Action::Finish(outcome) => format!("finish {}", self.outcome_text(outcome)),
         }
     }
@@ -303,6 +331,6 @@ impl Script {
 #[track_caller]
 pub fn asked(settings: Settings) -> Script {
     let mut script = Script::new(settings);
-    script.expect("ask AAAA, ask A");
+    script.expect("ask AAAA, ask A when free");
     script
 }

@@ -2,6 +2,8 @@
 use crate::script::*;
 use happysock::race::*;
 
+// RFC 8305, section 6: "If the removed address had not yet had a connection attempt started, it SHOULD be
+// removed from the list of addresses to try."
 #[test]
 fn section_6_an_address_that_disappears_is_dropped_if_it_was_not_started() {
     Script::towards("v6.1 v6.2 v6.3", Settings::default())
@@ -12,6 +14,8 @@ fn section_6_an_address_that_disappears_is_dropped_if_it_was_not_started() {
         .expect("start v6.3");
 }
 
+// RFC 8305, section 6: "If an address is removed from the list that already had a connection attempt
+// started, the connection attempt SHOULD NOT be canceled, but rather be allowed to continue."
 #[test]
 fn section_6_an_address_that_disappears_keeps_its_running_attempt() {
     let mut script = Script::towards("v6.1 v6.2", Settings::default());
@@ -25,6 +29,7 @@ fn section_6_an_address_that_disappears_keeps_its_running_attempt() {
         .expect("finish connected v6.1");
 }
 
+// Our rule: an event about something that is unknown or has ended changes nothing.
 #[test]
 fn section_6_an_unknown_address_that_disappears_changes_nothing() {
     Script::towards("v6.1 v6.2", Settings::default())
@@ -35,6 +40,8 @@ fn section_6_an_unknown_address_that_disappears_changes_nothing() {
         .expect("start v6.2");
 }
 
+// RFC 8305, section 6: "If an address is added to the list, it should be sorted into the list of addresses
+// not yet attempted according to the rules above"
 #[test]
 fn section_6_a_new_address_is_sorted_among_those_not_tried() {
     let mut script = asked(Settings::default());
@@ -42,6 +49,8 @@ fn section_6_a_new_address_is_sorted_among_those_not_tried() {
     script
         .answers(AAAA, "v6.1 v6.2")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(100)
         .answers(A, "v4.1 v4.2")
         .at(250)
@@ -52,6 +61,7 @@ fn section_6_a_new_address_is_sorted_among_those_not_tried() {
         .expect("start v4.1");
 }
 
+// Our rule: a race with nothing left to try or to wait for has ended.
 #[test]
 fn section_6_when_all_addresses_disappear_the_race_ends_as_without_data() {
     asked(Settings::default())

@@ -13,6 +13,7 @@ const REFUSED: AttemptOutcome = AttemptOutcome::Failed(Failure {
     family_unreachable: false,
 });
 
+// Our rule: a race that nobody watches keeps no trace.
 #[test]
 fn without_the_setting_there_is_no_trace() {
     let mut script = asked(Settings::default());
@@ -20,6 +21,7 @@ fn without_the_setting_there_is_no_trace() {
     assert_eq!(script.trace(), []);
 }
 
+// draft-kuehlewind-happy-qlog has an event for each of these steps.
 #[test]
 fn a_whole_race_is_told() {
     let mut script = asked(traced());
@@ -44,16 +46,16 @@ fn a_whole_race_is_told() {
     let (v6, v6b) = (address("v6.1"), address("v6.2"));
     let (first, second, third) = (AttemptId(0), AttemptId(1), AttemptId(2));
     let expected = [
-        (0, LookupStarted { question: AAAA }),
-        (0, LookupStarted { question: A }),
-        (10, LookupAnswered { question: A, addresses: 2 }),
+        (0, LookupStarted { lookup: LookupId(0), question: AAAA, urgency: Urgency::Now }),
+        (0, LookupStarted { lookup: LookupId(1), question: A, urgency: Urgency::WhenFree }),
+        (10, LookupAnswered { lookup: LookupId(1), question: A, addresses: 2 }),
         (10, CandidateAdded { candidate: CandidateId(0), address: v4 }),
         (10, CandidateAdded { candidate: CandidateId(1), address: v4b }),
         (10, ResolutionDelayStarted { delay: ms(50) }),
         (60, ResolutionDelayExpired),
         (60, AttemptStarted { attempt: first, address: v4 }),
         (60, NextAttemptTimerSet { delay: ms(250) }),
-        (100, LookupAnswered { question: AAAA, addresses: 2 }),
+        (100, LookupAnswered { lookup: LookupId(0), question: AAAA, addresses: 2 }),
         (100, CandidateAdded { candidate: CandidateId(2), address: v6 }),
         (100, CandidateAdded { candidate: CandidateId(3), address: v6b }),
         (310, NextAttemptTimerFired),
@@ -70,19 +72,24 @@ fn a_whole_race_is_told() {
     assert_eq!(script.trace(), expected);
 }
 
+// draft-kuehlewind-happy-qlog tells of each query when it is started and when it is answered; our rule: or
+// given up.
 #[test]
 fn lookups_that_fail_or_are_given_up_are_told() {
     let mut script = asked(Settings { resolve_limit: Some(ms(100)), ..traced() });
-    script.at(10).fails_to_resolve(AAAA, NONAME).at(100).expect("drop A, finish timed out Resolve");
+    script.at(10).fails_to_resolve(AAAA, NONAME).expect("hasten A").at(100).expect("drop A, finish timed out Resolve");
     let error = LookupError { gai_error: NONAME, sys_errno: 0 };
     let expected = [
-        (10, LookupFailed { question: AAAA, error }),
-        (100, LookupAbandoned { question: A }),
+        (10, LookupFailed { lookup: LookupId(0), question: AAAA, error }),
+        (10, LookupHastened { lookup: LookupId(1), question: A }),
+        (100, LookupAbandoned { lookup: LookupId(1), question: A }),
         (100, Finished { outcome: Outcome::TimedOut { limit: Limit::Resolve }, address: None }),
     ];
     assert_eq!(script.trace()[2..], expected);
 }
 
+// RFC 8305, section 3: "If a positive AAAA response is received within the Resolution Delay period, the
+// client immediately starts the IPv6 connection attempt."
 #[test]
 fn a_resolution_delay_cut_short_by_the_answer_does_not_expire() {
     let mut script = asked(traced());
@@ -90,12 +97,15 @@ fn a_resolution_delay_cut_short_by_the_answer_does_not_expire() {
     assert!(!script.trace().iter().any(|(_, kind)| *kind == ResolutionDelayExpired));
 }
 
+// draft-kuehlewind-happy-qlog tells when the timer of the next attempt is set, and when it fires.
 #[test]
 fn the_timer_is_set_when_a_candidate_comes_while_the_delay_runs() {
     let mut script = asked(traced());
     script
         .answers(AAAA, "v6.1")
         .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
         .at(100)
         .answers(A, "v4.1")
         .expect("")
@@ -107,28 +117,38 @@ fn the_timer_is_set_when_a_candidate_comes_while_the_delay_runs() {
     assert_eq!(trace.iter().filter(|(_, kind)| matches!(kind, NextAttemptTimerSet { .. })).count(), 1);
 }
 
+// draft-kuehlewind-happy-qlog tells when the timer of the next attempt is set, and when it fires.
 #[test]
 fn no_timer_fires_that_was_not_set() {
     // The delay is over when the candidate comes: nothing had to be waited for.
     let mut script = asked(traced());
-    script.answers(AAAA, "v6.1").expect("start v6.1").at(400).answers(A, "v4.1").expect("start v4.1");
+    script
+        .answers(AAAA, "v6.1")
+        .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
+        .at(400)
+        .answers(A, "v4.1")
+        .expect("start v4.1");
     let timers = |(_, kind): &(u64, TraceKind)| matches!(kind, NextAttemptTimerSet { .. } | NextAttemptTimerFired);
     assert!(!script.trace().iter().any(timers));
 }
 
+// draft-kuehlewind-happy-qlog tells when the timer of the next attempt is set, and when it fires.
 #[test]
 fn no_timer_is_set_for_an_attempt_that_is_due_and_waits_for_a_permit() {
     let mut script = asked(traced());
-    script.answers(AAAA, "v6.1").expect("start v6.1").at(250);
+    script.answers(AAAA, "v6.1").expect("start v6.1").at(50).expect("hasten A").at(250);
     script.permits.attempts = false;
     script.answers(A, "v4.1").expect("");
     assert!(!script.trace().iter().any(|(_, kind)| matches!(kind, NextAttemptTimerSet { .. })));
 }
 
+// Our rule: each candidate that is added is started, dropped, or left over when the race ends.
 #[test]
 fn candidates_that_no_attempt_can_reach_are_told() {
     let mut script = Script::towards("v6.1 v4.1", Settings { local: true, ..traced() });
-    script.expect("ask local").at(5).answers(Question::Local, "v4.9").expect("start v4.1");
+    script.expect("ask local").at(5).answers(LOCAL, "v4.9").expect("start v4.1");
     assert!(script.trace().contains(&(5, CandidateDropped { candidate: CandidateId(0), address: address("v6.1") })));
 
     let mut script = Script::towards("v6.1 v6.2", traced());
@@ -136,6 +156,7 @@ fn candidates_that_no_attempt_can_reach_are_told() {
     assert!(script.trace().contains(&(5, CandidateDropped { candidate: CandidateId(1), address: address("v6.2") })));
 }
 
+// Our rule: every attempt that was started has exactly one outcome.
 #[test]
 fn an_attempt_ended_by_a_limit_says_which() {
     let mut script = Script::towards("v6.1", Settings { connect_limit: Some(ms(100)), ..traced() });
@@ -145,6 +166,7 @@ fn an_attempt_ended_by_a_limit_says_which() {
     assert!(script.trace().contains(&(100, ended)));
 }
 
+// RFC 8305, section 9.3: "It has been observed in practice that Happy Eyeballs can hide issues in networks."
 #[test]
 fn section_9_a_race_that_hides_broken_ipv6_tells_of_it() {
     let mut script = asked(traced());

@@ -2,8 +2,6 @@
 use crate::script::*;
 use happysock::race::*;
 
-const ANY: Question = Question::RemoteAny;
-
 fn plain() -> Settings {
     Settings { fast_fallback: false, ..Settings::default() }
 }
@@ -15,17 +13,21 @@ fn answered(names: &str, settings: Settings) -> Script {
     script
 }
 
+// CRuby's rule: without fast_fallback it is one getaddrinfo(3) for both families.
 #[test]
 fn one_question_is_asked_for_both_families() {
     Script::new(plain()).expect("ask any").expect_no_deadline();
 }
 
+// CRuby's rule: without fast_fallback it is one getaddrinfo(3), of the family that was named.
 #[test]
 fn one_family_is_asked_for_by_its_own_question() {
     let settings = Settings { families: Families::Only(Family::V4), ..plain() };
     Script::new(settings).expect("ask A").answers(A, "v4.1 v4.2").expect("start v4.1").expect_no_deadline();
 }
 
+// CRuby's rule: without fast_fallback the addresses are tried one after the other, as getaddrinfo(3) has
+// sorted them.
 #[test]
 fn the_addresses_are_tried_in_the_order_given_and_no_route_is_asked_for() {
     let mut script = answered("v4.2 v6.1 v4.1", plain());
@@ -42,6 +44,7 @@ fn the_addresses_are_tried_in_the_order_given_and_no_route_is_asked_for() {
         .expect("finish failed v4.1");
 }
 
+// CRuby's rule: without fast_fallback connect_timeout is that of each connect(2).
 #[test]
 fn the_connect_limit_counts_for_each_attempt() {
     let settings = Settings { connect_limit: Some(ms(100)), ..plain() };
@@ -59,6 +62,7 @@ fn the_connect_limit_counts_for_each_attempt() {
         .expect("abandon v4.3, finish timed out Connect");
 }
 
+// CRuby's rule: when every attempt has failed, the error of the last is raised.
 #[test]
 fn a_refused_last_address_is_told_although_the_limit_ended_the_first() {
     let settings = Settings { connect_limit: Some(ms(100)), ..plain() };
@@ -70,6 +74,7 @@ fn a_refused_last_address_is_told_although_the_limit_ended_the_first() {
         .expect("finish failed v4.2");
 }
 
+// CRuby's rule: without fast_fallback every address is tried.
 #[test]
 fn an_unreachable_family_does_not_shorten_the_list() {
     answered("v6.1 v6.2 v4.1", plain())
@@ -82,32 +87,37 @@ fn an_unreachable_family_does_not_shorten_the_list() {
         .expect("finish connected v4.1");
 }
 
+// CRuby's rule: without fast_fallback one attempt follows the other's end, however many there may be.
 #[test]
 fn the_cap_on_attempts_does_not_make_it_a_race() {
     let settings = Settings { max_attempts: 5, ..plain() };
     answered("v6.1 v6.2", settings).expect("start v6.1").expect_no_deadline();
 }
 
+// CRuby's rule: without fast_fallback the addresses are tried in the order given.
 #[test]
 fn numeric_addresses_keep_their_order_too() {
     Script::towards("v4.1 v6.1", plain()).expect("start v4.1").refuses("v4.1").expect("start v6.1");
 }
 
+// CRuby's rule: what getaddrinfo(3) answers is raised.
 #[test]
 fn the_lookup_that_fails_ends_the_race() {
     Script::new(plain()).expect("ask any").fails_to_resolve(ANY, NONAME).expect("finish resolve -2");
 }
 
+// Our rule: a socket is bound before it is connected, so no attempt starts without the local address.
 #[test]
 fn the_local_answer_is_awaited_too() {
     Script::new(Settings { local: true, ..plain() })
         .expect("ask any, ask local")
         .answers(ANY, "v6.1 v4.1")
         .expect("")
-        .answers(Question::Local, "v4.9")
+        .answers(LOCAL, "v4.9")
         .expect("start v4.1");
 }
 
+// CRuby's rule: resolv_timeout counts from the start of resolution.
 #[test]
 fn the_resolve_limit_ends_the_lookup() {
     let settings = Settings { resolve_limit: Some(ms(100)), ..plain() };

@@ -1,4 +1,4 @@
-//! The deadlines of many connects: the nearest in constant time, every change in the logarithm of their number.
+//! The deadlines of many things: the nearest in constant time, every change in the logarithm of their number.
 
 use std::time::Instant;
 

@@ -13,7 +13,6 @@ use crate::drive::running::Running;
 use crate::lookup::Mailbox;
 use crate::race::Wanted;
 use crate::sys::epoll::{Epoll, Ready};
-use crate::sys::poll::milliseconds_until;
 use crate::sys::timer::Timer;
 use crate::sys::{Interest, fork};
 use std::cell::{Cell, RefCell};

@@ -1,6 +1,6 @@
 //! How many lookups and attempts may be in flight at once, and who waits for a permit.
 
-use super::super::running::InFlight;
+use crate::drive::reactor::InFlight;
 use crate::race::{Permits, Wanted};
 use std::collections::BTreeSet;
 

@@ -1,16 +1,17 @@
 //! The descriptors that the caller watches, where the handle is driven by socket action.
 
-use crate::race::AttemptId;
+use crate::drive::key::Key;
+use crate::sys::Interest;
 use std::collections::HashMap;
 use std::os::fd::RawFd;
 
-/// Whose a watched descriptor is.
+/// What a watched descriptor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Watched {
-    /// An attempt of the connect at a place.
-    Attempt { place: u32, attempt: AttemptId },
-    /// The wake-up of the lookups.
-    WakeUp,
+pub(super) struct Watched {
+    /// The place of the connect that it belongs to; 0 for one of the handle's own.
+    pub place: u32,
+    pub key: Key,
+    pub interest: Interest,
 }
 
 pub(super) struct Sockets<D> {

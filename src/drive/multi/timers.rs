@@ -1,42 +1,11 @@
-//! When the next turn is due, and who is told.
+//! Who is told when the next turn is due.
 
+use super::announced::{Announced, Due};
+use super::handle::{EventLoop, Multi};
 use super::sockets::Watched;
-use super::*;
-
-/// When the next turn is due although nothing is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
-    Never,
-    At(Instant),
-    Now,
-}
-
-impl Due {
-    pub fn milliseconds(self, now: Instant) -> i32 {
-        match self {
-            Due::Never => -1,
-            Due::At(deadline) => milliseconds_until(Some(deadline), now),
-            Due::Now => 0,
-        }
-    }
-}
-
-/// What was said of it last.
-#[derive(Clone, Copy)]
-pub(super) struct Announced {
-    /// To the timer callback; None: the caller's timer may have done its work, or not.
-    called: Option<Due>,
-    /// To the timer in the epoll set: when it fires or has fired.
-    timer: Option<Instant>,
-    /// The timer has fired and is readable until it is set again.
-    fired: bool,
-    /// The wake-up descriptor is watched by the caller.
-    wake_up: bool,
-}
-
-impl Announced {
-    pub const NOTHING: Announced = Announced { called: Some(Due::Never), timer: None, fired: false, wake_up: false };
-}
+use crate::drive::key::Key;
+use crate::sys::Interest;
+use std::time::{Duration, Instant};
 
 impl<L: EventLoop> Multi<L> {
     pub(super) fn due(&self) -> Due {
@@ -115,7 +84,8 @@ impl<L: EventLoop> Multi<L> {
         }
         self.announced.set(Announced { wake_up: wanted, ..announced });
         if wanted {
-            self.state.borrow_mut().sockets.add(fd, Watched::WakeUp);
+            let watched = Watched { place: 0, key: Key::WakeUp, interest: Interest::Readable };
+            self.state.borrow_mut().sockets.add(fd, watched);
             caller.watch(fd, Some(Interest::Readable), L::SocketData::default());
         } else {
             let data = self.state.borrow_mut().sockets.remove(fd);

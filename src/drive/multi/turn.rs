@@ -1,18 +1,20 @@
 //! One turn: what is ready is handed in, what that changes is done, new connects begin.
 
+use super::handle::{Entry, EventLoop, Multi, Refused, State, of_token, token};
 use super::slots::place_of;
 use super::sockets::Watched;
-use super::*;
-use crate::drive::running::{Around, TOKEN_BITS};
-use crate::race::{AttemptId, Permits};
-use crate::sys::poll;
-use crate::sys::socket::Socket;
-use std::time::Duration;
+use crate::drive::key::Key;
+use crate::drive::lookups::TOKEN_BITS;
+use crate::drive::reactor::{InFlight, Reactor};
+use crate::drive::running::Running;
+use crate::race::{Permits, Wanted};
+use crate::sys::Interest;
+use crate::sys::epoll::Ready;
+use crate::sys::poll::{self, PollFd};
+use std::io;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
 
-/// How many events one epoll_wait(2) brings at most.
-pub(super) const BATCH: usize = 256;
-/// How many full batches one dispatch takes in.
-pub(super) const BATCHES: usize = 16;
 /// How many connects begin in one turn, so that a dispatch does not keep its loop for long and what has ended is seen in between:
 /// about 20 us each.
 const STARTS: usize = 128;
@@ -26,19 +28,17 @@ struct Surroundings<'a, L: EventLoop> {
     counted: InFlight,
 }
 
-impl<L: EventLoop> Around for Surroundings<'_, L> {
-    fn watch(&mut self, attempt: AttemptId, socket: &Socket) -> io::Result<()> {
-        let (fd, place) = (socket.as_raw_fd(), self.place);
+impl<L: EventLoop> Reactor for Surroundings<'_, L> {
+    fn watch(&mut self, key: Key, fd: RawFd, interest: Interest) -> io::Result<()> {
         if self.multi.by_socket_action.get() {
-            self.multi.state.borrow_mut().sockets.add(fd, Watched::Attempt { place, attempt });
-            self.caller.watch(fd, Some(Interest::Writable), L::SocketData::default());
+            self.multi.state.borrow_mut().sockets.add(fd, Watched { place: self.place, key, interest });
+            self.caller.watch(fd, Some(interest), L::SocketData::default());
             return Ok(());
         }
-        self.multi.set.add(fd, Interest::Writable, u64::from(place) << 32 | u64::from(attempt.0))
+        self.multi.set.add(fd, interest, token(self.place, key))
     }
 
-    fn unwatch(&mut self, _attempt: AttemptId, socket: &Socket) {
-        let fd = socket.as_raw_fd();
+    fn unwatch(&mut self, _key: Key, fd: RawFd) {
         if self.multi.by_socket_action.get() {
             let data = self.multi.state.borrow_mut().sockets.remove(fd);
             if let Some(data) = data {
@@ -61,10 +61,10 @@ impl<L: EventLoop> Multi<L> {
     pub(super) fn take_events(&self, caller: &L, ready: &[Ready]) {
         let now = Instant::now();
         for event in ready {
-            match event.u64 {
-                WAKE_UP => self.take_mail(caller, now),
-                TIMER => self.timer_fired(),
-                token => self.socket_ready(caller, now, (token >> 32) as u32, AttemptId(token as u32)),
+            match of_token(event.token()) {
+                (_, Key::WakeUp) => self.take_mail(caller, now),
+                (_, Key::Timer) => self.timer_fired(),
+                (place, key) => self.descriptor_ready(caller, now, place, key),
             }
         }
         self.advance_touched(caller);
@@ -79,12 +79,12 @@ impl<L: EventLoop> Multi<L> {
                 let watched = self.state.borrow().sockets.find(fd);
                 match watched {
                     None => return Err(Refused::Unknown),
-                    Some(Watched::WakeUp) => self.take_mail(caller, now),
-                    Some(Watched::Attempt { place, attempt }) => {
+                    Some(Watched { key: Key::WakeUp, .. }) => self.take_mail(caller, now),
+                    Some(Watched { place, key, interest }) => {
                         // A spurious call must not pass for a connection: SO_ERROR is 0 while the handshake goes on, too.
-                        let ready = poll::poll(&mut [poll::writable(fd)], Some(Duration::ZERO));
+                        let ready = poll::poll(&mut [PollFd::new(fd, interest)], Some(Duration::ZERO));
                         if ready.is_ok_and(|count| count > 0) {
-                            self.socket_ready(caller, now, place, attempt);
+                            self.descriptor_ready(caller, now, place, key);
                         }
                     }
                 }
@@ -116,10 +116,10 @@ impl<L: EventLoop> Multi<L> {
         }
     }
 
-    fn socket_ready(&self, caller: &L, now: Instant, place: u32, attempt: AttemptId) {
+    fn descriptor_ready(&self, caller: &L, now: Instant, place: u32, key: Key) {
         let id = self.state.borrow().slots.id_at(place);
         if let Some(id) = id {
-            self.hand_in(caller, id, |entry, around| entry.running.socket_ready(now, attempt, around));
+            self.hand_in(caller, id, |entry, around| entry.running.ready(now, key, around));
         }
     }
 

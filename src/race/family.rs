@@ -1,6 +1,31 @@
-//! A set of address families.
-use super::Family;
+//! Address families, and sets of them.
+use std::net::{IpAddr, SocketAddr};
 
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    V6,
+    V4,
+}
+
+impl Family {
+    /// The family of an address. IPv4-mapped IPv6 is IPv6: that is the kind of socket it takes.
+    pub fn of(address: &SocketAddr) -> Family {
+        match address.ip() {
+            IpAddr::V6(_) => Family::V6,
+            IpAddr::V4(_) => Family::V4,
+        }
+    }
+
+    pub fn other(self) -> Family {
+        match self {
+            Family::V6 => Family::V4,
+            Family::V4 => Family::V6,
+        }
+    }
+}
+
+/// A set of address families.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FamilySet {
     v6: bool,

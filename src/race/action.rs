@@ -1,0 +1,60 @@
+//! What a race wants done, and what it may ask for.
+use super::attempt::{AttemptId, CandidateId};
+use super::outcome::Outcome;
+use super::question::{LookupId, Question, Urgency};
+use std::net::SocketAddr;
+
+/// Something to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Begin a lookup; answered by `Event::Answered` or `Event::LookupFailed`.
+    Ask {
+        lookup: LookupId,
+        question: Question,
+        urgency: Urgency,
+    },
+    /// A lookup that was asked [`Urgency::WhenFree`] has become needed: serve it next if it still waits.
+    Hasten {
+        lookup: LookupId,
+    },
+    /// Find the source address for a destination; answered by `Event::RouteFound` before the next action is
+    /// asked for. Asked only when an order has to be found between two or more candidates.
+    FindRoute {
+        candidate: CandidateId,
+        destination: SocketAddr,
+    },
+    StartAttempt {
+        attempt: AttemptId,
+        destination: SocketAddr,
+    },
+    /// Close it. Its outcome is already recorded.
+    AbandonAttempt {
+        attempt: AttemptId,
+    },
+    /// Cancel it.
+    AbandonLookup {
+        lookup: LookupId,
+    },
+    /// The last action of every race, after everything that was still running was abandoned.
+    Finish(Outcome),
+}
+
+/// What the surroundings allow at this moment: a driver of many races holds some back.
+#[derive(Clone, Copy, Debug)]
+pub struct Permits {
+    pub lookups: bool,
+    pub attempts: bool,
+}
+
+impl Permits {
+    pub const ALL: Permits = Permits { lookups: true, attempts: true };
+}
+
+/// The permits that a race is waiting for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// A question is to be asked, and [`Permits::lookups`] is missing.
+    pub lookup: bool,
+    /// An attempt is due, and [`Permits::attempts`] is missing.
+    pub attempt: bool,
+}

@@ -1,0 +1,56 @@
+//! Candidates and attempts: their numbers, and how an attempt stands.
+use super::settings::Limit;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// A candidate, numbered from 0 in the order of arrival within its race.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CandidateId(pub u32);
+
+/// An attempt, numbered from 0 in the order of start within its race: an index into `Race::attempts`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttemptId(pub u32);
+
+/// An attempt and how it stands.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub destination: SocketAddr,
+    pub started: Instant,
+    pub ended: Option<Instant>,
+    pub outcome: AttemptOutcome,
+}
+
+/// Exactly one final outcome for every attempt that was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptOutcome {
+    Running,
+    Connected,
+    Failed(Failure),
+    /// A limit ended it.
+    TimedOut(Limit),
+    /// Another attempt won, the race was cancelled, or it made room for the next under
+    /// `Settings::max_attempts`.
+    Abandoned,
+}
+
+/// How an attempt failed. The driver says whether the errno means that the whole family has no network
+/// (`ENETUNREACH`, `EAFNOSUPPORT`), so that the machine needs to know no errno.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub sys_errno: i32,
+    pub operation: Operation,
+    pub family_unreachable: bool,
+}
+
+/// The system call at which an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Socket,
+    Configure,
+    Bind,
+    Connect,
+    /// Waiting for the attempt (poll, epoll).
+    Wait,
+    /// Making the connected socket ready for its new owner (back to blocking mode).
+    HandOver,
+}

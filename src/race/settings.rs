@@ -1,0 +1,94 @@
+//! What one race is to do, with the standard's values.
+use super::family::Family;
+use super::policy::PolicyTable;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Resolution Delay: how long a positive A answer waits for the AAAA answer (RFC 8305, sections 3 and 8).
+pub const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+/// Connection Attempt Delay: the time between the starts of two attempts (RFC 8305, sections 5 and 8).
+pub const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// A timer that fires late by no more than this is taken for punctual: the next delay counts from when it was
+/// due.
+///
+/// Timers of poll(2) are late by a fraction of a millisecond up to a few, and without this each attempt would
+/// pass its lateness on to all that follow.
+pub const PUNCTUAL: Duration = Duration::from_millis(5);
+/// The least Connection Attempt Delay (RFC 8305, section 8: "MUST NOT be lower than 10 ms").
+pub const CONNECTION_ATTEMPT_DELAY_MIN: Duration = Duration::from_millis(10);
+/// The greatest Connection Attempt Delay (RFC 8305, section 8: "maximum ... 2 seconds").
+pub const CONNECTION_ATTEMPT_DELAY_MAX: Duration = Duration::from_secs(2);
+/// First Address Family Count: addresses of the first family before the families alternate (RFC 8305,
+/// sections 4, 8).
+pub const FIRST_ADDRESS_FAMILY_COUNT: u32 = 1;
+
+/// Which families to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Families {
+    Both,
+    Only(Family),
+}
+
+/// Which of the three limits ended something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    Resolve,
+    Connect,
+    Open,
+}
+
+/// What one race is to do. `Default` gives the standard's values, no limits and no local address.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub families: Families,
+    /// The family that is asked first and that a Resolution Delay waits for: IPv6, unless the policy table
+    /// ranks IPv4 higher.
+    pub preferred_family: Family,
+    /// false: one question for both families (or for the one of `Families::Only`), then its addresses in the
+    /// order given, the next only when the one before has failed or has used up the connect limit; no race.
+    pub fast_fallback: bool,
+    /// The local address is asked for too, and only families that it answers are attempted.
+    pub local: bool,
+    /// The policy table for the order of RFC 6724.
+    pub policy: Arc<PolicyTable>,
+    pub resolution_delay: Duration,
+    /// Clamped by `Race::new` to `CONNECTION_ATTEMPT_DELAY_MIN..=CONNECTION_ATTEMPT_DELAY_MAX`.
+    pub connection_attempt_delay: Duration,
+    /// 0 counts as 1.
+    pub first_address_family_count: u32,
+    /// The greatest number of attempts in flight; 0: no cap. Where it is reached and the Connection Attempt
+    /// Delay is over, the attempt that was started longest ago is abandoned for the next candidate; the last
+    /// candidates keep running. So a path slower than the delay needs a cap above 1: with 1 each address but
+    /// the last has the delay to connect in. Without fast fallback it has no effect: there it is always one,
+    /// and nothing is abandoned for the next.
+    pub max_attempts: u32,
+    /// From the start of the race: lookups still running then are given up.
+    pub resolve_limit: Option<Duration>,
+    /// From the start of the last candidate's attempt: attempts still running then are given up. Without fast
+    /// fallback from the start of each attempt, so that the candidates after it get their turn.
+    pub connect_limit: Option<Duration>,
+    /// From the start of the race, over everything.
+    pub open_limit: Option<Duration>,
+    /// Whether to keep a trace for `Race::next_trace`.
+    pub trace: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            families: Families::Both,
+            preferred_family: Family::V6,
+            fast_fallback: true,
+            local: false,
+            policy: Arc::default(),
+            resolution_delay: RESOLUTION_DELAY,
+            connection_attempt_delay: CONNECTION_ATTEMPT_DELAY,
+            first_address_family_count: FIRST_ADDRESS_FAMILY_COUNT,
+            max_attempts: 0,
+            resolve_limit: None,
+            connect_limit: None,
+            open_limit: None,
+            trace: false,
+        }
+    }
+}
