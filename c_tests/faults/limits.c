@@ -69,8 +69,9 @@ static void storm(struct report *report, void *argument)
 static void workers_block_signals(struct report *report, void *argument)
 {
     (void)argument;
-    happy_resolve *lookup = happy_resolve_new("stuck.test", "80", NULL, -1);
-    happy_resolve_start(lookup);
+    happy_lookup *lookup = NULL;
+    happy_lookup_new("stuck.test", "80", NULL, -1, &lookup);
+    happy_lookup_start(lookup);
     double end = seconds_now() + 5;
     while (lookups_running() == 0 && seconds_now() < end)
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
@@ -95,7 +96,7 @@ static void workers_block_signals(struct report *report, void *argument)
     closedir(tasks);
     if (workers != 1)
         complain(report, "%d workers for one lookup", workers);
-    happy_resolve_unref(lookup);
+    happy_lookup_unref(lookup);
     lookups_release();
 }
 

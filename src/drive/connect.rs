@@ -9,6 +9,7 @@ use crate::sys::epoll::{Epoll, Interest, Ready};
 use crate::sys::fork;
 use crate::sys::poll::{self, PollFd, milliseconds_until};
 use crate::sys::socket::Socket;
+use crate::sys::timer::Timer;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -64,7 +65,7 @@ pub struct Connect {
 /// Who waits for the sockets: nobody but the next poll(2), or a set whose descriptor was given away.
 enum Watch {
     Poll(Vec<PollFd>),
-    Epoll { set: Epoll, ready: Vec<Ready> },
+    Epoll { set: Epoll, timer: Timer, armed: Option<Instant>, ready: Vec<Ready> },
 }
 
 impl Around for Watch {
@@ -86,8 +87,9 @@ impl Around for Watch {
 /// How long a wait lasts at most where no wake-up descriptor could be made.
 const WITHOUT_WAKE_UP: Duration = Duration::from_millis(10);
 
-/// The token of the wake-up descriptor in an epoll set; an attempt's number is smaller.
+/// The tokens in an epoll set of what is no attempt; an attempt's number is smaller.
 const WAKE_UP: u64 = u64::MAX;
+const TIMER: u64 = u64::MAX - 1;
 
 impl Connect {
     /// Begins a connect: its limits count from now.
@@ -144,29 +146,51 @@ impl Connect {
         if self.signals.cancelled.load(Ordering::Acquire) {
             self.running.cancel(now);
         }
-        self.running.advance(now, &mut self.watch)
+        let finished = self.running.advance(now, &mut self.watch);
+        self.arm();
+        finished
+    }
+
+    /// When the next dispatch is due although no descriptor is ready; None: not at all.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        if self.fresh || self.running.is_finished() { Some(now) } else { self.running.deadline() }
+    }
+
+    /// Has the timer in the epoll set fire when the next dispatch is due. One that has fired stays readable
+    /// until it is set again.
+    fn arm(&mut self) {
+        let now = Instant::now();
+        let due = self.due(now);
+        if let Watch::Epoll { timer, armed, .. } = &mut self.watch
+            && *armed != due
+        {
+            *armed = due;
+            // It fails for a time that there is not, and only then.
+            let _ = timer.set(due.map(|due| due.saturating_duration_since(now)));
+        }
     }
 
     /// How long to wait before the next dispatch at most: -1 no limit, rounded up to milliseconds.
     pub fn timeout_ms(&self) -> i32 {
-        if self.fresh || self.running.is_finished() {
-            return 0;
-        }
-        milliseconds_until(self.running.deadline(), Instant::now())
+        let now = Instant::now();
+        milliseconds_until(self.due(now), now)
     }
 
-    /// The one descriptor, made on first use.
+    /// The one descriptor, made on first use: readable whenever [`dispatch`](Connect::dispatch) has something
+    /// to do, and once it is finished.
     pub fn descriptor(&mut self) -> io::Result<RawFd> {
         if let Watch::Epoll { set, .. } = &self.watch {
             return Ok(set.as_raw_fd());
         }
-        let set = Epoll::new()?;
+        let (set, timer) = (Epoll::new()?, Timer::new()?);
+        set.add(timer.as_raw_fd(), Interest::Readable, TIMER)?;
         set.add(self.mailbox.waker().descriptor()?, Interest::Readable, WAKE_UP)?;
         for (attempt, socket) in self.running.sockets() {
             set.add(socket.as_raw_fd(), Interest::Writable, u64::from(attempt.0))?;
         }
         let fd = set.as_raw_fd();
-        self.watch = Watch::Epoll { set, ready: Vec::with_capacity(16) };
+        self.watch = Watch::Epoll { set, timer, armed: None, ready: Vec::with_capacity(16) };
+        self.arm();
         Ok(fd)
     }
 
@@ -215,7 +239,8 @@ impl Connect {
         }
         match self.mailbox.waker().descriptor() {
             Ok(wake_up) => self.poll(Some(wake_up), limit),
-            // Out of descriptors: the race goes on with those that it has, and looks for wake-ups now and then.
+            // Out of descriptors: the race goes on with those that it has, and looks for wake-ups now and
+            // then.
             Err(_) => self.poll(None, Some(limit.map_or(WITHOUT_WAKE_UP, |limit| limit.min(WITHOUT_WAKE_UP)))),
         }
     }
@@ -250,11 +275,11 @@ impl Connect {
 
     fn gather_by_epoll(&mut self, limit: Option<Duration>) -> io::Result<()> {
         let now = Instant::now();
-        let Watch::Epoll { set, ready } = &mut self.watch else { return Ok(()) };
+        let Watch::Epoll { set, ready, .. } = &mut self.watch else { return Ok(()) };
         set.wait(ready, milliseconds_until(limit.map(|limit| now + limit), now))?;
         let now = Instant::now();
         let attempts: Vec<AttemptId> =
-            ready.iter().filter(|ready| ready.u64 != WAKE_UP).map(|ready| AttemptId(ready.u64 as u32)).collect();
+            ready.iter().filter(|ready| ready.u64 < TIMER).map(|ready| AttemptId(ready.u64 as u32)).collect();
         for attempt in attempts {
             self.running.socket_ready(now, attempt, &mut self.watch);
         }
@@ -264,7 +289,8 @@ impl Connect {
 
 impl Drop for Connect {
     fn drop(&mut self) {
-        // In the child of a fork the epoll set is the parent's too: closing our descriptors takes nothing out of it, removing would.
+        // In the child of a fork the epoll set is the parent's too: closing our descriptors takes nothing out
+        // of it, removing would.
         if !self.signals.is_forked() {
             self.running.close(&mut self.watch);
         }

@@ -14,6 +14,6 @@ mod running;
 pub use blocking::{ConnectError, connect};
 pub use connect::{Connect, Signals};
 pub use multi::{EventLoop, Multi, Refused};
-pub use plan::{Hooks, Invalid, Options, Plan, PlanError};
+pub use plan::{Argument, Hooks, Invalid, Options, Plan, PlanError};
 pub use report::{Report, system_call};
 pub use running::{Around, InFlight, Running};

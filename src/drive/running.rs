@@ -57,6 +57,8 @@ pub struct Running {
     nonblocking: bool,
     hooks: Option<Arc<dyn Hooks>>,
     lookups: Option<Box<Lookups>>,
+    /// What attempts are bound to, where that is not looked up.
+    local_addresses: Box<[SocketAddr]>,
     sockets: Vec<(AttemptId, Socket)>,
     winner: Option<Socket>,
 }
@@ -82,7 +84,7 @@ const HASTEN_AFTER: Duration = Duration::from_millis(50);
 impl Running {
     /// Begins a race: its limits count from `now`. Answers of lookups come through `mailbox` under `token`, shifted by `TOKEN_BITS`.
     pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
-        let Plan { remote, local, literal, settings, nonblocking, hooks } = plan;
+        let Plan { remote, local, local_addresses, literal, settings, nonblocking, hooks } = plan;
         let lookups = (literal.addresses().is_none() || local.is_some()).then(|| {
             Box::new(Lookups {
                 remote,
@@ -99,7 +101,7 @@ impl Running {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
             None => Race::new(settings, now),
         };
-        Running { race, began: now, nonblocking, hooks, lookups, sockets: Vec::new(), winner: None }
+        Running { race, began: now, nonblocking, hooks, lookups, local_addresses, sockets: Vec::new(), winner: None }
     }
 
     /// A lookup has left its token in the mailbox: hands its answer to the race.
@@ -282,7 +284,8 @@ impl Running {
                 .configure_socket(socket.as_raw_fd(), destination)
                 .map_err(|errno| (Operation::Configure, io::Error::from_raw_os_error(errno)))?;
         }
-        let locals = self.lookups.iter().flat_map(|lookups| &lookups.local_addresses);
+        let looked_up = self.lookups.iter().flat_map(|lookups| &lookups.local_addresses);
+        let locals = looked_up.chain(&self.local_addresses);
         if let Some(local) = locals.into_iter().find(|local| local.is_ipv6() == destination.is_ipv6()) {
             socket.bind(local).map_err(|error| (Operation::Bind, error))?;
         }

@@ -67,7 +67,12 @@ pub struct PolicyTable {
     labels: Cow<'static, [Entry]>,
     precedences: Cow<'static, [Entry]>,
     scopes: Cow<'static, [Entry]>,
+    /// The family whose addresses all have a higher precedence than those of the other.
+    preferred: Option<Family>,
 }
+
+/// What an address of a preferred family has more: higher than any precedence of a table.
+const PREFERENCE: u32 = GREATEST_VALUE + 1;
 
 impl Default for PolicyTable {
     /// RFC 6724, section 2.1.
@@ -76,6 +81,7 @@ impl Default for PolicyTable {
             labels: Cow::Borrowed(DEFAULT_LABELS),
             precedences: Cow::Borrowed(DEFAULT_PRECEDENCES),
             scopes: Cow::Borrowed(DEFAULT_SCOPES),
+            preferred: None,
         }
     }
 }
@@ -106,11 +112,20 @@ impl PolicyTable {
             labels: table(labels, entry([0; 8], 0, FALLBACK_LABEL), default.labels),
             precedences: table(precedences, entry([0; 8], 0, FALLBACK_PRECEDENCE), default.precedences),
             scopes: table(scopes, entry([0, 0, 0, 0, 0, 0xffff, 0, 0], 96, SCOPE_GLOBAL), default.scopes),
+            preferred: None,
         }
+    }
+
+    /// The same table with every address of a family above those of the other (rule 6); within each family nothing changes.
+    pub fn preferring(&self, family: Family) -> PolicyTable {
+        PolicyTable { preferred: Some(family), ..self.clone() }
     }
 
     /// The family whose global addresses rank first: the precedence of `::ffff:0:0/96` against that of `::/0`.
     pub fn preferred_family(&self) -> Family {
+        if let Some(preferred) = self.preferred {
+            return preferred;
+        }
         let everything = self.precedences.last().map_or(FALLBACK_PRECEDENCE, |entry| entry.value);
         if self.precedence(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) > everything { Family::V4 } else { Family::V6 }
     }
@@ -122,7 +137,9 @@ impl PolicyTable {
 
     /// The precedence of a destination (RFC 6724, section 2.1): the higher, the sooner.
     pub fn precedence(&self, address: IpAddr) -> u32 {
-        find(&self.precedences, address)
+        let family = if address.is_ipv6() { Family::V6 } else { Family::V4 };
+        let preference = if self.preferred == Some(family) { PREFERENCE } else { 0 };
+        find(&self.precedences, address) + preference
     }
 
     /// The scope of an address (RFC 6724, sections 3.1 and 3.2): the higher, the wider.

@@ -66,7 +66,7 @@ pub(super) fn ask(node: &CStr, port: u16, hints: Hints) -> Answer {
     }
     if result.is_null() {
         let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
-        return Err(failure(host_error, errno));
+        return Err(failure(host_error, errno, hints.family));
     }
     let mut list = ListBuilder::new();
     let mut place = host.h_addr_list;
@@ -85,12 +85,14 @@ pub(super) fn ask(node: &CStr, port: u16, hints: Hints) -> Answer {
     Ok(list.finish())
 }
 
-/// The `EAI_*` code that getaddrinfo(3) makes of an error of NSS.
-fn failure(host_error: c_int, errno: i32) -> LookupError {
+/// The `EAI_*` code that getaddrinfo(3) makes of an error of NSS. It never says EAI_FAIL there: what a server answers that is of no use (a
+/// CNAME to a name without records, a record that is cut short) it takes for EAI_NODATA where IPv4 is asked for, and for EAI_NONAME
+/// where IPv6 is (seen with glibc 2.36).
+fn failure(host_error: c_int, errno: i32, family: c_int) -> LookupError {
     let gai_error = match host_error {
         NETDB_INTERNAL => return super::query::failure(libc::EAI_SYSTEM, errno),
         TRY_AGAIN => libc::EAI_AGAIN,
-        NO_RECOVERY => libc::EAI_FAIL,
+        NO_RECOVERY if family == libc::AF_INET6 => libc::EAI_NONAME,
         HOST_NOT_FOUND => libc::EAI_NONAME,
         _ => EAI_NODATA,
     };

@@ -10,6 +10,7 @@ mod gate;
 pub(crate) mod handoff;
 #[cfg(target_env = "gnu")]
 mod host;
+mod lookup;
 mod mailbox;
 #[cfg(all(test, loom))]
 mod model;
@@ -19,9 +20,10 @@ mod queue;
 mod request;
 
 pub use addrinfo::AddressList;
+pub use lookup::{Lookup, Refused};
 pub use mailbox::Mailbox;
-pub use pool::{set_thread_limit, thread_limit};
-pub use query::{Hints, LookupCallback, LookupFunction, OutOfMemory, Query, Rejection};
+pub use pool::{end_idle_workers, set_thread_limit, thread_limit};
+pub use query::{Hints, LookupCallback, LookupFunction, OutOfMemory, Query, QueryArgument, Rejection};
 pub use request::{Request, StartError};
 
 /// Why a lookup failed: the `EAI_*` code and the errno that came with it (meaningful with `EAI_SYSTEM`).

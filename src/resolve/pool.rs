@@ -11,7 +11,7 @@ use super::queue::{Lane, Queue, is_ordinary};
 use super::request::Request;
 use super::{Answer, LookupError};
 use crate::sys::wake::Waker;
-use crate::sys::{fork, thread};
+use crate::sys::{fork, module, thread};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -45,6 +45,31 @@ pub fn set_thread_limit(limit: usize) {
     THREAD_LIMIT.store(limit.max(1), Ordering::Relaxed);
 }
 
+/// How long [`end_idle_workers`] waits for the threads that it has told to leave; they have nothing left to do but that.
+const LEAVE_TIME: Duration = Duration::from_secs(1);
+
+/// Has the idle workers leave, and returns when their threads have ended. Whether there is no worker left: one that is at a lookup
+/// is not waited for.
+pub fn end_idle_workers() -> bool {
+    let pool = Pool::current();
+    let mut shared = pool.lock();
+    let leaving = std::mem::take(&mut shared.idle);
+    for seat in &leaving {
+        seat.dismissed.store(true, Ordering::Relaxed);
+    }
+    shared.workers -= leaving.len();
+    let none_left = shared.workers == 0;
+    drop(shared);
+    for seat in &leaving {
+        seat.waker.wake();
+    }
+    let mut gone = true;
+    for seat in &leaving {
+        gone &= thread::wait_until_gone(seat.thread, LEAVE_TIME);
+    }
+    none_left && gone
+}
+
 struct Pool {
     generation: u64,
     shared: Mutex<Shared>,
@@ -67,6 +92,10 @@ struct Seat {
     waker: Waker,
     /// It was taken from the idle ones and is counted as coming. Written under the lock.
     called: AtomicBool,
+    /// It was taken from the idle ones to leave, and is counted no more. Written under the lock.
+    dismissed: AtomicBool,
+    /// The kernel's number of its thread.
+    thread: libc::pid_t,
 }
 
 /// What is to be done, without the lock, to bring a worker that is already counted as coming.
@@ -234,7 +263,12 @@ impl Pool {
     }
 
     fn work(&'static self) {
-        let seat = Arc::new(Seat { waker: Waker::new(), called: AtomicBool::new(false) });
+        let seat = Arc::new(Seat {
+            waker: Waker::new(),
+            called: AtomicBool::new(false),
+            dismissed: AtomicBool::new(false),
+            thread: thread::id(),
+        });
         let mut shared = self.lock();
         shared.coming -= 1;
         loop {
@@ -269,6 +303,9 @@ impl Pool {
                     shared.coming -= 1;
                     break;
                 }
+                if seat.dismissed.load(Ordering::Relaxed) {
+                    return;
+                }
                 if !woken {
                     shared.idle.retain(|other| !Arc::ptr_eq(other, &seat));
                     shared.workers -= 1;
@@ -292,6 +329,7 @@ fn stack_size() -> usize {
 }
 
 fn spawn() -> std::io::Result<()> {
+    module::pin();
     let mut tries = 1;
     loop {
         match thread::spawn_detached(c"happysock-look", stack_size(), || Pool::current().work()) {

@@ -3,7 +3,7 @@
 use super::{AddressList, Answer, LookupError, gate};
 use std::any::Any;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 /// A host name of this many bytes or more is refused (netdb.h, with the terminating zero).
@@ -80,14 +80,21 @@ impl LookupCallback {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory;
 
+/// An argument of getaddrinfo(3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryArgument {
+    Node,
+    Service,
+}
+
 /// An input that is refused before anything is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// Which argument of getaddrinfo(3) is at fault: "node" or "service".
-    pub argument: &'static str,
+    pub argument: QueryArgument,
     /// The code that getaddrinfo(3) gives for it.
     pub gai_error: i32,
-    pub message: &'static str,
+    /// What is wrong with it; "contains a space", as it were, behind the argument's name.
+    pub reason: &'static CStr,
 }
 
 #[derive(Debug)]
@@ -145,34 +152,42 @@ impl Query {
     /// Refuses what no resolver should be asked. What getaddrinfo(3) itself refuses at little cost (unknown flags and families) is left
     /// to it; bytes above 0x7f and trailing dots pass as they are.
     pub fn check(&self) -> Result<(), Rejection> {
-        let refuse = |argument, gai_error, message| Err(Rejection { argument, gai_error, message });
+        let refuse = |argument, gai_error, reason| Err(Rejection { argument, gai_error, reason });
         let node = self.node().map(CStr::to_bytes);
         let service = self.service().map(CStr::to_bytes);
         if node.is_none() && service.is_none() {
-            return refuse("node", libc::EAI_NONAME, "neither a host nor a service is given");
+            return refuse(QueryArgument::Node, libc::EAI_NONAME, c"neither a host nor a service is given");
         }
         if let Some(node) = node {
             if node.is_empty() {
-                return refuse("node", libc::EAI_NONAME, "the host is empty");
+                return refuse(QueryArgument::Node, libc::EAI_NONAME, c"the host is empty");
             }
             if node.len() >= NI_MAXHOST {
-                return refuse("node", libc::EAI_NONAME, "the host is longer than 1024 bytes");
+                return refuse(QueryArgument::Node, libc::EAI_NONAME, c"the host is longer than 1024 bytes");
             }
             if node.iter().any(|&byte| is_blank_or_control(byte)) {
-                return refuse("node", libc::EAI_NONAME, "the host contains a space or a control character");
+                return refuse(
+                    QueryArgument::Node,
+                    libc::EAI_NONAME,
+                    c"the host contains a space or a control character",
+                );
             }
         }
         if let Some(service) = service {
             if service.len() >= NI_MAXSERV {
-                return refuse("service", libc::EAI_SERVICE, "the service is longer than 31 bytes");
+                return refuse(QueryArgument::Service, libc::EAI_SERVICE, c"the service is longer than 31 bytes");
             }
             if service.iter().any(|&byte| is_blank_or_control(byte)) {
-                return refuse("service", libc::EAI_SERVICE, "the service contains a space or a control character");
+                return refuse(
+                    QueryArgument::Service,
+                    libc::EAI_SERVICE,
+                    c"the service contains a space or a control character",
+                );
             }
             let digits = service.strip_prefix(b"-").or_else(|| service.strip_prefix(b"+")).unwrap_or(service);
             if is_digits(digits) && (digits.len() != service.len() || !is_port(digits)) {
                 // glibc would take the number modulo 65536.
-                return refuse("service", libc::EAI_SERVICE, "the port is not a number from 0 to 65535");
+                return refuse(QueryArgument::Service, libc::EAI_SERVICE, c"the port is not a number from 0 to 65535");
             }
         }
         Ok(())
@@ -198,8 +213,20 @@ impl Query {
             flags |= libc::AI_NUMERICHOST;
         }
         match ask_libc(self.node(), self.service(), Hints { flags, ..self.hints }) {
-            // It only looked like an address ("1.example", "a:b").
-            Err(error) if error.gai_error == libc::EAI_NONAME && self.hints.flags & libc::AI_NUMERICHOST == 0 => None,
+            // It only looked like an address ("1.example", "a:b"). An address with a scope that there is not ("fe80::1%nosuch") is one
+            // all the same, and no name: getaddrinfo(3) asks nobody.
+            Err(error)
+                if error.gai_error == libc::EAI_NONAME
+                    && self.hints.flags & libc::AI_NUMERICHOST == 0
+                    && !node.is_some_and(is_scoped_address) =>
+            {
+                None
+            }
+            // The answer has the flags of the question, and these two were not asked for.
+            Ok(mut list) => {
+                list.set_flags(self.hints.flags);
+                Some(Ok(list))
+            }
             answer => Some(answer),
         }
     }
@@ -280,6 +307,12 @@ fn is_port(digits: &[u8]) -> bool {
     digits.len() <= 5 && digits.iter().fold(0u32, |number, digit| number * 10 + u32::from(digit - b'0')) <= 65535
 }
 
+/// An IPv6 address with a scope behind it, whether or not there is such a scope.
+fn is_scoped_address(node: &[u8]) -> bool {
+    let Some(percent) = node.iter().position(|&byte| byte == b'%') else { return false };
+    std::str::from_utf8(&node[..percent]).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
 /// Every form that inet_aton(3) takes starts with a digit, and every IPv6 address has a colon; few names do either.
 fn may_be_numeric(node: &[u8]) -> bool {
     node.first().is_some_and(u8::is_ascii_digit) || node.contains(&b':')
@@ -311,9 +344,12 @@ fn ask_function(
     raw_hints.ai_protocol = hints.protocol;
     let pointer = |name: Option<&CStr>| name.map_or(std::ptr::null(), CStr::as_ptr);
     let mut list = std::ptr::null_mut();
+    let from_caller = maker.is_some();
     match function(pointer(node), pointer(service), &raw_hints, &mut list) {
-        // SAFETY: the function succeeded, so the list is its own and now ours.
-        0 => Ok(unsafe { AddressList::from_raw(list, maker) }),
+        // SAFETY: the function succeeded, so the list is its own and now ours; it ends, or is let go of unread below.
+        0 if !from_caller || unsafe { ends(list) } => Ok(unsafe { AddressList::from_raw(list, maker) }),
+        // It may have no end, and then nobody can free it.
+        0 => Err(LookupError { gai_error: libc::EAI_FAIL, sys_errno: 0 }),
         gai_error => {
             let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
             Err(failure(gai_error, errno))
@@ -321,7 +357,34 @@ fn ask_function(
     }
 }
 
+/// The longest list that is taken from a caller's function.
+const LONGEST_LIST: usize = 4096;
+
+/// Whether a list of a caller's function has an end, within the length that is taken.
+///
+/// # Safety
+/// Null, or a node whose `ai_next` is such a list.
+unsafe fn ends(mut list: *const libc::addrinfo) -> bool {
+    for _ in 0..=LONGEST_LIST {
+        // SAFETY: promised by the caller.
+        match unsafe { list.as_ref() } {
+            None => return true,
+            Some(node) => list = node.ai_next,
+        }
+    }
+    false
+}
+
+/// Whether getaddrinfo(3) has such a code: EAI_BADFLAGS to EAI_OVERFLOW of netdb.h, without a gap in glibc.
+fn is_gai_error(code: c_int) -> bool {
+    (libc::EAI_OVERFLOW..=libc::EAI_BADFLAGS).contains(&code)
+}
+
 pub(super) fn failure(gai_error: c_int, errno: i32) -> LookupError {
+    // A caller's function may answer anything. What is no code must not pass for a status.
+    if !is_gai_error(gai_error) {
+        return LookupError { gai_error: libc::EAI_FAIL, sys_errno: 0 };
+    }
     // With "mdns4_minimal [NOTFOUND=return]" in nsswitch.conf and no mDNS daemon, glibc reports the missing socket of the daemon for
     // a name that does not exist.
     if cfg!(target_os = "linux") && gai_error == libc::EAI_SYSTEM && errno == libc::ENOENT {
