@@ -181,8 +181,7 @@ fn group(text: &str) -> &str {
     let define = text.lines().last().unwrap_or_default().strip_prefix("#define ").unwrap_or_default();
     let name = define.split(' ').next().unwrap_or_default();
     // Statuses have no noun between HAPPY_ and the E.
-    let noun = name.strip_prefix("HAPPY_").and_then(|rest| rest.split_once('_')).map_or("status", |(noun, _)| noun);
-    noun
+    name.strip_prefix("HAPPY_").and_then(|rest| rest.split_once('_')).map_or("status", |(noun, _)| noun)
 }
 
 /// Constants of a group stand close together, everything else has a blank line around it.

@@ -293,8 +293,9 @@ impl happy_result {
         }
         // SAFETY: the fields of the first version are there, promised by the caller.
         let (attempts, attempt_size) = unsafe { ((*ret_result).attempts, (*ret_result).attempt_size) };
-        let fits = (FIRST_ATTEMPT_SIZE..=GREATEST_SIZE).contains(&attempt_size);
-        if !attempts.is_null() && !(fits && attempt_size.is_multiple_of(align_of::<happy_attempt>())) {
+        let aligned = attempt_size % align_of::<happy_attempt>() == 0;
+        let fits = aligned && (FIRST_ATTEMPT_SIZE..=GREATEST_SIZE).contains(&attempt_size);
+        if !attempts.is_null() && !fits {
             return Err(Refusal::of_argument(Argument::RetResult, c"attempt_size is not sizeof(happy_attempt)"));
         }
         Ok(())
