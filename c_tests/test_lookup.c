@@ -18,7 +18,7 @@
 static bool same_list(const struct addrinfo *left, const struct addrinfo *right)
 {
     for (; left && right; left = left->ai_next, right = right->ai_next) {
-        if (left->ai_family != right->ai_family || left->ai_socktype != right->ai_socktype ||
+        if (left->ai_flags != right->ai_flags || left->ai_family != right->ai_family || left->ai_socktype != right->ai_socktype ||
             left->ai_protocol != right->ai_protocol || left->ai_addrlen != right->ai_addrlen ||
             memcmp(left->ai_addr, right->ai_addr, left->ai_addrlen) != 0)
             return false;
@@ -50,7 +50,8 @@ static void gives_the_answers_of_getaddrinfo(void **state)
     static const char *const nodes[] = {
         NULL,         "127.0.0.1",        "::1",       "0.0.0.0",    "::",        "127.1",    "0x7f.1",    "1",
         "fe80::1%lo", "::ffff:127.0.0.1", "localhost", "dual.test",  "four.test", "six.test", "DUAL.test", "live.test",
-        "dual.test.", "no.such.test",     "300.1.1.1", "1.example:x"};
+        "dual.test.", "no.such.test",     "300.1.1.1", "1.example:x",
+        "fe80::1%nosuch", "::1%nosuch", "127.0.0.1%lo"};
     static const char *const names[] = {NULL, "0", "80", "65535", "http", "nosuch", "080", ""};
     static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6, AF_UNIX};
     static const struct {

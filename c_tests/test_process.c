@@ -127,11 +127,14 @@ static void objects_from_before_a_fork_say_so(void **state)
         CHILD_CHECK(happy_lookup_start(unstarted) == HAPPY_EFORKED);
         CHILD_CHECK(happy_lookup_take_result(unstarted, &list) == HAPPY_EFORKED);
         CHILD_CHECK(happy_lookup_wait(running) == HAPPY_EFORKED);
-        CHILD_CHECK(happy_lookup_get_fd(running) == -1);
+        CHILD_CHECK(happy_lookup_get_fd(running) == -1 && errno == ESTALE);
+        CHILD_CHECK(happy_lookup_dispatch(running) == HAPPY_EFORKED);
+        CHILD_CHECK(happy_lookup_get_timeout_ms(running) == -1);
+        CHILD_CHECK(happy_connect_get_timeout_ms(connecting) == -1);
         CHILD_CHECK(happy_connect_dispatch(connecting) == HAPPY_EFORKED);
         CHILD_CHECK(happy_connect_dispatch(undriven) == HAPPY_EFORKED);
         CHILD_CHECK(happy_connect_wait(connecting) == HAPPY_EFORKED);
-        CHILD_CHECK(happy_connect_get_fd(connecting) == -1);
+        CHILD_CHECK(happy_connect_get_fd(connecting) == -1 && errno == ESTALE);
         CHILD_CHECK(happy_connect_take_result(connecting, &result) == -1);
         CHILD_CHECK(result.status == HAPPY_EFORKED);
         /* These reach nothing of the parent's. */
