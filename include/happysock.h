@@ -129,22 +129,12 @@ extern "C" {
 #define HAPPY_EFORKED (-7007)
 /** Not finished yet. */
 #define HAPPY_EAGAIN (-7008)
-
-/**
- * Called from inside a callback that this object is running, or while another thread is in a function of it.
- * Nothing was done.
- */
+/** Called from inside a callback of the object, or while another thread is in it; nothing was done. */
 #define HAPPY_EREENTRANT (-7009)
-
 /** The call does not fit the state: not started, already started, already taken. */
 #define HAPPY_ESTATE (-7010)
-
-/**
- * An error inside the library (a panic that was stopped at the boundary). The object is of no further use
- * but may be freed.
- */
+/** An error inside the library, a panic that was stopped. The object is of no further use but to be freed. */
 #define HAPPY_EINTERNAL (-7011)
-
 /** No such connect or descriptor in the handle: unknown, or it has ended. */
 #define HAPPY_ENOENT (-7012)
 
@@ -354,31 +344,6 @@ int happy_lookup_end_idle_workers(void);
 
 /* ---- What a connect is asked to do --------------------------------------------------------------------- */
 
-/** A lookup was started; `family`. */
-#define HAPPY_TRACE_LOOKUP_STARTED 1
-/** A lookup was answered; `family`, `count`, or `gai_error` and `sys_errno` when it failed. */
-#define HAPPY_TRACE_LOOKUP_ANSWERED 2
-/** A lookup that was still running was given up; `family`. */
-#define HAPPY_TRACE_LOOKUP_ABANDONED 3
-/** The Resolution Delay began to run; `delay_ms`. */
-#define HAPPY_TRACE_RESOLUTION_DELAY_STARTED 4
-/** The Resolution Delay ran out. */
-#define HAPPY_TRACE_RESOLUTION_DELAY_EXPIRED 5
-/** An address joined the candidates; `address`. */
-#define HAPPY_TRACE_CANDIDATE_ADDED 6
-/** A candidate will not be attempted; `address`. */
-#define HAPPY_TRACE_CANDIDATE_DROPPED 7
-/** An attempt started; `attempt`, `address`. */
-#define HAPPY_TRACE_ATTEMPT_STARTED 8
-/** An attempt ended; `attempt`, `address`, `outcome`, `sys_errno`, `syscall`. */
-#define HAPPY_TRACE_ATTEMPT_ENDED 9
-/** The timer for the next attempt was set; `delay_ms`. */
-#define HAPPY_TRACE_NEXT_ATTEMPT_TIMER_SET 10
-/** The timer for the next attempt fired. */
-#define HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED 11
-/** The race is over; `status`, and with HAPPY_OK the winner's `attempt` and `address`. */
-#define HAPPY_TRACE_FINISHED 12
-
 /**
  * Attempts one address after the other in the system's order, without a race: the next only when the one
  * before has failed or used up `connect_timeout_ms`. Known addresses are attempted in the order in which
@@ -422,6 +387,34 @@ typedef int (*happy_configure_socket_fn)(int fd,
                                          socklen_t address_length,
                                          void *userdata);
 
+/** Frees `userdata`. Any thread. */
+typedef void (*happy_userdata_free_fn)(void *userdata);
+
+/** A lookup was started; `family`. */
+#define HAPPY_TRACE_LOOKUP_STARTED 1
+/** A lookup was answered; `family`, `count`, or `gai_error` and `sys_errno` when it failed. */
+#define HAPPY_TRACE_LOOKUP_ANSWERED 2
+/** A lookup that was still running was given up; `family`. */
+#define HAPPY_TRACE_LOOKUP_ABANDONED 3
+/** The Resolution Delay began to run; `delay_ms`. */
+#define HAPPY_TRACE_RESOLUTION_DELAY_STARTED 4
+/** The Resolution Delay ran out. */
+#define HAPPY_TRACE_RESOLUTION_DELAY_EXPIRED 5
+/** An address joined the candidates; `address`. */
+#define HAPPY_TRACE_CANDIDATE_ADDED 6
+/** A candidate will not be attempted; `address`. */
+#define HAPPY_TRACE_CANDIDATE_DROPPED 7
+/** An attempt started; `attempt`, `address`. */
+#define HAPPY_TRACE_ATTEMPT_STARTED 8
+/** An attempt ended; `attempt`, `address`, `outcome`, `sys_errno`, `syscall`. */
+#define HAPPY_TRACE_ATTEMPT_ENDED 9
+/** The timer for the next attempt was set; `delay_ms`. */
+#define HAPPY_TRACE_NEXT_ATTEMPT_TIMER_SET 10
+/** The timer for the next attempt fired. */
+#define HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED 11
+/** The race is over; `status`, and with HAPPY_OK the winner's `attempt` and `address`. */
+#define HAPPY_TRACE_FINISHED 12
+
 /** One step of a race. */
 typedef struct happy_trace_event {
     /** sizeof(happy_trace_event) as the library was compiled. */
@@ -463,8 +456,8 @@ typedef struct happy_trace_event {
  */
 typedef void (*happy_trace_fn)(const happy_trace_event *event, void *userdata);
 
-/** Frees `userdata`. Any thread. */
-typedef void (*happy_userdata_free_fn)(void *userdata);
+/** Names a HAPPY_TRACE_* in a few English words. Never NULL; the text is static. Any thread. */
+const char *happy_trace_kind_str(int kind);
 
 /**
  * What one connect is to do. Start from `HAPPY_OPTIONS_INIT` and change what you need:
@@ -566,9 +559,6 @@ typedef struct happy_options {
      */
     const struct sockaddr_in6 *local_v6;
 } happy_options;
-
-/** Names a HAPPY_TRACE_* in a few English words. Never NULL; the text is static. Any thread. */
-const char *happy_trace_kind_str(int kind);
 
 /** The defaults of happy_options: `happy_options options = HAPPY_OPTIONS_INIT;` */
 #define HAPPY_OPTIONS_INIT \

@@ -21,13 +21,11 @@ pub const HAPPY_ENOMEM: i32 = -7006;
 pub const HAPPY_EFORKED: i32 = -7007;
 /// Not finished yet.
 pub const HAPPY_EAGAIN: i32 = -7008;
-/// Called from inside a callback that this object is running, or while another thread is in a function of it.
-/// Nothing was done.
+/// Called from inside a callback of the object, or while another thread is in it; nothing was done.
 pub const HAPPY_EREENTRANT: i32 = -7009;
 /// The call does not fit the state: not started, already started, already taken.
 pub const HAPPY_ESTATE: i32 = -7010;
-/// An error inside the library (a panic that was stopped at the boundary). The object is of no further use
-/// but may be freed.
+/// An error inside the library, a panic that was stopped. The object is of no further use but to be freed.
 pub const HAPPY_EINTERNAL: i32 = -7011;
 /// No such connect or descriptor in the handle: unknown, or it has ended.
 pub const HAPPY_ENOENT: i32 = -7012;

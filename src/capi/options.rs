@@ -103,6 +103,8 @@ pub struct happy_options {
 
 /// The size of the struct in 0.1.0, the first version: a smaller one is no struct but an accident.
 const FIRST_SIZE: usize = offset_of!(happy_options, local_v6) + size_of::<*const libc::sockaddr_in6>();
+// What is appended goes behind what was there, and padding would be a field of theirs with any value.
+const _: () = assert!(FIRST_SIZE == size_of::<happy_options>(), "no padding behind the last field");
 /// So is a larger one.
 const GREATEST_SIZE: usize = 4096;
 

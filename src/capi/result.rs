@@ -368,6 +368,9 @@ const EAI_ADDRFAMILY: i32 = -9;
 /// The sizes of the structs in 0.1.0, the first version: a smaller one is no struct but an accident.
 const FIRST_SIZE: usize = offset_of!(happy_result, attempt_size) + size_of::<usize>();
 const FIRST_ATTEMPT_SIZE: usize = offset_of!(happy_attempt, address) + size_of::<libc::sockaddr_storage>();
+// What is appended goes behind what was there, and padding would be a field of theirs with any value.
+const _: () = assert!(FIRST_SIZE == size_of::<happy_result>(), "no padding behind the last field");
+const _: () = assert!(FIRST_ATTEMPT_SIZE == size_of::<happy_attempt>(), "no padding behind the last field");
 /// So is a larger one.
 const GREATEST_SIZE: usize = 4096;
 
