@@ -385,7 +385,13 @@ static void free_it(happy_multi *multi, struct entry *entry)
     (void)entry;
     happy_multi_free(multi);
     happy_multi_free(multi);
-    assert_int_equal(happy_multi_add(multi, "127.0.0.1", "80", NULL, done, &id, NULL, NULL), HAPPY_ESTATE);
+    /* What is refused keeps its userdata. */
+    struct script script = {0};
+    happy_options options = script_options(&script);
+    happy_result result = HAPPY_RESULT_INIT;
+    assert_int_equal(happy_multi_add(multi, "127.0.0.1", "80", &options, done, &id, &result, NULL), HAPPY_ESTATE);
+    assert_int_equal(result.status, HAPPY_ESTATE);
+    assert_int_equal(script.userdata_frees, 0);
     assert_int_equal(id, 77);
 }
 
@@ -793,6 +799,7 @@ static void a_child_of_a_fork_leaves_it_alone(void **state)
                     happy_multi_cancel(multi, entries[0].id) == HAPPY_EFORKED &&
                     happy_multi_add(multi, "::1", "80", NULL, done, &id, NULL, NULL) == HAPPY_EFORKED &&
                     happy_multi_wakeup(multi) == HAPPY_EFORKED && happy_multi_get_fd(multi) == -1 &&
+                    errno == ESTALE && happy_multi_get_timeout_ms(multi) == -1 &&
                     happy_multi_set_max_attempts(multi, 1) == HAPPY_EFORKED && running == 77;
         happy_multi_free(multi);
         _exit(good && entries[0].ended + entries[1].ended == 0 ? 0 : 1);

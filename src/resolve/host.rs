@@ -98,3 +98,22 @@ fn failure(host_error: c_int, errno: i32, family: c_int) -> LookupError {
     };
     LookupError { gai_error, sys_errno: 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What getaddrinfo(3) answers where gethostbyname2_r(3) says this, for IPv4 and for IPv6.
+    #[test]
+    fn errors_are_those_of_getaddrinfo() {
+        for (host_error, v4, v6) in [
+            (HOST_NOT_FOUND, libc::EAI_NONAME, libc::EAI_NONAME),
+            (TRY_AGAIN, libc::EAI_AGAIN, libc::EAI_AGAIN),
+            (NO_RECOVERY, EAI_NODATA, libc::EAI_NONAME),
+            (4, EAI_NODATA, EAI_NODATA),
+        ] {
+            assert_eq!(failure(host_error, 0, libc::AF_INET).gai_error, v4, "{host_error}");
+            assert_eq!(failure(host_error, 0, libc::AF_INET6).gai_error, v6, "{host_error}");
+        }
+    }
+}
