@@ -62,6 +62,14 @@ static void a_refusal_is_told_in_the_result(void **state)
     assert_string_equal(result.argument, "remote_service");
     assert_int_equal(happy_multi_add(multi, "dual.test", "80", NULL, NULL, NULL, &result, NULL), HAPPY_EINVALID);
     assert_string_equal(result.argument, "done");
+    assert_int_equal(happy_multi_add(NULL, "dual.test", "80", NULL, ended, NULL, &result, NULL), HAPPY_EINVALID);
+    sentence_is(&result, "self: NULL");
+    assert_int_equal(happy_connect_new("dual.test", "80", NULL, NULL, &result), HAPPY_EINVALID);
+    sentence_is(&result, "ret_connect: NULL");
+    result.status = HAPPY_OK;
+    assert_int_equal(happy_connect_take_result(NULL, &result), -1);
+    assert_int_equal(result.status, HAPPY_EINVALID);
+    sentence_is(&result, "self: NULL");
     /* One that cannot be written is refused, and not written. */
     result.size = 8;
     result.status = 77;

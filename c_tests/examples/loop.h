@@ -60,8 +60,10 @@ static void add_connects(happy_multi *multi, int argc, char **argv, void (*all_e
     for (int i = 0; i < loop.count && loop.entries != NULL; i++) {
         struct entry *entry = &loop.entries[i];
         entry->host = argv[i + 2];
-        if (happy_multi_add(multi, entry->host, argv[1], &options, connected, &entry->id, NULL, entry) != HAPPY_OK) {
-            fprintf(stderr, "%s: %s\n", entry->host, happy_error_message());
+        happy_result refusal = HAPPY_RESULT_INIT;
+        if (happy_multi_add(multi, entry->host, argv[1], &options, connected, &entry->id, &refusal, entry) != HAPPY_OK) {
+            happy_result_message(&refusal, entry->message, sizeof entry->message);
+            fprintf(stderr, "%s: %s\n", entry->host, entry->message);
             exit(1);
         }
     }

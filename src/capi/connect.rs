@@ -5,7 +5,7 @@ use super::codes::*;
 use super::message::set_message;
 use super::options::{Refusal, happy_options, plan};
 use super::result::happy_result;
-use crate::drive::{Connect, Signals};
+use crate::drive::{Argument, Connect, Signals};
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::Arc;
@@ -125,8 +125,7 @@ pub unsafe extern "C" fn happy_connect_new(
             // SAFETY: NULL or a happy_result, promised by the caller.
             unsafe { happy_result::check(ret_result) }?;
             if ret_connect.is_null() {
-                set_message("ret_connect: NULL");
-                return Err(Refusal::of_status(HAPPY_EINVALID));
+                return Err(Refusal::of_argument(Argument::RetConnect, c"NULL"));
             }
             // Before the options are accepted: from then on the caller's userdata would be freed, and must
             // not be with HAPPY_ENOMEM.
@@ -288,12 +287,19 @@ pub unsafe extern "C" fn happy_connect_dispatch(self_: *mut happy_connect) -> c_
 ///                     is in it, HAPPY_EFORKED (errno ESTALE)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_take_result(self_: *mut happy_connect, ret_result: *mut happy_result) -> c_int {
-    export!(Descriptor, connect = self_, {
+    export!(Descriptor, {
+        let refuse = |refusal: Refusal| {
+            // SAFETY: NULL or a happy_result, promised by the caller.
+            unsafe { happy_result::refuse(&refusal, ret_result) };
+            Descriptor(-1)
+        };
+        // SAFETY: NULL or a live connect, promised by the caller.
+        let Some(connect) = (unsafe { self_.as_ref() }) else {
+            return refuse(Refusal::of_argument(Argument::Handle, c"NULL"));
+        };
         // SAFETY: NULL or a happy_result, promised by the caller.
         if let Err(refusal) = unsafe { happy_result::check(ret_result) } {
-            // SAFETY: as above.
-            unsafe { happy_result::refuse(&refusal, ret_result) };
-            return Descriptor(-1);
+            return refuse(refusal);
         }
         let give = |connect: &mut Connect| {
             let Some(mut report) = connect.report() else { return (None, AT_REST) };

@@ -343,7 +343,12 @@ pub unsafe extern "C" fn happy_multi_add(
     ret_result: *mut happy_result,
     userdata: *mut c_void,
 ) -> c_int {
-    export!(Status, _handle = self_, {
+    export!(Status, {
+        if self_.is_null() {
+            let refusal = Refusal::of_argument(Argument::Handle, c"NULL");
+            // SAFETY: NULL or a happy_result, promised by the caller.
+            return unsafe { happy_result::refuse(&refusal, ret_result) };
+        }
         let refused = |refused| {
             let (status, message) = explain(refused);
             set_message(message);

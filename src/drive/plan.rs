@@ -37,7 +37,10 @@ pub enum Argument {
     ResolutionDelay,
     ConnectionAttemptDelay,
     FirstAddressFamilyCount,
+    /// The handle itself.
+    Handle,
     Done,
+    RetConnect,
     RetResult,
 }
 
@@ -62,7 +65,9 @@ impl Argument {
             Argument::ResolutionDelay => c"resolution_delay_ms",
             Argument::ConnectionAttemptDelay => c"connection_attempt_delay_ms",
             Argument::FirstAddressFamilyCount => c"first_address_family_count",
+            Argument::Handle => c"self",
             Argument::Done => c"done",
+            Argument::RetConnect => c"ret_connect",
             Argument::RetResult => c"ret_result",
         }
     }
