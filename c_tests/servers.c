@@ -41,7 +41,8 @@ int compare_descriptors(void **state)
 {
     (void)state;
     script_release();
-    /* What the servers have not accepted is not a descriptor of this process; it is taken off their queues here. */
+    /* What the servers have not accepted is not a descriptor of this process; it is taken off their queues
+     * here. */
     for (size_t i = 0; i < COUNT_OF(servers); i++)
         for (int fd; (fd = accept_from(servers[i])) >= 0;)
             close(fd);

@@ -186,7 +186,7 @@ static void a_limit_of_0_is_over_at_once(void **state)
     assert_null(list);
 }
 
-/* ---- happy_lookup ----------------------------------------------------------------------------------------------- */
+/* ---- happy_lookup -------------------------------------------------------------------------------------- */
 
 static happy_lookup *started(const char *node, int timeout_ms)
 {

@@ -1,5 +1,5 @@
-/* Options: known addresses, local addresses by family, a preferred family; what the caller's functions may answer; and the one descriptor
- * with its timers inside. */
+/* Options: known addresses, local addresses by family, a preferred family; what the caller's functions may
+ * answer; and the one descriptor with its timers inside. */
 #define _GNU_SOURCE
 #include "support.h"
 #include <arpa/inet.h>
@@ -46,7 +46,7 @@ static void refused_because_of(const happy_options *options, const char *argumen
     assert_null(connect);
 }
 
-/* ---- Known addresses --------------------------------------------------------------------------------------------- */
+/* ---- Known addresses ----------------------------------------------------------------------------------- */
 
 static void known_addresses_are_raced_without_a_lookup(void **state)
 {
@@ -130,7 +130,7 @@ static void bad_addresses_are_refused(void **state)
     refused_because_of(&options, "addresses");
 }
 
-/* ---- Local addresses by family ----------------------------------------------------------------------------------- */
+/* ---- Local addresses by family ------------------------------------------------------------------------- */
 
 static void each_family_is_bound_to_its_local_address(void **state)
 {
@@ -185,7 +185,7 @@ static void bad_local_addresses_are_refused(void **state)
     refused_because_of(&options, "local_v6");
 }
 
-/* ---- A preferred family ------------------------------------------------------------------------------------------ */
+/* ---- A preferred family -------------------------------------------------------------------------------- */
 
 static void the_preferred_family_goes_first(void **state)
 {
@@ -216,7 +216,7 @@ static void the_preferred_family_goes_first(void **state)
     close(servers[1]);
 }
 
-/* ---- What the caller's functions answer -------------------------------------------------------------------------- */
+/* ---- What the caller's functions answer ---------------------------------------------------------------- */
 
 /* A list without an end, or longer than any that is taken. */
 static int endless_lookup(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret_res,
@@ -345,7 +345,7 @@ static void refused_options_keep_their_userdata(void **state)
     assert_int_equal(script.userdata_frees, 0);
 }
 
-/* ---- The one descriptor ------------------------------------------------------------------------------------------ */
+/* ---- The one descriptor -------------------------------------------------------------------------------- */
 
 /* Drives a connect by nothing but its descriptor; how often it was readable. */
 static int drive_by_descriptor(happy_connect *connect)

@@ -1,5 +1,5 @@
-/* What threads may do: be cancelled by pthread_cancel in any wait, drive a handle one after the other, and be told when they come at
- * once. Also what a callback of happy_multi_add may do, and how idle workers end. */
+/* What threads may do: be cancelled by pthread_cancel in any wait, drive a handle one after the other, and be
+ * told when they come at once. Also what a callback of happy_multi_add may do, and how idle workers end. */
 #define _GNU_SOURCE
 #include "support.h"
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- pthread_cancel ---------------------------------------------------------------------------------------------- */
+/* ---- pthread_cancel ------------------------------------------------------------------------------------ */
 
 /* A thread that calls one function of the library and then comes to a cancellation point. */
 struct waiter {
@@ -31,7 +31,8 @@ static void *wait_there(void *argument)
     return NULL;
 }
 
-/* Cancels the thread while it is in the call, ends the call, and checks that the thread ended as a cancelled one, after it. */
+/* Cancels the thread while it is in the call, ends the call, and checks that the thread ended as a cancelled
+ * one, after it. */
 static void check_cancelled_after(void (*call)(void *), void *object, void (*end)(void *))
 {
     struct waiter waiter = {.call = call, .object = object};
@@ -90,7 +91,8 @@ static void end_connect(void *connect)
 
 static void a_thread_is_cancelled_after_a_connects_wait(void **state)
 {
-    /* The addresses swallow what they are sent: it waits in ppoll(2), and with the descriptor made, in epoll_wait(2). */
+    /* The addresses swallow what they are sent: it waits in ppoll(2), and with the descriptor made, in
+     * epoll_wait(2). */
     (void)state;
     for (int with_descriptor = 0; with_descriptor < 2; with_descriptor++) {
         int descriptors = settled_descriptors();
@@ -161,7 +163,7 @@ static void a_thread_is_cancelled_after_the_blocking_calls(void **state)
     close(dns);
 }
 
-/* ---- One handle, two threads ------------------------------------------------------------------------------------- */
+/* ---- One handle, two threads --------------------------------------------------------------------------- */
 
 /* What a second thread is answered. */
 struct visit {
@@ -320,7 +322,7 @@ static void a_second_thread_changes_nothing_among_many(void **state)
     close(server);
 }
 
-/* ---- Freeing from inside an add ---------------------------------------------------------------------------------- */
+/* ---- Freeing from inside an add ------------------------------------------------------------------------ */
 
 static int ended_with;
 
@@ -350,7 +352,7 @@ static void the_timer_callback_of_an_add_may_free(void **state)
     check_descriptors(descriptors);
 }
 
-/* ---- Idle workers ------------------------------------------------------------------------------------------------ */
+/* ---- Idle workers -------------------------------------------------------------------------------------- */
 
 static void idle_workers_end_when_they_are_told(void **state)
 {

@@ -270,8 +270,8 @@ fn compiler(program: &str) -> Option<cc::Tool> {
     found.then(|| build.try_get_compiler().expect("a compiler that runs"))
 }
 
-/// A program that includes nothing but the header compiles without a warning in every standard, strict and GNU, with every compiler that is
-/// installed. No feature macro is defined: the header needs none.
+/// A program that includes nothing but the header compiles without a warning in every standard, strict and
+/// GNU, with every compiler that is installed. No feature macro is defined: the header needs none.
 #[test]
 fn compiles_as_every_standard_with_all_warnings_as_errors() {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("header");

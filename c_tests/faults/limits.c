@@ -208,7 +208,8 @@ static void no_threads_for_the_user(struct report *report, void *argument)
     without_threads(test->scenario, report, RLIMIT_NPROC, &low, &limit);
 }
 
-/* A start that fails for want of a thread leaves no trace: the lookup is not started, and its limit counts from the start that succeeds. */
+/* A start that fails for want of a thread leaves no trace: the lookup is not started, and its limit counts
+ * from the start that succeeds. */
 static void failed_start(struct report *report, void *argument)
 {
     (void)argument;

@@ -153,10 +153,7 @@ happy_ruby_wait_on_descriptor(happy_connect *connect)
 {
     int fd = happy_connect_get_fd(connect);
     if (fd < 0) rb_sys_fail("happy_connect_get_fd");
-
-    int timeout_ms = happy_connect_get_timeout_ms(connect);
-    struct timeval interval = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
-    rb_wait_for_single_fd(fd, RB_WAITFD_IN, timeout_ms < 0 ? NULL : &interval);
+    rb_wait_for_single_fd(fd, RB_WAITFD_IN, NULL);
 }
 
 /*
@@ -200,9 +197,7 @@ happy_ruby_wait_with_scheduler(happy_connect *connect, VALUE scheduler)
             VALUE arguments[2] = { INT2NUM(fd), options };
             io = rb_funcallv_kw(rb_cIO, rb_intern("for_fd"), 2, arguments, RB_PASS_KEYWORDS);
         }
-        int timeout_ms = happy_connect_get_timeout_ms(connect);
-        VALUE timeout = timeout_ms < 0 ? Qnil : DBL2NUM(timeout_ms / 1000.0);
-        rb_fiber_scheduler_io_wait(scheduler, io, INT2FIX(RUBY_IO_READABLE), timeout);
+        rb_fiber_scheduler_io_wait(scheduler, io, INT2FIX(RUBY_IO_READABLE), Qnil);
     }
     RB_GC_GUARD(io);
 }

@@ -289,3 +289,31 @@ pub(crate) unsafe fn string<'a>(text: *const c_char) -> Option<&'a CStr> {
     // SAFETY: promised by the caller.
     if text.is_null() { None } else { Some(unsafe { CStr::from_ptr(text) }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panics<A: Answer>() -> A::Raw {
+        run(|| -> A { panic!("on purpose") })
+    }
+
+    /// No error of one kind is a value of another.
+    #[test]
+    fn a_panic_is_answered_in_the_kind_of_the_export() {
+        assert_eq!(panics::<Status>(), HAPPY_EINTERNAL);
+        assert_eq!(panics::<QuietStatus>(), HAPPY_EINTERNAL);
+        assert_eq!(panics::<Descriptor>(), -1);
+        assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::ENOTRECOVERABLE));
+        assert_eq!(panics::<Milliseconds>(), -1);
+        assert_eq!(panics::<GaiCode>(), libc::EAI_FAIL);
+        assert_eq!(panics::<Length>(), -1);
+        assert_eq!(panics::<Count>(), 0);
+        assert!(panics::<*mut u8>().is_null() && panics::<*const u8>().is_null());
+        // SAFETY: a text is never NULL and ends with a zero byte.
+        assert!(unsafe { CStr::from_ptr(panics::<Text>()) }.is_empty());
+        // SAFETY: as above; the message of this thread lives until the next one.
+        let message = unsafe { CStr::from_ptr(super::super::message::message()) };
+        assert_eq!(message, c"internal error: on purpose");
+    }
+}

@@ -116,7 +116,8 @@ impl PolicyTable {
         }
     }
 
-    /// The same table with every address of a family above those of the other (rule 6); within each family nothing changes.
+    /// The same table with every address of a family above those of the other (rule 6); within each family
+    /// nothing changes.
     pub fn preferring(&self, family: Family) -> PolicyTable {
         PolicyTable { preferred: Some(family), ..self.clone() }
     }

@@ -85,9 +85,9 @@ pub(super) fn ask(node: &CStr, port: u16, hints: Hints) -> Answer {
     Ok(list.finish())
 }
 
-/// The `EAI_*` code that getaddrinfo(3) makes of an error of NSS. It never says EAI_FAIL there: what a server answers that is of no use (a
-/// CNAME to a name without records, a record that is cut short) it takes for EAI_NODATA where IPv4 is asked for, and for EAI_NONAME
-/// where IPv6 is (seen with glibc 2.36).
+/// The `EAI_*` code that getaddrinfo(3) makes of an error of NSS. It never says EAI_FAIL there: what a server
+/// answers that is of no use (a CNAME to a name without records, a record that is cut short) it takes for
+/// EAI_NODATA where IPv4 is asked for, and for EAI_NONAME where IPv6 is (seen with glibc 2.36).
 fn failure(host_error: c_int, errno: i32, family: c_int) -> LookupError {
     let gai_error = match host_error {
         NETDB_INTERNAL => return super::query::failure(libc::EAI_SYSTEM, errno),

@@ -45,11 +45,12 @@ pub fn set_thread_limit(limit: usize) {
     THREAD_LIMIT.store(limit.max(1), Ordering::Relaxed);
 }
 
-/// How long [`end_idle_workers`] waits for the threads that it has told to leave; they have nothing left to do but that.
+/// How long [`end_idle_workers`] waits for the threads that it has told to leave; they have nothing left to
+/// do but that.
 const LEAVE_TIME: Duration = Duration::from_secs(1);
 
-/// Has the idle workers leave, and returns when their threads have ended. Whether there is no worker left: one that is at a lookup
-/// is not waited for.
+/// Has the idle workers leave, and returns when their threads have ended. Whether there is no worker left:
+/// one that is at a lookup is not waited for.
 pub fn end_idle_workers() -> bool {
     let pool = Pool::current();
     let mut shared = pool.lock();

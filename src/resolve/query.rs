@@ -213,8 +213,8 @@ impl Query {
             flags |= libc::AI_NUMERICHOST;
         }
         match ask_libc(self.node(), self.service(), Hints { flags, ..self.hints }) {
-            // It only looked like an address ("1.example", "a:b"). An address with a scope that there is not ("fe80::1%nosuch") is one
-            // all the same, and no name: getaddrinfo(3) asks nobody.
+            // It only looked like an address ("1.example", "a:b"). An address with a scope that there is not
+            // ("fe80::1%nosuch") is one all the same, and no name: getaddrinfo(3) asks nobody.
             Err(error)
                 if error.gai_error == libc::EAI_NONAME
                     && self.hints.flags & libc::AI_NUMERICHOST == 0
@@ -346,7 +346,8 @@ fn ask_function(
     let mut list = std::ptr::null_mut();
     let from_caller = maker.is_some();
     match function(pointer(node), pointer(service), &raw_hints, &mut list) {
-        // SAFETY: the function succeeded, so the list is its own and now ours; it ends, or is let go of unread below.
+        // SAFETY: the function succeeded, so the list is its own and now ours; it ends, or is let go of
+        // unread below.
         0 if !from_caller || unsafe { ends(list) } => Ok(unsafe { AddressList::from_raw(list, maker) }),
         // It may have no end, and then nobody can free it.
         0 => Err(LookupError { gai_error: libc::EAI_FAIL, sys_errno: 0 }),
