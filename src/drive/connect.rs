@@ -159,6 +159,9 @@ impl Connect {
     /// Has the timer in the epoll set fire when the next dispatch is due. One that has fired stays readable
     /// until it is set again.
     fn arm(&mut self) {
+        if matches!(self.watch, Watch::Poll(_)) {
+            return;
+        }
         let now = Instant::now();
         let due = self.due(now);
         if let Watch::Epoll { timer, armed, .. } = &mut self.watch
