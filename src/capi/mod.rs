@@ -2,9 +2,9 @@
 //! said to a C programmer.
 //!
 //! Conventions: self first, inputs, then outputs named `ret_*`, written only on success unless the comment
-//! says otherwise; userdata last. The body of every export is one [`boundary::export`].
+//! says otherwise; userdata last. The body of every export is one `boundary::export`.
 //!
-//! [`codes`], [`callbacks`] and [`message`] import nothing of this room; the others stand on them.
+//! `codes`, `callbacks` and `message` import nothing of this room; the others stand on them.
 #![allow(non_camel_case_types)]
 // The contract of each export is in its documentation, in C's terms.
 #![allow(clippy::missing_safety_doc)]

@@ -374,8 +374,8 @@ const _: () = assert!(FIRST_ATTEMPT_SIZE == size_of::<happy_attempt>(), "no padd
 /// So is a larger one.
 const GREATEST_SIZE: usize = 4096;
 
-/// Writes the sentence that a person reads, such as "connect(2) to [2001:db8::77]:80: Connection refused",
-/// "remote_host: Name or service not known", "open_timeout_ms was reached" or "connected to 192.0.2.7:80".
+/// Writes the sentence that a person reads, such as `connect(2) to [2001:db8::77]:80: Connection refused`,
+/// `remote_host: Name or service not known`, `open_timeout_ms was reached` or `connected to 192.0.2.7:80`.
 ///
 /// At most `size` bytes are written, the zero byte at the end included; `buffer` may be NULL where `size` is
 /// 0. The words of the system are those of strerror(3) and gai_strerror(3). Any thread, any time.
