@@ -15,7 +15,8 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 SOVERSION := 0
 
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
-SHARED := target/release/libhappysock.so
+# Linked from the archive, with versions for its symbols; cargo has another of its own in target/release.
+SHARED := target/shared/libhappysock.so
 STATIC := target/release/libhappysock.a
 
 # The suites of `make test`, in this order; each is a target suite-NAME. Fragments add theirs.
@@ -32,7 +33,7 @@ help:
 	@echo "make faults             the full forms; cancel-storm CANCELS=, soak MINUTES=, fuzz SECONDS=, models, mutants likewise"
 	@echo "make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
 	@echo "make bench              what a connect costs next to plain system calls; bench-check judges it"
-	@echo "make build              the libraries, in target/release"
+	@echo "make build              the libraries, in target/shared and target/release"
 	@echo "make header             rewrite include/happysock.h from the source"
 	@echo "make install            PREFIX=$(PREFIX) LIBDIR= INCLUDEDIR= DESTDIR=; make uninstall undoes it"
 
@@ -41,13 +42,15 @@ help:
 .PHONY: build packages header
 build: $(SHARED) $(STATIC)
 
-# One run of cargo makes both. It leaves files alone that would not change, hence the touch.
-$(SHARED): $(SOURCES)
+# cargo leaves files alone that would not change, hence the touch.
+$(STATIC): $(SOURCES)
 	@command -v $(CARGO) >/dev/null || { echo "make: $(CARGO) was not found; install Rust 1.85 or newer" >&2; exit 1; }
 	$(CARGO) build --release --lib
-	@touch $(SHARED) $(STATIC)
+	@touch $(STATIC)
 
-$(STATIC): $(SHARED)
+$(SHARED): $(STATIC) include/happysock.map scripts/link-shared
+	@mkdir -p $(@D)
+	CC="$(CC)" scripts/link-shared "$(CURDIR)/$(STATIC)" "$(CURDIR)/$(SHARED)"
 
 packages:
 	@scripts/install-packages $(PACKAGES)

@@ -27,17 +27,17 @@ static void add_all(happy_multi *multi, uint64_t *ids)
     char name[256];
     options.flags = HAPPY_FLAG_NONBLOCKING;
     for (int i = 0; i < bench.count; i++)
-        if (happy_multi_add(multi, bench_host(i, name), bench.service, &options, done, NULL, &ids[i]) != HAPPY_OK)
+        if (happy_multi_add(multi, bench_host(i, name), bench.service, &options, done, &ids[i], NULL, NULL) != HAPPY_OK)
             fail(happy_error_message());
 }
 
 int main(int argc, char **argv)
 {
     bench_arguments(argc, argv);
-    happy_resolve_set_thread_limit((uint32_t)bench.threads);
+    happy_lookup_set_thread_limit((uint32_t)bench.threads);
     uint64_t *ids = calloc((size_t)bench.count, sizeof *ids);
-    happy_multi *multi = happy_multi_new();
-    if (multi == NULL || ids == NULL)
+    happy_multi *multi = NULL;
+    if (happy_multi_new(&multi) != HAPPY_OK || ids == NULL)
         fail("happy_multi_new");
     int running = 1, rounds = 0;
     bench_begin();

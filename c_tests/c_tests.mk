@@ -8,17 +8,18 @@ LIBRARY_DIRECTORY ?= target/$(PROFILE)
 
 C_FLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -pthread
 C_LINK := -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN' -lhappysock
-C_HEADERS := include/happysock.h c_tests/support.h
+C_HEADERS := include/happysock.h c_tests/support.h c_tests/servers.h
 C_TESTS := $(patsubst c_tests/%.c,%,$(wildcard c_tests/test_*.c))
 SANITIZED_TESTS := $(filter-out test_loops,$(C_TESTS))
 # How a test program is run.
 RUN_IN := scripts/in-test-network
 
-# The library under the names that programs look for.
-$(C_DIRECTORY)/libhappysock.so: $(SOURCES)
+# The library under the names that programs look for: linked as it is for installation, but for the sanitizers.
+$(C_DIRECTORY)/libhappysock.so: $(SOURCES) include/happysock.map scripts/link-shared
 	$(LIBRARY_BUILD)
 	@mkdir -p $(C_DIRECTORY)
-	@ln -sf $(abspath $(LIBRARY_DIRECTORY))/libhappysock.so $(C_DIRECTORY)/libhappysock.so
+	@rm -f $(C_DIRECTORY)/libhappysock.so
+	@$(LIBRARY_LINK)
 	@ln -sf libhappysock.so $(C_DIRECTORY)/libhappysock.so.$(SOVERSION)
 	@touch -h $(C_DIRECTORY)/libhappysock.so
 
@@ -27,14 +28,15 @@ LIBRARY_BUILD = $(CARGO) build --quiet --lib
 else ifeq ($(PROFILE),release)
 LIBRARY_BUILD = $(CARGO) build --quiet --release --lib
 endif
+LIBRARY_LINK = scripts/link-shared $(abspath $(LIBRARY_DIRECTORY))/libhappysock.a $(abspath $(C_DIRECTORY))/libhappysock.so
 
 .SECONDARY:
 $(C_DIRECTORY)/%.o: c_tests/%.c $(C_HEADERS)
 	@mkdir -p $(C_DIRECTORY)
 	$(CC) $(C_FLAGS) $(C_COMPILE_ONLY) $(CFLAGS) -Iinclude -c -o $@ $<
 
-$(C_DIRECTORY)/test_%: $(C_DIRECTORY)/test_%.o $(C_DIRECTORY)/support.o $(C_DIRECTORY)/libhappysock.so
-	$(CC) $(C_FLAGS) -o $@ $(C_DIRECTORY)/test_$*.o $(C_DIRECTORY)/support.o $(C_LINK) $$(pkg-config --libs cmocka)
+$(C_DIRECTORY)/test_%: $(C_DIRECTORY)/test_%.o $(C_DIRECTORY)/support.o $(C_DIRECTORY)/servers.o $(C_DIRECTORY)/libhappysock.so
+	$(CC) $(C_FLAGS) -o $@ $(C_DIRECTORY)/test_$*.o $(C_DIRECTORY)/support.o $(C_DIRECTORY)/servers.o $(C_LINK) $$(pkg-config --libs cmocka)
 
 $(C_DIRECTORY)/connect: c_tests/examples/connect.c $(C_HEADERS) $(C_DIRECTORY)/libhappysock.so
 	$(CC) $(C_FLAGS) $(CFLAGS) -Iinclude -o $@ $< $(C_LINK) $$(pkg-config --cflags --libs jansson)
@@ -97,6 +99,7 @@ ifneq ($(filter address thread,$(PROFILE)),)
 LIBRARY_DIRECTORY := target/sanitizer/$(PROFILE)/$(RUST_TARGET)/debug
 LIBRARY_BUILD = RUSTFLAGS="$(SANITIZER_$(PROFILE))" $(CARGO) +nightly build --quiet --lib --target $(RUST_TARGET) \
     --target-dir target/sanitizer/$(PROFILE)
+LIBRARY_LINK = ln -sf $(abspath $(LIBRARY_DIRECTORY))/libhappysock.so $(C_DIRECTORY)/libhappysock.so
 # Compiled with the sanitizer, but linked without it: the runtime is the one that nightly Rust brings, since the library
 # needs functions of it that an older compiler's lacks.
 C_COMPILE_ONLY := -fsanitize=$(PROFILE) -fno-omit-frame-pointer

@@ -19,6 +19,12 @@ $(FAULTS)/%.o: $(FAULTS_SOURCES)/%.c $(FAULTS_HEADERS)
 $(FAULTS)/unload: $(FAULTS)/unload.o $(FAULTS)/world.o $(FAULTS)/libshim.so
 	$(CC) $(C_FLAGS) -o $@ $(FAULTS)/unload.o $(FAULTS)/world.o -L$(FAULTS) -Wl,-rpath,'$$ORIGIN' -lshim -ldl
 
+# The archive in a plugin of somebody's, which is not linked to stay loaded as the shared library is. The shim knows it by its name.
+$(FAULTS)/plugin/libhappysock.so: $(C_DIRECTORY)/libhappysock.so
+	@mkdir -p $(FAULTS)/plugin
+	$(CC) -shared -o $@ -Wl,--whole-archive $(LIBRARY_DIRECTORY)/libhappysock.a -Wl,--no-whole-archive \
+	    $$(scripts/native-static-libs)
+
 $(FAULTS)/soak: $(FAULTS)/soak.o $(FAULTS)/plot.o $(FAULTS)/world.o $(FAULTS)/scenarios.o $(FAULTS)/libshim.so $(C_DIRECTORY)/libhappysock.so
 	$(CC) $(C_FLAGS) -o $@ $(filter %.o,$^) -L$(FAULTS) -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/..' -lshim -lhappysock -lm
 
@@ -29,13 +35,14 @@ $(FAULTS)/%: $(FAULTS)/%.o $(FAULTS)/world.o $(FAULTS)/scenarios.o $(FAULTS)/lib
 
 # All of them run, whatever fails.
 .PHONY: run-faults
-run-faults: $(FAULTS_PROGRAMS:%=$(FAULTS)/%)
+run-faults: $(FAULTS_PROGRAMS:%=$(FAULTS)/%) $(FAULTS)/plugin/libhappysock.so
 	@failed=0; \
 	$(FAULTS)/allocations || failed=1; \
 	$(FAULTS)/every_call $(FAULTS_FORM) || failed=1; \
 	$(FAULTS)/limits $(FAULTS_FORM) || failed=1; \
 	$(FAULTS)/forks $(FAULTS_FORM) || failed=1; \
 	$(FAULTS)/unload $(C_DIRECTORY)/libhappysock.so || failed=1; \
+	$(FAULTS)/unload $(FAULTS)/plugin/libhappysock.so || failed=1; \
 	exit $$failed
 
 .PHONY: faults test-faults suite-faults

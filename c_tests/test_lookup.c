@@ -1,4 +1,4 @@
-/* rb_getaddrinfo_happy and happy_resolve. */
+/* rb_getaddrinfo_happy and happy_lookup. */
 #define _GNU_SOURCE
 #include "support.h"
 #include <arpa/inet.h>
@@ -18,7 +18,7 @@
 static bool same_list(const struct addrinfo *left, const struct addrinfo *right)
 {
     for (; left && right; left = left->ai_next, right = right->ai_next) {
-        if (left->ai_family != right->ai_family || left->ai_socktype != right->ai_socktype ||
+        if (left->ai_flags != right->ai_flags || left->ai_family != right->ai_family || left->ai_socktype != right->ai_socktype ||
             left->ai_protocol != right->ai_protocol || left->ai_addrlen != right->ai_addrlen ||
             memcmp(left->ai_addr, right->ai_addr, left->ai_addrlen) != 0)
             return false;
@@ -50,7 +50,8 @@ static void gives_the_answers_of_getaddrinfo(void **state)
     static const char *const nodes[] = {
         NULL,         "127.0.0.1",        "::1",       "0.0.0.0",    "::",        "127.1",    "0x7f.1",    "1",
         "fe80::1%lo", "::ffff:127.0.0.1", "localhost", "dual.test",  "four.test", "six.test", "DUAL.test", "live.test",
-        "dual.test.", "no.such.test",     "300.1.1.1", "1.example:x"};
+        "dual.test.", "no.such.test",     "300.1.1.1", "1.example:x",
+        "fe80::1%nosuch", "::1%nosuch", "127.0.0.1%lo"};
     static const char *const names[] = {NULL, "0", "80", "65535", "http", "nosuch", "080", ""};
     static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6, AF_UNIX};
     static const struct {
@@ -185,30 +186,31 @@ static void a_limit_of_0_is_over_at_once(void **state)
     assert_null(list);
 }
 
-/* ---- happy_resolve ----------------------------------------------------------------------------------------------- */
+/* ---- happy_lookup -------------------------------------------------------------------------------------- */
 
-static happy_resolve *started(const char *node, int timeout_ms)
+static happy_lookup *started(const char *node, int timeout_ms)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    happy_resolve *resolve = happy_resolve_new(node, "80", &hints, timeout_ms);
+    happy_lookup *resolve = NULL;
+    assert_int_equal(happy_lookup_new(node, "80", &hints, timeout_ms, &resolve), HAPPY_OK);
     assert_non_null(resolve);
-    assert_int_equal(happy_resolve_start(resolve), HAPPY_OK);
+    assert_int_equal(happy_lookup_start(resolve), HAPPY_OK);
     return resolve;
 }
 
 static void answers_after_a_wait(void **state)
 {
     int descriptors = settled_descriptors();
-    happy_resolve *resolve = started("dual.test", -1);
+    happy_lookup *resolve = started("dual.test", -1);
     struct addrinfo *list = NULL;
     (void)state;
-    assert_null(happy_resolve_wait(resolve));
-    assert_int_equal(happy_resolve_take_result(resolve, &list), 0);
+    assert_int_equal(happy_lookup_wait(resolve), HAPPY_OK);
+    assert_int_equal(happy_lookup_take_result(resolve, &list), 0);
     assert_int_equal(list->ai_family, AF_INET6);
     assert_int_equal(list->ai_next->ai_family, AF_INET);
     assert_null(list->ai_next->ai_next);
     freeaddrinfo(list);
-    happy_resolve_unref(resolve);
+    happy_lookup_unref(resolve);
     check_descriptors(descriptors);
 }
 
@@ -216,29 +218,30 @@ static void copies_its_arguments(void **state)
 {
     char node[] = "four.test", name[] = "80";
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    happy_resolve *resolve = happy_resolve_new(node, name, &hints, -1);
+    happy_lookup *resolve = NULL;
+    assert_int_equal(happy_lookup_new(node, name, &hints, -1, &resolve), HAPPY_OK);
     struct addrinfo *list = NULL;
     (void)state;
     memset(node, 'x', sizeof node - 1);
     memset(name, 'x', sizeof name - 1);
     memset(&hints, 0xff, sizeof hints);
-    assert_int_equal(happy_resolve_start(resolve), HAPPY_OK);
-    happy_resolve_wait(resolve);
-    assert_int_equal(happy_resolve_take_result(resolve, &list), 0);
+    assert_int_equal(happy_lookup_start(resolve), HAPPY_OK);
+    happy_lookup_wait(resolve);
+    assert_int_equal(happy_lookup_take_result(resolve, &list), 0);
     assert_int_equal(((struct sockaddr_in *)list->ai_addr)->sin_port, htons(80));
     freeaddrinfo(list);
-    happy_resolve_unref(resolve);
+    happy_lookup_unref(resolve);
 }
 
 static void the_answer_is_taken_once(void **state)
 {
-    happy_resolve *resolve = started("127.0.0.1", -1);
+    happy_lookup *resolve = started("127.0.0.1", -1);
     struct addrinfo *list = NULL, *again = (struct addrinfo *)state;
-    assert_int_equal(happy_resolve_take_result(resolve, &list), 0);
-    assert_int_equal(happy_resolve_take_result(resolve, &again), HAPPY_ESTATE);
+    assert_int_equal(happy_lookup_take_result(resolve, &list), 0);
+    assert_int_equal(happy_lookup_take_result(resolve, &again), HAPPY_ESTATE);
     assert_ptr_equal(again, state);
-    assert_int_equal(happy_resolve_start(resolve), HAPPY_ESTATE);
-    happy_resolve_unref(resolve);
+    assert_int_equal(happy_lookup_start(resolve), HAPPY_ESTATE);
+    happy_lookup_unref(resolve);
     /* The list is the caller's own. */
     assert_int_equal(list->ai_family, AF_INET);
     freeaddrinfo(list);
@@ -246,188 +249,212 @@ static void the_answer_is_taken_once(void **state)
 
 static void an_untaken_answer_is_freed_with_it(void **state)
 {
-    happy_resolve *resolve = started("dual.test", -1);
+    happy_lookup *resolve = started("dual.test", -1);
     (void)state;
-    happy_resolve_wait(resolve);
-    happy_resolve_unref(resolve);
+    happy_lookup_wait(resolve);
+    happy_lookup_unref(resolve);
 }
 
 static void says_in_which_state_it_is(void **state)
 {
     struct addrinfo *list = (struct addrinfo *)state;
     int dns = silent_dns_server();
-    happy_resolve *resolve = happy_resolve_new("hangs.test", "80", NULL, -1);
-    assert_int_equal(happy_resolve_take_result(resolve, &list), HAPPY_ESTATE);
+    happy_lookup *resolve = NULL;
+    assert_int_equal(happy_lookup_new("hangs.test", "80", NULL, -1, &resolve), HAPPY_OK);
+    assert_int_equal(happy_lookup_take_result(resolve, &list), HAPPY_ESTATE);
     /* Not started: there is nothing to wait for. */
-    assert_null(happy_resolve_wait(resolve));
-    assert_int_equal(happy_resolve_start(resolve), HAPPY_OK);
-    assert_int_equal(happy_resolve_start(resolve), HAPPY_ESTATE);
-    assert_int_equal(happy_resolve_take_result(resolve, &list), HAPPY_EAGAIN);
+    assert_int_equal(happy_lookup_wait(resolve), HAPPY_ESTATE);
+    assert_int_equal(happy_lookup_dispatch(resolve), HAPPY_ESTATE);
+    assert_int_equal(happy_lookup_get_timeout_ms(resolve), -1);
+    assert_int_equal(happy_lookup_start(resolve), HAPPY_OK);
+    assert_int_equal(happy_lookup_dispatch(resolve), HAPPY_EAGAIN);
+    assert_int_equal(happy_lookup_get_timeout_ms(resolve), -1);
+    assert_int_equal(happy_lookup_start(resolve), HAPPY_ESTATE);
+    assert_int_equal(happy_lookup_take_result(resolve, &list), HAPPY_EAGAIN);
     assert_ptr_equal(list, state);
-    happy_resolve_cancel(resolve);
-    happy_resolve_unref(resolve);
+    happy_lookup_cancel(resolve);
+    happy_lookup_unref(resolve);
     close(dns);
 }
 
 static void takes_null(void **state)
 {
     struct addrinfo *list = (struct addrinfo *)state;
-    assert_null(happy_resolve_ref(NULL));
-    happy_resolve_unref(NULL);
-    happy_resolve_cancel(NULL);
-    assert_null(happy_resolve_wait(NULL));
-    assert_int_equal(happy_resolve_start(NULL), HAPPY_EINVALID);
-    assert_int_equal(happy_resolve_take_result(NULL, &list), HAPPY_EINVALID);
+    assert_null(happy_lookup_ref(NULL));
+    happy_lookup_unref(NULL);
+    happy_lookup_cancel(NULL);
+    assert_int_equal(happy_lookup_wait(NULL), HAPPY_EINVALID);
+    assert_int_equal(happy_lookup_start(NULL), HAPPY_EINVALID);
+    assert_int_equal(happy_lookup_take_result(NULL, &list), HAPPY_EINVALID);
     assert_ptr_equal(list, state);
     errno = 0;
-    assert_int_equal(happy_resolve_get_fd(NULL), -1);
+    assert_int_equal(happy_lookup_get_fd(NULL), -1);
     assert_int_equal(errno, EINVAL);
-    errno = 0;
-    assert_null(happy_resolve_new("dual.test", "80", NULL, -2));
-    assert_int_equal(errno, EINVAL);
-    happy_resolve *resolve = started("127.0.0.1", -1);
-    assert_int_equal(happy_resolve_take_result(resolve, NULL), HAPPY_EINVALID);
-    assert_int_equal(happy_resolve_take_result(resolve, &list), 0);
+    assert_int_equal(happy_lookup_dispatch(NULL), HAPPY_EINVALID);
+    assert_int_equal(happy_lookup_get_timeout_ms(NULL), -1);
+    assert_null(happy_lookup_wait_callback(NULL));
+    happy_lookup_cancel_callback(NULL);
+    happy_lookup *none = NULL;
+    assert_int_equal(happy_lookup_new("dual.test", "80", NULL, -2, &none), HAPPY_EINVALID);
+    assert_null(none);
+    assert_int_equal(happy_lookup_new("dual.test", "80", NULL, -1, NULL), HAPPY_EINVALID);
+    happy_lookup *resolve = started("127.0.0.1", -1);
+    assert_int_equal(happy_lookup_take_result(resolve, NULL), HAPPY_EINVALID);
+    assert_int_equal(happy_lookup_take_result(resolve, &list), 0);
     freeaddrinfo(list);
-    happy_resolve_unref(resolve);
+    happy_lookup_unref(resolve);
 }
 
 static void a_bad_name_is_the_lookups_answer(void **state)
 {
-    happy_resolve *resolve = happy_resolve_new(NULL, NULL, NULL, -1);
+    happy_lookup *resolve = NULL;
+    assert_int_equal(happy_lookup_new(NULL, NULL, NULL, -1, &resolve), HAPPY_OK);
     struct addrinfo *list = (struct addrinfo *)state;
     assert_non_null(resolve);
-    assert_int_equal(happy_resolve_start(resolve), HAPPY_OK);
-    happy_resolve_wait(resolve);
-    assert_int_equal(happy_resolve_take_result(resolve, &list), EAI_NONAME);
+    assert_int_equal(happy_lookup_start(resolve), HAPPY_OK);
+    happy_lookup_wait(resolve);
+    assert_int_equal(happy_lookup_take_result(resolve, &list), EAI_NONAME);
     assert_ptr_equal(list, state);
-    happy_resolve_unref(resolve);
+    happy_lookup_unref(resolve);
 }
 
 static void the_descriptor_becomes_readable_and_stays_so(void **state)
 {
     int descriptors = settled_descriptors();
-    happy_resolve *resolve = happy_resolve_new("dual.test", "80", NULL, -1);
+    happy_lookup *resolve = NULL;
+    assert_int_equal(happy_lookup_new("dual.test", "80", NULL, -1, &resolve), HAPPY_OK);
     struct addrinfo *list = NULL;
     (void)state;
-    int fd = happy_resolve_get_fd(resolve);
+    int fd = happy_lookup_get_fd(resolve);
     assert_true(fd >= 0);
-    assert_int_equal(happy_resolve_get_fd(resolve), fd);
+    assert_int_equal(happy_lookup_get_fd(resolve), fd);
     assert_false(is_readable(fd));
-    assert_int_equal(happy_resolve_start(resolve), HAPPY_OK);
+    assert_int_equal(happy_lookup_start(resolve), HAPPY_OK);
     assert_true(wait_readable(fd, PATIENCE_MS));
-    happy_resolve_wait(resolve);
+    happy_lookup_wait(resolve);
     assert_true(is_readable(fd));
-    assert_int_equal(happy_resolve_take_result(resolve, &list), 0);
+    assert_int_equal(happy_lookup_take_result(resolve, &list), 0);
     assert_true(is_readable(fd));
     freeaddrinfo(list);
-    happy_resolve_unref(resolve);
+    happy_lookup_unref(resolve);
     check_descriptors(descriptors);
 }
 
 static void the_descriptor_of_a_finished_lookup_is_readable(void **state)
 {
-    happy_resolve *resolve = started("127.0.0.1", -1);
+    happy_lookup *resolve = started("127.0.0.1", -1);
     (void)state;
-    happy_resolve_wait(resolve);
-    assert_true(is_readable(happy_resolve_get_fd(resolve)));
-    happy_resolve_unref(resolve);
+    happy_lookup_wait(resolve);
+    assert_true(is_readable(happy_lookup_get_fd(resolve)));
+    happy_lookup_unref(resolve);
 }
 
 static void its_limit_counts_from_the_start(void **state)
 {
     int dns = silent_dns_server();
-    happy_resolve *resolve = happy_resolve_new("hangs.test", "80", NULL, 80);
+    happy_lookup *resolve = NULL;
+    assert_int_equal(happy_lookup_new("hangs.test", "80", NULL, 80, &resolve), HAPPY_OK);
     struct addrinfo *list = NULL;
     (void)state;
     usleep(120000);
     double began = now_ms();
-    assert_int_equal(happy_resolve_start(resolve), HAPPY_OK);
-    assert_int_equal(happy_resolve_take_result(resolve, &list), HAPPY_EAGAIN);
-    happy_resolve_wait(resolve);
+    assert_int_equal(happy_lookup_start(resolve), HAPPY_OK);
+    assert_int_equal(happy_lookup_take_result(resolve, &list), HAPPY_EAGAIN);
+    happy_lookup_wait(resolve);
     double took = now_ms() - began;
     assert_true(took >= 80 && took < 1500);
-    assert_int_equal(happy_resolve_take_result(resolve, &list), EAI_SYSTEM);
+    assert_int_equal(happy_lookup_take_result(resolve, &list), EAI_SYSTEM);
     assert_int_equal(errno, ETIMEDOUT);
-    happy_resolve_unref(resolve);
+    happy_lookup_unref(resolve);
     close(dns);
 }
 
 static void its_limit_holds_for_pollers_too(void **state)
 {
     int dns = silent_dns_server();
-    happy_resolve *resolve = started("hangs.test", 50);
+    happy_lookup *resolve = started("hangs.test", 50);
     struct addrinfo *list = NULL;
     (void)state;
-    assert_false(wait_readable(happy_resolve_get_fd(resolve), 60));
-    assert_int_equal(happy_resolve_take_result(resolve, &list), EAI_SYSTEM);
+    int fd = happy_lookup_get_fd(resolve);
+    assert_int_equal(happy_lookup_dispatch(resolve), HAPPY_EAGAIN);
+    int timeout_ms = happy_lookup_get_timeout_ms(resolve);
+    assert_true(timeout_ms >= 0 && timeout_ms <= 50);
+    /* Nothing but the limit makes it readable. */
+    assert_true(wait_readable(fd, 5000));
+    assert_int_equal(happy_lookup_dispatch(resolve), HAPPY_OK);
+    assert_true(is_readable(fd));
+    assert_int_equal(happy_lookup_get_timeout_ms(resolve), 0);
+    assert_int_equal(happy_lookup_get_fd(resolve), fd);
+    assert_int_equal(happy_lookup_take_result(resolve, &list), EAI_SYSTEM);
     assert_int_equal(errno, ETIMEDOUT);
-    happy_resolve_unref(resolve);
+    assert_non_null(strstr(happy_error_message(), strerror(ETIMEDOUT)));
+    happy_lookup_unref(resolve);
     close(dns);
 }
 
-static void check_cancelled(happy_resolve *resolve)
+static void check_cancelled(happy_lookup *resolve)
 {
     struct addrinfo *list = NULL;
     errno = 0;
-    assert_int_equal(happy_resolve_take_result(resolve, &list), EAI_SYSTEM);
+    assert_int_equal(happy_lookup_take_result(resolve, &list), EAI_SYSTEM);
     assert_int_equal(errno, ECANCELED);
     assert_null(list);
 }
 
 static void is_cancelled_before_its_start(void **state)
 {
-    happy_resolve *resolve = happy_resolve_new("dual.test", "80", NULL, -1);
+    happy_lookup *resolve = NULL;
+    assert_int_equal(happy_lookup_new("dual.test", "80", NULL, -1, &resolve), HAPPY_OK);
     (void)state;
-    happy_resolve_cancel(resolve);
-    happy_resolve_start(resolve);
-    happy_resolve_wait(resolve);
-    assert_true(is_readable(happy_resolve_get_fd(resolve)));
+    happy_lookup_cancel(resolve);
+    happy_lookup_start(resolve);
+    happy_lookup_wait(resolve);
+    assert_true(is_readable(happy_lookup_get_fd(resolve)));
     check_cancelled(resolve);
-    happy_resolve_unref(resolve);
+    happy_lookup_unref(resolve);
 }
 
 static void a_cancel_after_the_end_changes_nothing(void **state)
 {
-    happy_resolve *resolve = started("dual.test", -1);
+    happy_lookup *resolve = started("dual.test", -1);
     struct addrinfo *list = NULL;
     (void)state;
-    happy_resolve_wait(resolve);
-    happy_resolve_cancel(resolve);
-    happy_resolve_cancel(resolve);
-    assert_int_equal(happy_resolve_take_result(resolve, &list), 0);
+    happy_lookup_wait(resolve);
+    happy_lookup_cancel(resolve);
+    happy_lookup_cancel(resolve);
+    assert_int_equal(happy_lookup_take_result(resolve, &list), 0);
     freeaddrinfo(list);
-    happy_resolve_unref(resolve);
+    happy_lookup_unref(resolve);
 }
 
 static void *cancel_after_a_moment(void *resolve)
 {
     usleep(30000);
-    happy_resolve_cancel(resolve);
+    happy_lookup_cancel(resolve);
     return NULL;
 }
 
 static void is_cancelled_from_another_thread(void **state)
 {
     int dns = silent_dns_server();
-    happy_resolve *resolve = started("hangs.test", -1);
+    happy_lookup *resolve = started("hangs.test", -1);
     pthread_t canceller;
     (void)state;
     pthread_create(&canceller, NULL, cancel_after_a_moment, resolve);
-    happy_resolve_wait(resolve);
+    happy_lookup_wait(resolve);
     pthread_join(canceller, NULL);
-    assert_true(is_readable(happy_resolve_get_fd(resolve)));
+    assert_true(is_readable(happy_lookup_get_fd(resolve)));
     check_cancelled(resolve);
-    happy_resolve_unref(resolve);
+    happy_lookup_unref(resolve);
     close(dns);
 }
 
-static happy_resolve *in_signal_handler;
+static happy_lookup *in_signal_handler;
 
 static void cancel_in_handler(int number)
 {
     (void)number;
-    happy_resolve_cancel(in_signal_handler);
+    happy_lookup_cancel(in_signal_handler);
 }
 
 static void is_cancelled_from_a_signal_handler(void **state)
@@ -439,10 +466,10 @@ static void is_cancelled_from_a_signal_handler(void **state)
     in_signal_handler = started("hangs.test", -1);
     sigaction(SIGALRM, &action, &before);
     setitimer(ITIMER_REAL, &timer, NULL);
-    happy_resolve_wait(in_signal_handler);
+    happy_lookup_wait(in_signal_handler);
     check_cancelled(in_signal_handler);
     sigaction(SIGALRM, &before, NULL);
-    happy_resolve_unref(in_signal_handler);
+    happy_lookup_unref(in_signal_handler);
     close(dns);
 }
 
@@ -459,13 +486,13 @@ static void signals_do_not_end_a_wait(void **state)
     int dns = silent_dns_server();
     struct sigaction action = {.sa_handler = count_signal}, before;
     struct itimerval timer = {{0, 5000}, {0, 5000}}, none = {{0, 0}, {0, 0}};
-    happy_resolve *resolve = started("hangs.test", 500);
+    happy_lookup *resolve = started("hangs.test", 500);
     (void)state;
     signals_seen = 0;
     sigaction(SIGALRM, &action, &before);
     setitimer(ITIMER_REAL, &timer, NULL);
     double began = now_ms();
-    happy_resolve_wait(resolve);
+    happy_lookup_wait(resolve);
     double took = now_ms() - began;
     setitimer(ITIMER_REAL, &none, NULL);
     /* One that is still pending is discarded. */
@@ -474,33 +501,34 @@ static void signals_do_not_end_a_wait(void **state)
     assert_true(signals_seen > 2);
     /* The limit began with the start, a moment before the clock here. */
     assert_true(took >= 490 && took < 5000);
-    happy_resolve_unref(resolve);
+    happy_lookup_unref(resolve);
     close(dns);
 }
 
 static void *wait_in_thread(void *resolve)
 {
-    happy_resolve_wait(resolve);
+    happy_lookup_wait(resolve);
     struct addrinfo *list = NULL;
-    int code = happy_resolve_take_result(resolve, &list);
+    int code = happy_lookup_take_result(resolve, &list);
     if (code == 0)
         freeaddrinfo(list);
-    happy_resolve_unref(resolve);
+    happy_lookup_unref(resolve);
     return (void *)(intptr_t)code;
 }
 
 static void several_threads_wait_and_one_takes(void **state)
 {
-    happy_resolve *resolve = happy_resolve_new("dual.test", "80", NULL, -1);
+    happy_lookup *resolve = NULL;
+    assert_int_equal(happy_lookup_new("dual.test", "80", NULL, -1, &resolve), HAPPY_OK);
     pthread_t waiters[8];
     int taken = 0, too_late = 0;
     (void)state;
-    assert_int_equal(happy_resolve_start(resolve), HAPPY_OK);
+    assert_int_equal(happy_lookup_start(resolve), HAPPY_OK);
     for (size_t i = 0; i < COUNT_OF(waiters); i++) {
-        assert_ptr_equal(happy_resolve_ref(resolve), resolve);
+        assert_ptr_equal(happy_lookup_ref(resolve), resolve);
         pthread_create(&waiters[i], NULL, wait_in_thread, resolve);
     }
-    happy_resolve_unref(resolve);
+    happy_lookup_unref(resolve);
     for (size_t i = 0; i < COUNT_OF(waiters); i++) {
         void *code;
         pthread_join(waiters[i], &code);
@@ -530,19 +558,19 @@ static void a_thousand_lookups_are_cancelled_at_random_moments(void **state)
     for (int i = 0; i < ROUNDS; i++) {
         char node[32];
         snprintf(node, sizeof node, "n%d.hangs.test", i);
-        happy_resolve *resolve = started(node, -1);
+        happy_lookup *resolve = started(node, -1);
         if (i % 3 == 0)
-            assert_true(happy_resolve_get_fd(resolve) >= 0);
+            assert_true(happy_lookup_get_fd(resolve) >= 0);
         double until = now_ms() + (double)(random() % 2000) / 1000;
         while (now_ms() < until)
             ;
         double began = now_ms();
-        happy_resolve_cancel(resolve);
+        happy_lookup_cancel(resolve);
         double cancelled = now_ms();
-        happy_resolve_wait(resolve);
+        happy_lookup_wait(resolve);
         check_cancelled(resolve);
         double taken = now_ms();
-        happy_resolve_unref(resolve);
+        happy_lookup_unref(resolve);
         cancel_ms[i] = cancelled - began;
         drop_ms[i] = now_ms() - taken;
     }

@@ -58,7 +58,7 @@ static void done(happy_multi *multi, uint64_t id, const happy_result *result, vo
 static int add_with(happy_multi *multi, const char *host, int port, const happy_options *options, struct entry *entry)
 {
     inside_add = true;
-    int status = happy_multi_add(multi, host, service(port), options, done, entry, &entry->id);
+    int status = happy_multi_add(multi, host, service(port), options, done, &entry->id, NULL, entry);
     inside_add = false;
     return status;
 }
@@ -112,7 +112,8 @@ static void connects_by_name_and_by_address(void **state)
     struct entry entries[COUNT_OF(hosts)] = {0};
     int before = settled_descriptors();
     (void)state;
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     assert_non_null(multi);
     for (size_t i = 0; i < COUNT_OF(hosts); i++)
         add(multi, hosts[i], dual_port, &entries[i]);
@@ -136,7 +137,8 @@ static void one_descriptor_suffices(void **state)
     happy_options options = HAPPY_OPTIONS_INIT;
     int running = 2;
     (void)state;
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     int fd = happy_multi_get_fd(multi);
     assert_false(is_readable(fd));
     assert_int_equal(happy_multi_get_timeout_ms(multi), -1);
@@ -165,7 +167,8 @@ static void the_timeout_counts_down(void **state)
     struct entry entry = {0};
     happy_options options = HAPPY_OPTIONS_INIT;
     (void)state;
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     options.open_timeout_ms = 5000;
     assert_int_equal(add_with(multi, "192.0.2.77", 80, &options, &entry), HAPPY_OK);
     assert_int_equal(happy_multi_dispatch(multi, NULL), HAPPY_OK);
@@ -180,7 +183,8 @@ static void the_winner_is_not_watched_any_more(void **state)
     struct entry entry = {0};
     int port = 0, server = listen_on("127.0.0.1", &port);
     (void)state;
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     int fd = happy_multi_get_fd(multi), mine = -1;
     add(multi, "127.0.0.1", port, &entry);
     drive_until(multi, 0);
@@ -198,7 +202,8 @@ static void failures_say_what_failed(void **state)
     struct entry entries[4] = {0};
     happy_options options = HAPPY_OPTIONS_INIT;
     (void)state;
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     add(multi, "four.test", closed_port(), &entries[0]);
     static struct script script = {.six = {.gai_error = EAI_NONAME}, .four = {.gai_error = EAI_AGAIN}};
     options = script_options(&script);
@@ -231,7 +236,8 @@ static void two_thousand_at_once(void **state)
     setrlimit(RLIMIT_NOFILE, &limit);
     assert_true(limit.rlim_cur > 2 * COUNT);
     int before = settled_descriptors();
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     for (int i = 0; i < COUNT; i++)
         add(multi, "127.0.0.1", port, &entries[i]);
     drive_until(multi, 0);
@@ -257,7 +263,8 @@ static void cancel_ends_at_once(void **state)
     struct script script = {.six = {.delay_ms = -1, .gai_error = EAI_NONAME},
                             .four = {.delay_ms = -1, .gai_error = EAI_NONAME}};
     happy_options options = script_options(&script);
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     int running = -1;
     assert_int_equal(add_with(multi, "stuck.test", 80, &options, &entries[0]), HAPPY_OK);
     add(multi, "192.0.2.77", 80, &entries[1]);
@@ -298,7 +305,8 @@ static void cancel_in_a_done_callback(void **state)
 {
     struct entry entries[2] = {0};
     (void)state;
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     entries[0].then = cancel_other;
     entries[0].other = &entries[1];
     add(multi, "192.0.2.77", 80, &entries[1]);
@@ -344,7 +352,8 @@ static void cancel_and_free_in_a_trace_callback(void **state)
     (void)state;
     for (size_t i = 0; i < 2 * COUNT_OF(kinds); i++) {
         struct entry entries[2] = {0};
-        happy_multi *multi = happy_multi_new();
+        happy_multi *multi = NULL;
+        assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
         struct in_trace in = {multi, &entries[0], kinds[i / 2], i % 2};
         static struct script scripts[2 * COUNT_OF(kinds)];
         struct script *script = &scripts[i];
@@ -376,7 +385,13 @@ static void free_it(happy_multi *multi, struct entry *entry)
     (void)entry;
     happy_multi_free(multi);
     happy_multi_free(multi);
-    assert_int_equal(happy_multi_add(multi, "127.0.0.1", "80", NULL, done, NULL, &id), HAPPY_ESTATE);
+    /* What is refused keeps its userdata. */
+    struct script script = {0};
+    happy_options options = script_options(&script);
+    happy_result result = HAPPY_RESULT_INIT;
+    assert_int_equal(happy_multi_add(multi, "127.0.0.1", "80", &options, done, &id, &result, NULL), HAPPY_ESTATE);
+    assert_int_equal(result.status, HAPPY_ESTATE);
+    assert_int_equal(script.userdata_frees, 0);
     assert_int_equal(id, 77);
 }
 
@@ -385,7 +400,8 @@ static void free_in_a_done_callback(void **state)
     struct entry entries[20] = {0};
     int before = settled_descriptors();
     (void)state;
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     for (size_t i = 0; i < COUNT_OF(entries); i++) {
         entries[i].then = free_it;
         add(multi, i == 7 ? "127.0.0.1" : "192.0.2.77", dual_port, &entries[i]);
@@ -410,7 +426,8 @@ static void free_ends_what_is_left_and_waits_for_nothing(void **state)
     script_hold();
     struct script script = {.six = {.delay_ms = -1, .gai_error = EAI_NONAME},
                             .four = {.delay_ms = -1, .gai_error = EAI_NONAME}};
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     for (int i = 0; i < COUNT; i++) {
         happy_options options = script_options(&script);
         assert_int_equal(add_with(multi, i % 2 ? "stuck.test" : "192.0.2.77", 80, &options, &entries[i]), HAPPY_OK);
@@ -446,7 +463,8 @@ static void add_in_a_done_callback(void **state)
     int left = 50;
     struct entry entry = {.then = add_next, .context = &left};
     (void)state;
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     int fd = happy_multi_get_fd(multi), running = 1;
     add(multi, "127.0.0.1", dual_port, &entry);
     while (running > 0) {
@@ -473,7 +491,8 @@ static void recursive_driving_is_refused(void **state)
 {
     struct entry entry = {.then = drive_inside};
     (void)state;
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     add(multi, "127.0.0.1", dual_port, &entry);
     drive_until(multi, 0);
     add(multi, "192.0.2.77", 80, &entry);
@@ -506,7 +525,7 @@ static void wakeup_ends_a_wait(void **state)
     pthread_t thread;
     int running = -1;
     (void)state;
-    to_wake = happy_multi_new();
+    assert_int_equal(happy_multi_new(&to_wake), HAPPY_OK);
     double began = now_ms();
     assert_int_equal(pthread_create(&thread, NULL, wake, NULL), 0);
     assert_int_equal(happy_multi_wait(to_wake, PATIENCE_MS, &running), HAPPY_OK);
@@ -553,7 +572,8 @@ static void attempts_wait_for_their_turn(void **state)
     struct entry entries[30] = {0};
     (void)state;
     in_flight = most_in_flight = started_count = 0;
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     assert_int_equal(happy_multi_set_max_attempts(multi, 3), HAPPY_OK);
     for (size_t i = 0; i < COUNT_OF(entries); i++) {
         happy_options options = HAPPY_OPTIONS_INIT;
@@ -578,7 +598,8 @@ static void a_raised_cap_lets_the_waiting_begin(void **state)
 {
     struct entry entries[3] = {0};
     (void)state;
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     assert_int_equal(happy_multi_set_max_attempts(multi, 1), HAPPY_OK);
     int fd = happy_multi_get_fd(multi);
     add(multi, "192.0.2.77", 80, &entries[0]);
@@ -620,7 +641,8 @@ static void lookups_wait_for_their_turn(void **state)
     (void)state;
     for (size_t cap = 0; cap < COUNT_OF(caps); cap++) {
         struct entry entries[30] = {0};
-        happy_multi *multi = happy_multi_new();
+        happy_multi *multi = NULL;
+        assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
         most_lookups = 0;
         assert_int_equal(happy_multi_set_max_lookups(multi, caps[cap]), HAPPY_OK);
         happy_options options = HAPPY_OPTIONS_INIT;
@@ -644,13 +666,14 @@ static void lookups_wait_for_their_turn(void **state)
 static void a_silent_family_does_not_hold_up_the_other(void **state)
 {
     struct entry entries[50] = {0};
-    uint32_t before = happy_resolve_get_thread_limit();
+    uint32_t before = happy_lookup_get_thread_limit();
     (void)state;
     wait_for_workers_to_leave();
     script_hold();
     struct script script = {.six = {.delay_ms = -1, .gai_error = EAI_AGAIN}, .four.addresses = {"127.0.0.1"}};
-    assert_int_equal(happy_resolve_set_thread_limit(4), HAPPY_OK);
-    happy_multi *multi = happy_multi_new();
+    assert_int_equal(happy_lookup_set_thread_limit(4), HAPPY_OK);
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     for (size_t i = 0; i < COUNT_OF(entries); i++) {
         happy_options options = script_options(&script);
         options.configure_socket = NULL;
@@ -663,7 +686,7 @@ static void a_silent_family_does_not_hold_up_the_other(void **state)
     happy_multi_free(multi);
     script_release();
     wait_for_running_lookups(0);
-    assert_int_equal(happy_resolve_set_thread_limit(before), HAPPY_OK);
+    assert_int_equal(happy_lookup_set_thread_limit(before), HAPPY_OK);
     wait_for_workers_to_leave();
     assert_int_equal(script.userdata_frees, COUNT_OF(entries));
 }
@@ -679,14 +702,15 @@ static void refused_input_changes_nothing(void **state)
     int running = 77;
     uint64_t id = 77;
     (void)state;
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     options.family = 12345;
-    assert_int_equal(happy_multi_add(multi, "dual.test", "80", &options, done, &entry, &id), HAPPY_EINVALID);
+    assert_int_equal(happy_multi_add(multi, "dual.test", "80", &options, done, &id, NULL, &entry), HAPPY_EINVALID);
     assert_non_null(strstr(happy_error_message(), "family"));
-    assert_int_equal(happy_multi_add(multi, "", "80", NULL, done, &entry, &id), HAPPY_EINVALID);
-    assert_int_equal(happy_multi_add(multi, "dual.test", "70000", NULL, done, &entry, &id), HAPPY_EINVALID);
-    assert_int_equal(happy_multi_add(multi, "dual.test", "80", NULL, NULL, &entry, &id), HAPPY_EINVALID);
-    assert_int_equal(happy_multi_add(NULL, "dual.test", "80", NULL, done, &entry, &id), HAPPY_EINVALID);
+    assert_int_equal(happy_multi_add(multi, "", "80", NULL, done, &id, NULL, &entry), HAPPY_EINVALID);
+    assert_int_equal(happy_multi_add(multi, "dual.test", "70000", NULL, done, &id, NULL, &entry), HAPPY_EINVALID);
+    assert_int_equal(happy_multi_add(multi, "dual.test", "80", NULL, NULL, &id, NULL, &entry), HAPPY_EINVALID);
+    assert_int_equal(happy_multi_add(NULL, "dual.test", "80", NULL, done, &id, NULL, &entry), HAPPY_EINVALID);
     assert_int_equal(script.userdata_frees, 0);
     assert_int_equal(happy_multi_dispatch(multi, &running), HAPPY_OK);
     assert_int_equal(running, 0);
@@ -720,7 +744,8 @@ static void out_of_descriptors(void **state)
     struct entry entries[4] = {0};
     struct rlimit before, none;
     (void)state;
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     add(multi, "192.0.2.77", 80, &entries[0]);
     happy_multi_dispatch(multi, NULL);
     /* A descriptor above the limit cannot be made; those that are open stay so. */
@@ -733,9 +758,11 @@ static void out_of_descriptors(void **state)
     while (running > 1)
         assert_int_equal(happy_multi_wait(multi, 1000, &running), HAPPY_OK);
     errno = 0;
-    happy_multi *another = happy_multi_new();
+    happy_multi *another = NULL;
+    int new_status = happy_multi_new(&another);
     int new_errno = errno;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(new_status, HAPPY_ESYSCALL);
     assert_null(another);
     assert_int_equal(new_errno, EMFILE);
     assert_int_equal(entries[1].status, HAPPY_ESYSCALL);
@@ -758,7 +785,8 @@ static void a_child_of_a_fork_leaves_it_alone(void **state)
     (void)state;
     /* What threads of the parent's own the child of a fork cannot free. */
     wait_for_workers_to_leave();
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     add(multi, "192.0.2.77", 80, &entries[0]);
     happy_multi_dispatch(multi, NULL);
     add(multi, "127.0.0.1", dual_port, &entries[1]);
@@ -769,8 +797,9 @@ static void a_child_of_a_fork_leaves_it_alone(void **state)
                     happy_multi_wait(multi, 0, &running) == HAPPY_EFORKED &&
                     happy_multi_socket_action(multi, HAPPY_SOCKET_TIMEOUT, 0, &running) == HAPPY_EFORKED &&
                     happy_multi_cancel(multi, entries[0].id) == HAPPY_EFORKED &&
-                    happy_multi_add(multi, "::1", "80", NULL, done, NULL, &id) == HAPPY_EFORKED &&
+                    happy_multi_add(multi, "::1", "80", NULL, done, &id, NULL, NULL) == HAPPY_EFORKED &&
                     happy_multi_wakeup(multi) == HAPPY_EFORKED && happy_multi_get_fd(multi) == -1 &&
+                    errno == ESTALE && happy_multi_get_timeout_ms(multi) == -1 &&
                     happy_multi_set_max_attempts(multi, 1) == HAPPY_EFORKED && running == 77;
         happy_multi_free(multi);
         _exit(good && entries[0].ended + entries[1].ended == 0 ? 0 : 1);
@@ -794,7 +823,8 @@ static void a_child_that_keeps_the_sockets_open_does_no_harm(void **state)
     int hold[2], refused = closed_port();
     (void)state;
     assert_int_equal(pipe(hold), 0);
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     int fd = happy_multi_get_fd(multi);
     add(multi, "127.0.0.1", refused, &entry);
     happy_multi_dispatch(multi, NULL);

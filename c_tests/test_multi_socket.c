@@ -36,7 +36,7 @@ static int place_of(int fd)
     return -1;
 }
 
-static void watch(happy_multi *multi, int fd, int what, void *userdata, void *socket_data)
+static void watch(happy_multi *multi, int fd, int what, void *socket_data, void *userdata)
 {
     int place = place_of(fd);
     assert_ptr_equal(userdata, &loop);
@@ -85,7 +85,8 @@ static void set_timer(happy_multi *multi, int timeout_ms, void *userdata)
 
 static happy_multi *new_multi(void)
 {
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
     assert_non_null(multi);
     memset(&loop, 0, sizeof loop);
     loop.latest_timeout = -1;
@@ -146,7 +147,7 @@ static void done(happy_multi *multi, uint64_t id, const happy_result *result, vo
 
 static void add(happy_multi *multi, const char *host, int port, const happy_options *options, struct entry *entry)
 {
-    assert_int_equal(happy_multi_add(multi, host, service(port), options, done, entry, &entry->id), HAPPY_OK);
+    assert_int_equal(happy_multi_add(multi, host, service(port), options, done, &entry->id, NULL, entry), HAPPY_OK);
 }
 
 static int dual[2], dual_port;

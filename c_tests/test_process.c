@@ -73,13 +73,13 @@ static int connects_here(void)
 static void fork_does_not_wait_for_lookups_and_the_child_resolves(void **state)
 {
     int dns = silent_dns_server();
-    happy_resolve *hanging[20];
+    happy_lookup *hanging[20];
     (void)state;
     for (size_t i = 0; i < COUNT_OF(hanging); i++) {
         char node[32];
         snprintf(node, sizeof node, "f%zu.hangs.test", i);
-        hanging[i] = happy_resolve_new(node, "80", NULL, -1);
-        assert_int_equal(happy_resolve_start(hanging[i]), HAPPY_OK);
+        assert_int_equal(happy_lookup_new(node, "80", NULL, -1, &hanging[i]), HAPPY_OK);
+        assert_int_equal(happy_lookup_start(hanging[i]), HAPPY_OK);
     }
     double began = now_ms();
     pid_t child = fork();
@@ -95,10 +95,10 @@ static void fork_does_not_wait_for_lookups_and_the_child_resolves(void **state)
     /* The parent's are as they were. */
     struct addrinfo *list = NULL;
     for (size_t i = 0; i < COUNT_OF(hanging); i++) {
-        assert_int_equal(happy_resolve_take_result(hanging[i], &list), HAPPY_EAGAIN);
-        happy_resolve_cancel(hanging[i]);
-        assert_int_equal(happy_resolve_take_result(hanging[i], &list), EAI_SYSTEM);
-        happy_resolve_unref(hanging[i]);
+        assert_int_equal(happy_lookup_take_result(hanging[i], &list), HAPPY_EAGAIN);
+        happy_lookup_cancel(hanging[i]);
+        assert_int_equal(happy_lookup_take_result(hanging[i], &list), EAI_SYSTEM);
+        happy_lookup_unref(hanging[i]);
     }
     close(dns);
     assert_true(connects_here());
@@ -107,37 +107,42 @@ static void fork_does_not_wait_for_lookups_and_the_child_resolves(void **state)
 static void objects_from_before_a_fork_say_so(void **state)
 {
     int dns = silent_dns_server();
-    happy_resolve *running = happy_resolve_new("hangs.test", "80", NULL, -1);
-    happy_resolve *unstarted = happy_resolve_new("dual.test", "80", NULL, -1);
+    happy_lookup *running = NULL;
+    assert_int_equal(happy_lookup_new("hangs.test", "80", NULL, -1, &running), HAPPY_OK);
+    happy_lookup *unstarted = NULL;
+    assert_int_equal(happy_lookup_new("dual.test", "80", NULL, -1, &unstarted), HAPPY_OK);
     happy_connect *connecting = NULL, *undriven = NULL;
     (void)state;
-    assert_int_equal(happy_resolve_start(running), HAPPY_OK);
-    assert_true(happy_resolve_get_fd(running) >= 0);
-    assert_int_equal(happy_connect_new("hangs.test", "80", NULL, &connecting), HAPPY_OK);
+    assert_int_equal(happy_lookup_start(running), HAPPY_OK);
+    assert_true(happy_lookup_get_fd(running) >= 0);
+    assert_int_equal(happy_connect_new("hangs.test", "80", NULL, &connecting, NULL), HAPPY_OK);
     assert_true(happy_connect_get_fd(connecting) >= 0);
     assert_int_equal(happy_connect_dispatch(connecting), HAPPY_EAGAIN);
-    assert_int_equal(happy_connect_new("dual.test", service(port), NULL, &undriven), HAPPY_OK);
+    assert_int_equal(happy_connect_new("dual.test", service(port), NULL, &undriven, NULL), HAPPY_OK);
     pid_t child = fork();
     if (child == 0) {
         struct addrinfo *list = NULL;
         happy_result result = HAPPY_RESULT_INIT;
-        CHILD_CHECK(happy_resolve_take_result(running, &list) == HAPPY_EFORKED);
-        CHILD_CHECK(happy_resolve_start(unstarted) == HAPPY_EFORKED);
-        CHILD_CHECK(happy_resolve_take_result(unstarted, &list) == HAPPY_EFORKED);
-        CHILD_CHECK(happy_resolve_wait(running) == NULL);
-        CHILD_CHECK(happy_resolve_get_fd(running) == -1);
+        CHILD_CHECK(happy_lookup_take_result(running, &list) == HAPPY_EFORKED);
+        CHILD_CHECK(happy_lookup_start(unstarted) == HAPPY_EFORKED);
+        CHILD_CHECK(happy_lookup_take_result(unstarted, &list) == HAPPY_EFORKED);
+        CHILD_CHECK(happy_lookup_wait(running) == HAPPY_EFORKED);
+        CHILD_CHECK(happy_lookup_get_fd(running) == -1 && errno == ESTALE);
+        CHILD_CHECK(happy_lookup_dispatch(running) == HAPPY_EFORKED);
+        CHILD_CHECK(happy_lookup_get_timeout_ms(running) == -1);
+        CHILD_CHECK(happy_connect_get_timeout_ms(connecting) == -1);
         CHILD_CHECK(happy_connect_dispatch(connecting) == HAPPY_EFORKED);
         CHILD_CHECK(happy_connect_dispatch(undriven) == HAPPY_EFORKED);
-        CHILD_CHECK(happy_connect_wait(connecting) == NULL);
-        CHILD_CHECK(happy_connect_get_fd(connecting) == -1);
+        CHILD_CHECK(happy_connect_wait(connecting) == HAPPY_EFORKED);
+        CHILD_CHECK(happy_connect_get_fd(connecting) == -1 && errno == ESTALE);
         CHILD_CHECK(happy_connect_take_result(connecting, &result) == -1);
         CHILD_CHECK(result.status == HAPPY_EFORKED);
         /* These reach nothing of the parent's. */
-        happy_resolve_cancel(running);
+        happy_lookup_cancel(running);
         happy_connect_cancel(connecting);
         happy_connect_interrupt(connecting);
-        happy_resolve_unref(running);
-        happy_resolve_unref(unstarted);
+        happy_lookup_unref(running);
+        happy_lookup_unref(unstarted);
         happy_connect_free(connecting);
         happy_connect_free(undriven);
         CHILD_CHECK(connects_here());
@@ -145,11 +150,11 @@ static void objects_from_before_a_fork_say_so(void **state)
     }
     check_child(child);
     struct addrinfo *list = NULL;
-    assert_int_equal(happy_resolve_take_result(running, &list), HAPPY_EAGAIN);
-    assert_false(is_readable(happy_resolve_get_fd(running)));
+    assert_int_equal(happy_lookup_take_result(running, &list), HAPPY_EAGAIN);
+    assert_false(is_readable(happy_lookup_get_fd(running)));
     assert_int_equal(happy_connect_dispatch(connecting), HAPPY_EAGAIN);
-    happy_resolve_unref(running);
-    happy_resolve_unref(unstarted);
+    happy_lookup_unref(running);
+    happy_lookup_unref(unstarted);
     happy_connect_free(connecting);
     happy_connect_wait(undriven);
     int fd = happy_connect_take_result(undriven, NULL);
@@ -268,17 +273,18 @@ static void works_with_descriptors_0_to_2_closed(void **state)
         close(2);
         CHILD_CHECK(init_inetsock_happy("127.0.0.1", service(port), NULL, NULL) == 0);
         close(0);
-        happy_resolve *resolve = happy_resolve_new("dual.test", "80", NULL, -1);
-        CHILD_CHECK(happy_resolve_get_fd(resolve) == 0);
-        CHILD_CHECK(happy_resolve_start(resolve) == HAPPY_OK);
+        happy_lookup *resolve = NULL;
+        assert_int_equal(happy_lookup_new("dual.test", "80", NULL, -1, &resolve), HAPPY_OK);
+        CHILD_CHECK(happy_lookup_get_fd(resolve) == 0);
+        CHILD_CHECK(happy_lookup_start(resolve) == HAPPY_OK);
         CHILD_CHECK(wait_readable(0, PATIENCE_MS));
-        happy_resolve_unref(resolve);
+        happy_lookup_unref(resolve);
         /* The worker that has answered may hold it for a moment longer. */
         for (double until = now_ms() + PATIENCE_MS; fcntl(0, F_GETFD) != -1 && now_ms() < until;)
             usleep(100);
         CHILD_CHECK(fcntl(0, F_GETFD) == -1);
         happy_connect *connect = NULL;
-        CHILD_CHECK(happy_connect_new("dual.test", service(port), NULL, &connect) == HAPPY_OK);
+        CHILD_CHECK(happy_connect_new("dual.test", service(port), NULL, &connect, NULL) == HAPPY_OK);
         CHILD_CHECK(happy_connect_get_fd(connect) == 0);
         happy_connect_wait(connect);
         int fd = happy_connect_take_result(connect, NULL);
@@ -308,7 +314,7 @@ static void works_with_2000_descriptors_open(void **state)
         assert_true(fillers[i] >= 0);
     }
     happy_connect *connect = NULL;
-    assert_int_equal(happy_connect_new("dual.test", service(port), NULL, &connect), HAPPY_OK);
+    assert_int_equal(happy_connect_new("dual.test", service(port), NULL, &connect, NULL), HAPPY_OK);
     assert_true(happy_connect_get_fd(connect) > 1023);
     happy_connect_wait(connect);
     int fd = happy_connect_take_result(connect, NULL);
@@ -353,10 +359,11 @@ static void runs_out_of_descriptors_and_recovers(void **state)
 static void nothing_is_inherited_by_a_program_that_is_executed(void **state)
 {
     happy_connect *connect = NULL;
-    happy_resolve *resolve = happy_resolve_new("dual.test", "80", NULL, -1);
+    happy_lookup *resolve = NULL;
+    assert_int_equal(happy_lookup_new("dual.test", "80", NULL, -1, &resolve), HAPPY_OK);
     (void)state;
-    assert_int_equal(happy_connect_new("silent.test", service(port), NULL, &connect), HAPPY_OK);
-    int fds[2] = {happy_connect_get_fd(connect), happy_resolve_get_fd(resolve)};
+    assert_int_equal(happy_connect_new("silent.test", service(port), NULL, &connect, NULL), HAPPY_OK);
+    int fds[2] = {happy_connect_get_fd(connect), happy_lookup_get_fd(resolve)};
     for (int i = 0; i < 50 && happy_connect_dispatch(connect) == HAPPY_EAGAIN; i++)
         wait_readable(fds[0], 5);
     for (int fd = 3; fd < 256; fd++) {
@@ -372,7 +379,7 @@ static void nothing_is_inherited_by_a_program_that_is_executed(void **state)
         }
     }
     happy_connect_free(connect);
-    happy_resolve_unref(resolve);
+    happy_lookup_unref(resolve);
 }
 
 static void *connect_many_times(void *failures)

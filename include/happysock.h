@@ -5,35 +5,35 @@
  *
  * Two jobs
  *
- *   A lookup that can be interrupted: happy_resolve, and rb_getaddrinfo_happy for a blocking call with a limit.
- *   getaddrinfo(3) runs on a worker thread; the caller waits with a limit, polls a descriptor, cancels from any thread
- *   or signal handler, or walks away.
+ *   A lookup that can be interrupted: happy_lookup, and rb_getaddrinfo_happy for a blocking call with a
+ *   limit. getaddrinfo(3) runs on a worker thread; the caller waits with a limit, polls a descriptor, cancels
+ *   from any thread or signal handler, or walks away.
  *
- *   A connect by name: Happy Eyeballs, RFC 8305. Both address families are looked up at once, connection attempts are
- *   raced with the standard's delays, the first to complete wins and the others are closed. init_inetsock_happy blocks;
- *   happy_connect is one race for a scheduler of the caller's; happy_multi drives many on one thread.
+ *   A connect by name: Happy Eyeballs, RFC 8305. Both address families are looked up at once, connection
+ *   attempts are raced with the standard's delays, the first to complete wins and the others are closed.
+ *   init_inetsock_happy blocks; happy_connect is one race for a scheduler of the caller's; happy_multi drives
+ *   many on one thread.
  *
  * Example
  *
  *     #include <happysock.h>
  *     #include <stdio.h>
- *     #include <string.h>
  *     #include <unistd.h>
  *
  *     int main(int argc, char **argv)
  *     {
+ *         const char *host = argc > 1 ? argv[1] : "localhost", *port = argc > 2 ? argv[2] : "http";
  *         happy_options options = HAPPY_OPTIONS_INIT;
  *         happy_result result = HAPPY_RESULT_INIT;
+ *         char message[256];
  *         options.open_timeout_ms = 5000;
- *         int fd = init_inetsock_happy(argc > 1 ? argv[1] : "localhost", argc > 2 ? argv[2] : "http", &options, &result);
+ *         int fd = init_inetsock_happy(host, port, &options, &result);
+ *         happy_result_message(&result, message, sizeof message);
  *         if (fd < 0) {
- *             fprintf(stderr, "%s\n",
- *                     result.status == HAPPY_ERESOLVE ? gai_strerror(result.gai_error)
- *                     : result.sys_errno != 0         ? strerror(result.sys_errno)
- *                                                     : happy_status_str(result.status));
+ *             fprintf(stderr, "%s: %s\n", host, message);
  *             return 1;
  *         }
- *         printf("connected over %s\n", result.address.ss_family == AF_INET6 ? "IPv6" : "IPv4");
+ *         printf("%s\n", message);
  *         return close(fd);
  *     }
  *
@@ -41,31 +41,51 @@
  *
  * Conventions
  *
- *   Functions are named happy_<noun>_<verb>, constants HAPPY_<NOUN>_<NAME>. The object comes first, then inputs, then
- *   outputs named ret_*, which are written only on success unless the function says otherwise; userdata comes last.
- *   Where a function takes an object, NULL is safe: freeing it does nothing, other functions answer with the error they
- *   document. Limits and delays are in milliseconds; a limit of -1 is none, a limit of 0 is over at once. Structs that
- *   the caller fills begin with `size` and are set up by their _INIT macro: a program keeps working with a later library
- *   whose structs have grown.
+ *   Functions are named happy_<noun>_<verb>, constants HAPPY_<NOUN>_<NAME>. The object comes first, then
+ *   inputs, then outputs named ret_*, which are written only on success unless the function says otherwise;
+ *   userdata comes last. Where a function takes an object, NULL is safe: freeing it does nothing, other
+ *   functions answer with the error they document. Limits and delays are in milliseconds; a limit of -1 is
+ *   none, a limit of 0 is over at once. What returns a status, a descriptor, milliseconds or an EAI_* code
+ *   says so; no error of one is a value of another.
+ *
+ *   Structs that the caller fills begin with `size` and are set up by their _INIT macro: a program keeps
+ *   working with a later library whose structs have grown. Fields are only appended, with 0 as their default;
+ *   arrays of structs carry the size of one (attempt_size).
+ *
+ *   Functions whose names end in _callback are for runtimes that take a function of void pointers, such as
+ *   rb_thread_call_without_gvl2 of Ruby.
  *
  * Errors
  *
- *   Statuses are HAPPY_OK (0) and negative numbers from -7001 down, which no EAI_* code of <netdb.h> uses. Names come from
- *   happy_status_str(). A refused argument changes nothing; happy_error_message() names it.
+ *   Statuses are HAPPY_OK (0) and negative numbers from -7001 down, which no EAI_* code of <netdb.h> uses.
+ *   Names come from happy_status_str(). A refused argument changes nothing; happy_error_message() and the
+ *   happy_result name it. happy_result_message() makes the sentence that a person reads.
  *
  * Ownership
  *
- *   _new makes an object for one owner, _free ends it. happy_resolve is reference-counted: _ref, _unref. _get_* lends,
- *   _take_* hands over. Strings and structs that are passed in are copied before the call returns. No _free and no
- *   _unref waits for a lookup: a worker that is still inside libc frees what is left when it comes back.
+ *   _new makes an object for one owner, _free ends it. happy_lookup is reference-counted: _ref, _unref.
+ *   _get_* lends, _take_* hands over. Strings and structs that are passed in are copied before the call
+ *   returns. No _free and no _unref waits for a lookup: a worker that is still inside libc frees what is left
+ *   when it comes back.
+ *
+ * Callbacks
+ *
+ *   A function of the caller's must return: it may not throw a C++ exception, call longjmp(3), or end its
+ *   thread (pthread_exit(3)).
  *
  * Threads, signals, fork
  *
- *   Each function says which threads may call it. happy_resolve_cancel, happy_connect_cancel and
- *   happy_connect_interrupt are async-signal-safe. Worker threads block all signals, are bounded in number, shared by the
- *   process and kept for a while when idle. fork(2) never waits for a lookup: the child starts with no worker, makes its
- *   own when it needs one, and gets HAPPY_EFORKED from objects that were made before the fork, which it may still free.
- *   Descriptors that the library makes are close-on-exec from birth.
+ *   Each function says which threads may call it. happy_lookup_cancel, happy_connect_cancel,
+ *   happy_connect_interrupt (and their _callback forms) and happy_multi_wakeup are async-signal-safe. Worker
+ *   threads block all signals, are bounded in number, shared by the process and kept for a while when idle;
+ *   the object that this library was linked into stays loaded once one was made. fork(2) never waits for a
+ *   lookup: the child starts with no worker, makes its own when it needs one, and gets HAPPY_EFORKED from
+ *   objects that were made before the fork, which it may still free. Descriptors that the library makes are
+ *   close-on-exec from birth.
+ *
+ *   No function is a cancellation point: a thread that is cancelled by pthread_cancel(3) inside of one, a
+ *   wait included, is cancelled at its next cancellation point after that. To end a wait, cancel or interrupt
+ *   what is waited for. The cancellation type has to be the default, deferred.
  */
 #ifndef HAPPYSOCK_H
 #define HAPPYSOCK_H
@@ -74,6 +94,11 @@
 #include <stdint.h>
 #include <netdb.h>
 #include <sys/socket.h>
+
+/* With a strict language standard <netdb.h> keeps the first to itself; the others are in <netinet/in.h>. */
+struct addrinfo;
+struct sockaddr_in;
+struct sockaddr_in6;
 
 /** The version of this header, as numbers that #if can compare. */
 #define HAPPYSOCK_VERSION_MAJOR 0
@@ -84,7 +109,7 @@
 extern "C" {
 #endif
 
-/* ---- Statuses --------------------------------------------------------------------------------------------------- */
+/* ---- Statuses ------------------------------------------------------------------------------------------ */
 
 /** Done. */
 #define HAPPY_OK 0
@@ -104,11 +129,11 @@ extern "C" {
 #define HAPPY_EFORKED (-7007)
 /** Not finished yet. */
 #define HAPPY_EAGAIN (-7008)
-/** Called from inside a callback that this object is running. */
+/** Called from inside a callback of the object, or while another thread is in it; nothing was done. */
 #define HAPPY_EREENTRANT (-7009)
-/** The call does not fit the state: already started, already taken. */
+/** The call does not fit the state: not started, already started, already taken. */
 #define HAPPY_ESTATE (-7010)
-/** An error inside the library (a panic that was stopped at the boundary). The object is of no further use but may be freed. */
+/** An error inside the library, a panic that was stopped. The object is of no further use but to be freed. */
 #define HAPPY_EINTERNAL (-7011)
 /** No such connect or descriptor in the handle: unknown, or it has ended. */
 #define HAPPY_ENOENT (-7012)
@@ -117,28 +142,51 @@ extern "C" {
 const char *happy_status_str(int status);
 
 /**
- * What the latest failing call of this thread said about its failure, with the name of the argument at fault where there
- * is one; "" when none has failed yet. The text lives until the next failing call of the same thread.
+ * What the latest failing call of this thread said about its failure, with the name of the argument at fault
+ * where there is one; "" when none has failed yet. After a lookup that ended in an EAI_* code it has the
+ * words of gai_strerror(3). The text lives until the next failing call of the same thread.
+ *
+ * Functions that signal handlers may call leave it as it was. What a race came to is better told by
+ * happy_result_message.
  */
 const char *happy_error_message(void);
 
-/* ---- Lookups ---------------------------------------------------------------------------------------------------- */
-
 /**
- * One lookup, as getaddrinfo(3) makes it, that can be waited for with a limit, cancelled, polled and abandoned.
- *
- * Reference-counted: happy_resolve_new gives one reference. Whoever drops the last one frees all of it; a worker that is still
- * inside libc then frees the late answer. Any function may be called from any thread.
+ * The version of the library that is running, such as "0.1.0"; HAPPYSOCK_VERSION_* is that of the header.
+ * Static. Any thread.
  */
-typedef struct happy_resolve happy_resolve;
+const char *happy_version(void);
+
+/* ---- Lookups ------------------------------------------------------------------------------------------- */
 
 /**
- * getaddrinfo(3) with a limit: same arguments, same answers, same `EAI_*` codes, same ownership (freeaddrinfo(3)).
+ * One lookup, as getaddrinfo(3) makes it, that can be waited for with a limit, cancelled, polled and
+ * abandoned.
  *
- * `timeout_ms`: -1 none, 0 over at once. When the limit is reached: EAI_SYSTEM with errno ETIMEDOUT, at once, whatever libc is
- * doing. EAI_SYSTEM otherwise comes with the errno of the lookup; EAI_SYSTEM with ENOENT (an mdns4 entry in
- * nsswitch.conf) reads EAI_NONAME. A numeric service above 65535 or with a sign is EAI_SERVICE. `timeout_ms` below -1 or
- * `ret_res` NULL: EAI_SYSTEM with errno EINVAL. Any thread.
+ * Reference-counted: happy_lookup_new gives one reference. Whoever drops the last one frees all of it; a
+ * worker that is still inside libc then frees the late answer. Any function may be called from any thread,
+ * several at once.
+ *
+ * In a loop of the caller's: start it, watch the descriptor of happy_lookup_get_fd for reading, and call
+ * happy_lookup_dispatch when it is readable, until that answers HAPPY_OK.
+ */
+typedef struct happy_lookup happy_lookup;
+
+/**
+ * getaddrinfo(3) with a limit: same arguments, same answers, same `EAI_*` codes, same ownership
+ * (freeaddrinfo(3)).
+ *
+ * `timeout_ms`: -1 none, 0 over at once. What getaddrinfo(3) would not ask for or would take in a way that
+ * nobody means is refused: a host with a blank or a control character in it, or longer than 1024 bytes
+ * (EAI_NONAME); a service with one of those, longer than 31 bytes, or a number above 65535 or with a sign
+ * (EAI_SERVICE; " 80" is one). Any thread.
+ *
+ * Returns
+ *   0                 and the list in `*ret_res`
+ *   EAI_SYSTEM        with errno: ETIMEDOUT when the limit is reached, at once, whatever libc is doing;
+ *                     EINVAL for a `timeout_ms` below -1 or `ret_res` NULL; else the errno of the lookup.
+ *                     ENOENT (an mdns4 entry in nsswitch.conf) reads EAI_NONAME
+ *   EAI_*             as getaddrinfo(3)
  */
 int rb_getaddrinfo_happy(const char *node,
                          const char *service,
@@ -149,85 +197,199 @@ int rb_getaddrinfo_happy(const char *node,
 /**
  * Makes a lookup; nothing is asked yet. All arguments are copied.
  *
- * `node`, `service`, `hints`: as getaddrinfo(3) takes them. `timeout_ms`: limit from happy_resolve_start on, -1 none, 0 over at once.
- * Returns one reference, to be dropped with happy_resolve_unref; NULL with errno EINVAL (a `timeout_ms` below -1) or ENOMEM.
- * A host or service that cannot be resolved is not an error here: it is the lookup's answer.
+ * `node`, `service`, `hints`: as getaddrinfo(3) takes them, see rb_getaddrinfo_happy. `timeout_ms`: limit
+ * from happy_lookup_start on, -1 none, 0 over at once. A host or service that cannot be resolved is not an
+ * error here: it is the lookup's answer.
+ *
+ * Returns
+ *   HAPPY_OK          and one reference in `*ret_lookup`, to be dropped with happy_lookup_unref
+ *   HAPPY_EINVALID    `timeout_ms` is below -1, or `ret_lookup` is NULL
+ *   HAPPY_ENOMEM
  */
-happy_resolve *happy_resolve_new(const char *node,
-                                 const char *service,
-                                 const struct addrinfo *hints,
-                                 int timeout_ms);
+int happy_lookup_new(const char *node,
+                     const char *service,
+                     const struct addrinfo *hints,
+                     int timeout_ms,
+                     happy_lookup **ret_lookup);
 
 /** Takes one more reference and returns `self`. NULL answers NULL. */
-happy_resolve *happy_resolve_ref(happy_resolve *self);
+happy_lookup *happy_lookup_ref(happy_lookup *self);
 
-/** Drops a reference. Never waits: the last one cancels a lookup that is still running. NULL is a no-op. */
-void happy_resolve_unref(happy_resolve *self);
+/** Drops a reference. Never waits: the last one abandons a lookup that is still running. NULL is a no-op. */
+void happy_lookup_unref(happy_lookup *self);
 
 /**
- * Starts the lookup and returns at once. IP literals with numeric services are answered on the spot, without a thread.
+ * Starts the lookup and returns at once. IP literals with numeric services are answered on the spot, without
+ * a thread.
  *
- * HAPPY_OK; HAPPY_ESTATE when it was started before; HAPPY_EFORKED; HAPPY_ESYSCALL with errno EAGAIN when no thread could be
- * made; HAPPY_EINVALID for NULL.
+ * Returns
+ *   HAPPY_OK          it runs, or is finished already; its limit counts from here
+ *   HAPPY_ESYSCALL    no thread could be made, with errno EAGAIN; nothing was started, and it may be tried
+ *                     again
+ *   HAPPY_ESTATE      it was started before
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL
  */
-int happy_resolve_start(happy_resolve *self);
+int happy_lookup_start(happy_lookup *self);
 
 /**
- * Waits until the lookup is finished, its limit is reached or it is cancelled. Signals do not end the wait. Returns NULL; has the
- * shape of the function that rb_thread_call_without_gvl2 takes.
+ * Waits until the lookup is finished: answered, at its limit, or cancelled. Signals do not end the wait. Any
+ * number of threads may wait at the same time.
  *
- * Several threads may wait at the same time. A lookup that was not started returns at once.
+ * Returns
+ *   HAPPY_OK          take the result
+ *   HAPPY_ESTATE      it was not started
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL
  */
-void *happy_resolve_wait(void *self);
+int happy_lookup_wait(happy_lookup *self);
 
 /**
- * Cancels the lookup: a wait returns at once and the answer, if none came yet, is EAI_SYSTEM with errno ECANCELED.
+ * happy_lookup_wait in the shape of the function that rb_thread_call_without_gvl2 takes: `lookup` is a
+ * happy_lookup. Returns NULL.
+ */
+void *happy_lookup_wait_callback(void *lookup);
+
+/**
+ * Cancels the lookup: every wait returns at once and the answer, if none came yet, is EAI_SYSTEM with errno
+ * ECANCELED.
  *
- * Any thread, any signal handler, any number of times, before the start and after the end too; takes microseconds whatever
- * the lookup is doing. Has the shape of an unblocking function of rb_thread_call_without_gvl2. NULL is a no-op.
+ * Any thread, any signal handler, any number of times, before the start and after the end too; takes
+ * microseconds whatever the lookup is doing. NULL is a no-op.
  */
-void happy_resolve_cancel(void *self);
+void happy_lookup_cancel(happy_lookup *self);
 
 /**
- * A descriptor that becomes readable once the lookup is finished or cancelled, and stays so. It is the lookup's own: do not
- * read it or close it; it lives until the last reference is dropped. The limit does not make it readable: poll with a timeout.
+ * happy_lookup_cancel in the shape of an unblocking function of rb_thread_call_without_gvl2: `lookup` is a
+ * happy_lookup.
+ */
+void happy_lookup_cancel_callback(void *lookup);
+
+/**
+ * The one descriptor: readable when happy_lookup_dispatch has something to do, its limit included, and once
+ * the lookup is finished; from then on it stays readable. The same before the start and after it. It is the
+ * lookup's own: do not read it or close it; it lives until the last reference is dropped. Made by the first
+ * call: one descriptor without a limit, three with one.
  *
- * -1 with errno when no descriptor could be made, or for NULL (EINVAL).
+ * Returns
+ *   a descriptor
+ *   -1                with errno: EMFILE, ENFILE or ENOMEM when none could be made; ESTALE in the child of a
+ *                     fork; EINVAL for NULL
  */
-int happy_resolve_get_fd(happy_resolve *self);
+int happy_lookup_get_fd(happy_lookup *self);
 
 /**
- * Takes the answer, once.
+ * How long to wait at most before the next dispatch, in milliseconds, for loops that prefer a timer of their
+ * own; rounded up.
  *
- * 0 and the list in `*ret_res`, which the caller frees with freeaddrinfo(3); an `EAI_*` code as getaddrinfo(3) gives it, with errno set
- * for EAI_SYSTEM (ETIMEDOUT: the limit was reached; ECANCELED: cancelled); HAPPY_EAGAIN while it runs;
- * HAPPY_ESTATE when it was not started or the answer was taken before; HAPPY_EFORKED; HAPPY_EINVALID for NULL.
- * `*ret_res` is written only with 0.
+ * Returns
+ *   0                 at once: it is finished, or its limit has come
+ *   more              until its limit
+ *   -1                it has no limit; or there is nothing to dispatch: not started, made before a fork,
+ *                     NULL
  */
-int happy_resolve_take_result(happy_resolve *self,
-                              struct addrinfo **ret_res);
+int happy_lookup_get_timeout_ms(happy_lookup *self);
 
 /**
- * Sets the greatest number of worker threads that lookups of this process may occupy at the same time (512 unless set); lookups past it
- * wait in the order of their start, with their limits honoured. Workers are made on demand and leave when idle. Any thread, any time.
+ * Does what is due: ends the lookup when its limit has come. Never blocks.
  *
- * HAPPY_OK, or HAPPY_EINVALID for 0.
+ * Returns
+ *   HAPPY_OK          finished: take the result
+ *   HAPPY_EAGAIN      it runs
+ *   HAPPY_ESTATE      it was not started
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL
  */
-int happy_resolve_set_thread_limit(uint32_t limit);
-
-/** The greatest number of worker threads, as happy_resolve_set_thread_limit sets it. Any thread. */
-uint32_t happy_resolve_get_thread_limit(void);
-
-/* ---- What a connect is asked to do -------------------------------------------------------------------------------- */
+int happy_lookup_dispatch(happy_lookup *self);
 
 /**
- * Attempts one address after the other in the system's order, without a race: the next only when the one before has
- * failed or used up `connect_timeout_ms`.
+ * Takes the answer, once. `*ret_res` is written only with 0.
+ *
+ * Returns
+ *   0                 and the list in `*ret_res`, which the caller frees with freeaddrinfo(3)
+ *   EAI_*             as getaddrinfo(3) gives it; with EAI_SYSTEM errno is ETIMEDOUT at the limit, ECANCELED
+ *                     when it was cancelled, else that of the lookup
+ *   HAPPY_EAGAIN      it runs
+ *   HAPPY_ESTATE      it was not started, or the answer was taken before
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` or `ret_res` is NULL
  */
-#define HAPPY_FLAG_NO_FAST_FALLBACK 1
+int happy_lookup_take_result(happy_lookup *self, struct addrinfo **ret_res);
+
+/**
+ * Sets the greatest number of worker threads that lookups of this process may occupy at the same time (512
+ * unless set); lookups past it wait in the order of their start, with their limits honoured. Workers are
+ * made on demand and leave when idle. Any thread, any time.
+ *
+ * Returns
+ *   HAPPY_OK
+ *   HAPPY_EINVALID    `limit` is 0
+ */
+int happy_lookup_set_thread_limit(uint32_t limit);
+
+/** The greatest number of worker threads, as happy_lookup_set_thread_limit sets it. Any thread. */
+uint32_t happy_lookup_get_thread_limit(void);
+
+/**
+ * Has the worker threads that are idle end now, instead of after 5 seconds: before a fork, a change of
+ * privileges or namespaces, a seccomp filter or a leak check. Returns when they have ended; it does not wait
+ * for a worker that is at a lookup, which may take as long as libc does. Later lookups make new workers. Any
+ * thread; not in a signal handler.
+ *
+ * Returns
+ *   HAPPY_OK          the library has no thread in this process
+ *   HAPPY_EAGAIN      the idle ones have ended; others are at lookups, or on their way to one
+ */
+int happy_lookup_end_idle_workers(void);
+
+/* ---- What a connect is asked to do --------------------------------------------------------------------- */
+
+/**
+ * Attempts one address after the other in the system's order, without a race: the next only when the one
+ * before has failed or used up `connect_timeout_ms`. Known addresses are attempted in the order in which
+ * they are given.
+ */
+#define HAPPY_FLAG_NO_FAST_FALLBACK (1u << 0)
 
 /** Hands the socket over in non-blocking mode. */
-#define HAPPY_FLAG_NONBLOCKING 2
+#define HAPPY_FLAG_NONBLOCKING (1u << 1)
+
+/**
+ * Stands in for getaddrinfo(3): same arguments, same answer (0 or an `EAI_*` code, errno with EAI_SYSTEM).
+ *
+ * Called on a worker thread of the library with all signals blocked, for each address family that is asked
+ * for (`hints->ai_family`), possibly at the same time; it may block as long as it likes. `node` and
+ * `service` live until it returns. A host that is an IP literal is not asked. A number that is no EAI_* code
+ * counts as EAI_FAIL, and so does a list of more than 4096 nodes, which is not freed: it may have no end.
+ */
+typedef int (*happy_lookup_fn)(const char *node,
+                               const char *service,
+                               const struct addrinfo *hints,
+                               struct addrinfo **ret_res,
+                               void *userdata);
+
+/** Frees a list that a `happy_lookup_fn` gave. Any thread. */
+typedef void (*happy_lookup_free_fn)(struct addrinfo *res, void *userdata);
+
+/**
+ * Sees each socket after it was made and before it is bound and connected, to set socket options. It may
+ * bind the socket where the options give no local address of its family. It must not connect or close it.
+ *
+ * Called on the thread that drives the connect.
+ *
+ * Returns
+ *   0                 go on
+ *   an errno          this attempt fails with it; `syscall` is "configure_socket"
+ *   -1                as with the errno that it left
+ */
+typedef int (*happy_configure_socket_fn)(int fd,
+                                         const struct sockaddr *address,
+                                         socklen_t address_length,
+                                         void *userdata);
+
+/** Frees `userdata`. Any thread. */
+typedef void (*happy_userdata_free_fn)(void *userdata);
+
 /** A lookup was started; `family`. */
 #define HAPPY_TRACE_LOOKUP_STARTED 1
 /** A lookup was answered; `family`, `count`, or `gai_error` and `sys_errno` when it failed. */
@@ -255,33 +417,6 @@ uint32_t happy_resolve_get_thread_limit(void);
 /** A lookup that gave way to those of other connects has become needed and goes before them; `family`. */
 #define HAPPY_TRACE_LOOKUP_HASTENED 13
 
-/**
- * Stands in for getaddrinfo(3): same arguments, same answer (0 or an `EAI_*` code, errno with `EAI_SYSTEM`).
- *
- * Called on a worker thread of the library with all signals blocked, for each address family that is asked for
- * (`hints->ai_family`), possibly at the same time; it may block as long as it likes. `node` and `service` live until it
- * returns. A host that is an IP literal is not asked.
- */
-typedef int (*happy_lookup_fn)(const char *node,
-                               const char *service,
-                               const struct addrinfo *hints,
-                               struct addrinfo **ret_res,
-                               void *userdata);
-
-/** Frees a list that a `happy_lookup_fn` gave. Any thread. */
-typedef void (*happy_lookup_free_fn)(struct addrinfo *res, void *userdata);
-
-/**
- * Sees each socket after it was made and before it is bound and connected, to set socket options.
- *
- * Returns 0, or an errno with which this attempt fails. It must not close the descriptor. Called on the thread that
- * drives the connect.
- */
-typedef int (*happy_configure_socket_fn)(int fd,
-                                         const struct sockaddr *address,
-                                         socklen_t address_length,
-                                         void *userdata);
-
 /** One step of a race. */
 typedef struct happy_trace_event {
     /** sizeof(happy_trace_event) as the library was compiled. */
@@ -290,7 +425,10 @@ typedef struct happy_trace_event {
     uint64_t time_ns;
     /** `HAPPY_TRACE_*`. */
     int32_t kind;
-    /** AF_INET, AF_INET6, AF_UNSPEC for a lookup of both, or -1 where there is none (also for the lookup of the local address). */
+    /**
+     * AF_INET, AF_INET6, AF_UNSPEC for a lookup of both, or -1 where there is none (also for the lookup of
+     * the local address).
+     */
     int32_t family;
     /** The attempt's number, from 0 in the order of start, or -1. */
     int32_t attempt;
@@ -314,11 +452,14 @@ typedef struct happy_trace_event {
     const char *syscall;
 } happy_trace_event;
 
-/** Sees each step of the race as it happens, on the thread that drives the connect. `event` lives until it returns. */
+/**
+ * Sees each step of the race as it happens, on the thread that drives the connect. `event` lives until it
+ * returns.
+ */
 typedef void (*happy_trace_fn)(const happy_trace_event *event, void *userdata);
 
-/** Frees `userdata`. Any thread. */
-typedef void (*happy_userdata_free_fn)(void *userdata);
+/** Names a HAPPY_TRACE_* in a few English words. Never NULL; the text is static. Any thread. */
+const char *happy_trace_kind_str(int kind);
 
 /**
  * What one connect is to do. Start from `HAPPY_OPTIONS_INIT` and change what you need:
@@ -326,43 +467,61 @@ typedef void (*happy_userdata_free_fn)(void *userdata);
  *     happy_options options = HAPPY_OPTIONS_INIT;
  *     options.open_timeout_ms = 5000;
  *
- * The library copies what it needs before the call returns, strings included. Limits and delays are in milliseconds.
+ * The library copies what it needs before the call returns, strings and addresses included. Limits and
+ * delays are in milliseconds. Fields that later versions append have 0 as their default.
  */
 typedef struct happy_options {
-    /** sizeof(happy_options) as the caller was compiled. Fields that a shorter struct lacks have their defaults. */
+    /**
+     * sizeof(happy_options) as the caller was compiled. Fields that a shorter struct lacks have their
+     * defaults.
+     */
     size_t size;
-    /** The local address to bind to, or NULL. As getaddrinfo(3) takes it. */
+    /**
+     * The local address to bind to, or NULL. As getaddrinfo(3) takes it. Where it has addresses of one
+     * family only, the other family is not attempted.
+     */
     const char *local_host;
     /** The local port to bind to, or NULL. As getaddrinfo(3) takes it. */
     const char *local_service;
     /** AF_UNSPEC (both families), AF_INET or AF_INET6. */
     int32_t family;
+    /**
+     * The family whose addresses go first (AF_INET or AF_INET6), and that the Resolution Delay waits for.
+     * AF_UNSPEC: as the system says, which is IPv6 unless gai.conf(5) ranks IPv4 higher. Without a race
+     * (HAPPY_FLAG_NO_FAST_FALLBACK) it has no effect.
+     */
+    int32_t preferred_family;
     /** `HAPPY_FLAG_*`, added up. */
     uint32_t flags;
     /** `AI_*` flags for the lookup of the remote host, such as AI_NUMERICSERV. */
     int32_t lookup_flags;
-    /** Limit for the lookups, from the start; -1 none, 0 over at once. Not together with `open_timeout_ms`. */
+    /**
+     * Limit for the lookups, from the start; -1 none, 0 over at once. Not together with `open_timeout_ms`.
+     */
     int32_t resolv_timeout_ms;
     /**
-     * Limit for connecting, from the start of the last candidate's attempt; -1 none, 0 over at once. Not together with
-     * `open_timeout_ms`.
+     * Limit for connecting, from the start of the last candidate's attempt; -1 none, 0 over at once. Not
+     * together with `open_timeout_ms`.
      */
     int32_t connect_timeout_ms;
     /** Limit over everything, from the start; -1 none, 0 over at once. */
     int32_t open_timeout_ms;
     /** Resolution Delay: how long an A answer waits for the AAAA answer (RFC 8305, section 3). 50. */
     int32_t resolution_delay_ms;
-    /** Connection Attempt Delay: the time between two attempts (RFC 8305, section 5), held within 10 to 2000. 250. */
+    /**
+     * Connection Attempt Delay: the time between two attempts (RFC 8305, section 5), held within 10 to 2000.
+     * 250.
+     */
     int32_t connection_attempt_delay_ms;
     /**
-     * First Address Family Count: how many addresses of the first family come before the families alternate (RFC 8305,
-     * section 4). At least 1.
+     * First Address Family Count: how many addresses of the first family come before the families alternate
+     * (RFC 8305, section 4). At least 1.
      */
     uint32_t first_address_family_count;
     /**
-     * The greatest number of attempts in flight at the same time; 0: no cap. Where it is reached, the oldest attempt is
-     * abandoned for the next address once the Connection Attempt Delay is over; the last ones keep running. A path slower
-     * than the delay needs a cap above 1.
+     * The greatest number of attempts in flight at the same time; 0: no cap. Where it is reached, the oldest
+     * attempt is abandoned for the next address once the Connection Attempt Delay is over; the last ones keep
+     * running. A path slower than the delay needs a cap above 1.
      */
     uint32_t max_attempts;
     /** Stands in for getaddrinfo(3), or NULL. */
@@ -376,18 +535,42 @@ typedef struct happy_options {
     /** Handed to each callback. */
     void *userdata;
     /**
-     * Called exactly once when the library will not touch `userdata` any more, on whichever thread that happens: a lookup
-     * that was given up may outlive the connect. Not called when the options were refused (the call that took them
-     * answered HAPPY_EINVALID, HAPPY_ENOMEM or HAPPY_EFORKED). NULL: nothing is called.
+     * Called exactly once when the library will not touch `userdata` any more, on whichever thread that
+     * happens: a lookup that was given up may outlive the connect. Not called when the call that took the
+     * options refused them or failed itself: when happy_connect_new or happy_multi_add answered anything but
+     * HAPPY_OK, or the result of init_inetsock_happy has HAPPY_EINVALID or HAPPY_ENOMEM. NULL: nothing is
+     * called.
      */
     happy_userdata_free_fn userdata_free;
+    /**
+     * Addresses that are known already, or NULL: they are attempted instead of what a lookup finds. A list
+     * as getaddrinfo(3) gives it, or one that the caller has made: `ai_addr`, `ai_addrlen` and `ai_next` are
+     * read, and each address must be AF_INET or AF_INET6, with its port. Sorted and interleaved as the
+     * answer of a lookup is; at most 4096. The remote host and service are not used then and may be NULL.
+     * Not together with `lookup`.
+     */
+    const struct addrinfo *addresses;
+    /**
+     * What attempts over IPv4 are bound to, or NULL: they are not bound. Not together with `local_host` or
+     * `local_service`.
+     */
+    const struct sockaddr_in *local_v4;
+    /**
+     * What attempts over IPv6 are bound to, or NULL: they are not bound. Not together with `local_host` or
+     * `local_service`.
+     */
+    const struct sockaddr_in6 *local_v6;
 } happy_options;
 
 /** The defaults of happy_options: `happy_options options = HAPPY_OPTIONS_INIT;` */
 #define HAPPY_OPTIONS_INIT \
-    { sizeof(happy_options), NULL, NULL, AF_UNSPEC, 0, 0, -1, -1, -1, 50, 250, 1, 0, NULL, NULL, NULL, NULL, NULL, NULL }
+    { \
+        sizeof(happy_options), NULL, NULL, AF_UNSPEC, AF_UNSPEC, 0u, 0, -1, -1, -1, \
+        50, 250, 1u, 0u, \
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+    }
 
-/* ---- What a connect came to --------------------------------------------------------------------------------------- */
+/* ---- What a connect came to ---------------------------------------------------------------------------- */
 
 /** Still running when it was looked at. */
 #define HAPPY_OUTCOME_RUNNING 0
@@ -397,8 +580,13 @@ typedef struct happy_options {
 #define HAPPY_OUTCOME_FAILED 2
 /** Ended by a limit. */
 #define HAPPY_OUTCOME_TIMED_OUT 3
-/** Given up because another one won, because the connect was cancelled, or for the next address under `max_attempts`. */
+
+/**
+ * Given up because another one won, because the connect was cancelled, or for the next address under
+ * `max_attempts`.
+ */
 #define HAPPY_OUTCOME_ABANDONED 4
+
 /** No limit ended it. */
 #define HAPPY_LIMIT_NONE 0
 /** `resolv_timeout_ms` ended it. */
@@ -418,7 +606,7 @@ typedef struct happy_attempt {
     int32_t sys_errno;
     /** The length of `address`. */
     socklen_t address_length;
-    /** The system call that failed, such as "connect(2)" (static), or NULL. */
+    /** What failed, such as "connect(2)" (static), or NULL. */
     const char *syscall;
     /** When it started, in nanoseconds since the race began. */
     uint64_t started_ns;
@@ -429,14 +617,16 @@ typedef struct happy_attempt {
 } happy_attempt;
 
 /**
- * What a connect came to. Start from `HAPPY_RESULT_INIT`; give `attempts` room if you want to see every attempt:
+ * What a connect came to. Start from `HAPPY_RESULT_INIT`; give `attempts` room if you want to see every
+ * attempt:
  *
  *     happy_attempt attempts[16];
  *     happy_result result = HAPPY_RESULT_INIT;
  *     result.attempts = attempts;
  *     result.attempts_capacity = 16;
  *
- * It owns nothing but `fd`, which is the caller's to close.
+ * It owns nothing but `fd`, which is the caller's to close. All texts are static. Fields that later versions
+ * append are 0 where there is nothing to say.
  */
 typedef struct happy_result {
     /** sizeof(happy_result) as the caller was compiled. Only fields that lie within it are written. */
@@ -445,134 +635,264 @@ typedef struct happy_result {
     int32_t status;
     /** The connected socket (close-on-exec, blocking unless asked otherwise), or -1. */
     int32_t fd;
-    /** `EAI_*` code with HAPPY_ERESOLVE, and with HAPPY_EINVALID where getaddrinfo(3) would have given one; else 0. */
+    /**
+     * `EAI_*` code with HAPPY_ERESOLVE, and with HAPPY_EINVALID where getaddrinfo(3) would have given one;
+     * else 0.
+     */
     int32_t gai_error;
     /**
-     * errno with HAPPY_ESYSCALL, ETIMEDOUT with HAPPY_ETIMEOUT, ECANCELED with HAPPY_ECANCELLED; with HAPPY_ERESOLVE and
-     * EAI_SYSTEM the errno of the lookup; else 0.
+     * errno with HAPPY_ESYSCALL, ETIMEDOUT with HAPPY_ETIMEOUT, ECANCELED with HAPPY_ECANCELLED; with
+     * HAPPY_ERESOLVE and EAI_SYSTEM the errno of the lookup; else 0.
      */
     int32_t sys_errno;
-    /** The system call that failed, such as "connect(2)" or "bind(2)" (static), or NULL. */
+    /**
+     * What failed: a system call, such as "connect(2)" or "bind(2)", or "configure_socket", the caller's
+     * function; or NULL.
+     */
     const char *syscall;
-    /** The name of the argument at fault, such as "remote_host" (static), or NULL. */
+    /** The name of the argument at fault, such as "remote_host", or NULL. */
     const char *argument;
+    /** What is wrong with the argument, in a few English words, with HAPPY_EINVALID; or NULL. */
+    const char *reason;
     /** `HAPPY_LIMIT_*`: the limit that ended it with HAPPY_ETIMEOUT. */
     int32_t limit;
     /** 1: the local address was at fault (its lookup, its family, or bind); else 0. */
     int32_t local_at_fault;
-    /** The winner's address, or that of the attempt that failed last; `address_length` 0 when no attempt was made. */
-    struct sockaddr_storage address;
-    /** The length of `address`. */
-    socklen_t address_length;
+    /**
+     * 1: connected, but not over the family that was attempted first: that one failed or had not answered by
+     * then; else 0.
+     */
+    int32_t fell_back;
     /** How many attempts were made, whatever the capacity. */
     uint32_t attempts_count;
     /**
-     * Room for the attempts, in the order of their start, or NULL. The caller's. In a done callback: the library's, until the
-     * callback returns.
+     * The winner's address, or that of the attempt that failed last; `address_length` 0 when no attempt was
+     * made.
+     */
+    struct sockaddr_storage address;
+    /** The length of `address`. */
+    socklen_t address_length;
+    /**
+     * Room for the attempts, in the order of their start, or NULL. The caller's. In a done callback: the
+     * library's, until the callback returns; go through them with happy_result_get_attempt there.
      */
     happy_attempt *attempts;
     /** How many attempts there is room for. */
     size_t attempts_capacity;
+    /** sizeof(happy_attempt) as whoever made the room was compiled: from one attempt to the next. */
+    size_t attempt_size;
 } happy_result;
+
+/**
+ * Writes the sentence that a person reads, such as `connect(2) to [2001:db8::77]:80: Connection refused`,
+ * `remote_host: Name or service not known`, `open_timeout_ms was reached` or `connected to 192.0.2.7:80`.
+ *
+ * At most `size` bytes are written, the zero byte at the end included; `buffer` may be NULL where `size` is
+ * 0. The words of the system are those of strerror(3) and gai_strerror(3). Any thread, any time.
+ *
+ * Returns
+ *   0 or more         the length of the whole sentence without its zero byte, as snprintf(3): it was cut
+ *                     where that is not below `size`
+ *   -1                `result` or `buffer` is NULL, or `result->size` is not sizeof(happy_result); errno is
+ *                     EINVAL
+ */
+int happy_result_message(const happy_result *result, char *buffer, size_t size);
+
+/**
+ * The attempt with the number `index`, in the order of their start. It steps by `attempt_size`, so that it
+ * finds them also where the library's happy_attempt has grown beyond that of the program: in a done
+ * callback. Any thread.
+ *
+ * Returns
+ *   an attempt        which lives as long as `result->attempts`
+ *   NULL              there is no such attempt in it, or `result` is NULL
+ */
+const happy_attempt *happy_result_get_attempt(const happy_result *result, size_t index);
+
+/** Names a HAPPY_OUTCOME_* in a few English words. Never NULL; the text is static. Any thread. */
+const char *happy_outcome_str(int outcome);
+
+/** Names a HAPPY_LIMIT_*: the option, or "none". Never NULL; the text is static. Any thread. */
+const char *happy_limit_str(int limit);
 
 /** An empty happy_result without room for attempts: `happy_result result = HAPPY_RESULT_INIT;` */
 #ifdef __cplusplus
 #define HAPPY_RESULT_INIT \
-    { sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, HAPPY_LIMIT_NONE, 0, {}, 0, 0, NULL, 0 }
+    { \
+        sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
+        {}, 0, NULL, 0, sizeof(happy_attempt) \
+    }
 #else
 #define HAPPY_RESULT_INIT \
-    { sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, HAPPY_LIMIT_NONE, 0, {0}, 0, 0, NULL, 0 }
+    { \
+        sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
+        {0}, 0, NULL, 0, sizeof(happy_attempt) \
+    }
 #endif
 
-/* ---- Connect and block -------------------------------------------------------------------------------------------- */
+/* ---- Connect and block --------------------------------------------------------------------------------- */
 
 /**
  * Connects to a host by name (Happy Eyeballs, RFC 8305) and returns the connected socket, or -1.
  *
- * `remote_host` and `remote_service` as getaddrinfo(3) takes them (a NULL host is the loopback). `options` may be NULL: the defaults.
- * `ret_result` may be NULL; else it says how it went, on success and on failure. The socket is close-on-exec and in blocking mode
- * (unless HAPPY_FLAG_NONBLOCKING), and the caller's to close.
+ * `remote_host` and `remote_service` as getaddrinfo(3) takes them (a NULL host is the loopback), but for
+ * blanks and the like: see rb_getaddrinfo_happy. `options` may be NULL: the defaults. `ret_result` may be
+ * NULL; else it says how it went, on success, on failure and when an argument was refused. The socket is
+ * close-on-exec and in blocking mode (unless HAPPY_FLAG_NONBLOCKING), and the caller's to close. Any thread.
+ * Signals do not end the wait.
  *
- * On failure errno is set too: sys_errno where there is one (ETIMEDOUT for a limit); EINVAL for a bad argument;
- * ENOMEM; and for a name that could not be resolved ENOENT (EAI_NONAME, EAI_NODATA, EAI_SERVICE and others that stay), EAGAIN (EAI_AGAIN), ENOMEM (EAI_MEMORY) or the
- * lookup's errno (EAI_SYSTEM). Any thread. Signals do not end the wait.
+ * Returns
+ *   a descriptor
+ *   -1                with errno: `sys_errno` where there is one (ETIMEDOUT for a limit); EINVAL for a bad
+ *                     argument; ENOMEM; and for a name that could not be resolved EAGAIN (EAI_AGAIN), ENOMEM
+ *                     (EAI_MEMORY), EAFNOSUPPORT (EAI_FAMILY, EAI_ADDRFAMILY), EIO (EAI_FAIL), EINVAL
+ *                     (EAI_BADFLAGS), the lookup's errno (EAI_SYSTEM), or ENXIO, "No such device or address"
+ *                     (EAI_NONAME, EAI_NODATA, EAI_SERVICE)
  */
 int init_inetsock_happy(const char *remote_host,
                         const char *remote_service,
                         const happy_options *options,
                         happy_result *ret_result);
 
-/* ---- One connect, driven by the caller ---------------------------------------------------------------------------- */
+/* ---- One connect, driven by the caller ----------------------------------------------------------------- */
 
 /**
- * One connect by name. One thread drives it (happy_connect_wait, or happy_connect_get_fd with happy_connect_dispatch); happy_connect_interrupt and
- * happy_connect_cancel may come from any thread and any signal handler, until happy_connect_free is called.
+ * One connect by name, driven by its caller: with happy_connect_wait, or with happy_connect_get_fd and
+ * happy_connect_dispatch.
+ *
+ * Any thread may drive it, one after the other; a call that comes while another thread is in a function of
+ * it, or from inside one of its callbacks, changes nothing and answers HAPPY_EREENTRANT (-1 with errno EBUSY
+ * where a descriptor is the answer). happy_connect_interrupt and happy_connect_cancel may come from any
+ * thread and any signal handler at any time, until happy_connect_free is called.
  */
 typedef struct happy_connect happy_connect;
 
 /**
  * Makes a connect and begins it: its limits count from here; lookups run from the first wait or dispatch on.
  *
- * Arguments as for init_inetsock_happy. HAPPY_OK and the connect in `*ret_connect`, to be freed with happy_connect_free; else
- * HAPPY_EINVALID (happy_error_message() names the argument) or HAPPY_ENOMEM.
+ * Arguments as for init_inetsock_happy; all are copied. `ret_result` may be NULL; else it is written when
+ * this fails, and says why. Any thread.
+ *
+ * Returns
+ *   HAPPY_OK          and the connect in `*ret_connect`, to be freed with happy_connect_free
+ *   HAPPY_EINVALID    an argument is refused: `ret_result->argument` and happy_error_message() name it
+ *   HAPPY_ENOMEM
  */
 int happy_connect_new(const char *remote_host,
                       const char *remote_service,
                       const happy_options *options,
-                      happy_connect **ret_connect);
+                      happy_connect **ret_connect,
+                      happy_result *ret_result);
 
 /**
- * Drives the race until it is finished, cancelled or interrupted. Returns NULL; has the shape of the function that
- * rb_thread_call_without_gvl2 takes. Call it again to go on: nothing restarts.
+ * Drives the race until it is finished, cancelled or interrupted. Call it again to go on: nothing restarts.
+ * Signals do not end it.
+ *
+ * Returns
+ *   HAPPY_OK          finished: take the result
+ *   HAPPY_EAGAIN      interrupted
+ *   HAPPY_EREENTRANT  from inside one of its callbacks, or while another thread is in it
+ *   HAPPY_ESTATE      the result was taken before
+ *   HAPPY_EFORKED
+ *   HAPPY_EINTERNAL
+ *   HAPPY_EINVALID    `self` is NULL
  */
-void *happy_connect_wait(void *self);
+int happy_connect_wait(happy_connect *self);
 
 /**
- * Makes a running happy_connect_wait return, or the next one if none is running. The race keeps its state. Any thread, any signal
- * handler. Has the shape of an unblocking function of rb_thread_call_without_gvl2. NULL is a no-op.
+ * happy_connect_wait in the shape of the function that rb_thread_call_without_gvl2 takes: `connect` is a
+ * happy_connect. Returns NULL.
  */
-void happy_connect_interrupt(void *self);
+void *happy_connect_wait_callback(void *connect);
 
 /**
- * Ends the connect: a wait returns and the result is HAPPY_ECANCELLED, unless it was finished before. Any thread, any signal
- * handler, any number of times. NULL is a no-op.
+ * Makes a running happy_connect_wait return, or the next one if none is running. The race keeps its state.
+ * Any thread, any signal handler. NULL is a no-op.
+ */
+void happy_connect_interrupt(happy_connect *self);
+
+/**
+ * happy_connect_interrupt in the shape of an unblocking function of rb_thread_call_without_gvl2: `connect`
+ * is a happy_connect.
+ */
+void happy_connect_interrupt_callback(void *connect);
+
+/**
+ * Ends the connect: a wait returns and the result is HAPPY_ECANCELLED, unless it was finished before. Any
+ * thread, any signal handler, any number of times. NULL is a no-op.
  */
 void happy_connect_cancel(happy_connect *self);
 
 /**
- * One descriptor for a scheduler of the caller's: when it is readable, or when happy_connect_get_timeout_ms has passed, call
- * happy_connect_dispatch. The same descriptor during the whole connect; it is the connect's own and lives until happy_connect_free.
- * -1 with errno when none could be made, or for NULL (EINVAL).
+ * happy_connect_cancel in the shape of an unblocking function of rb_thread_call_without_gvl2: `connect` is a
+ * happy_connect.
+ */
+void happy_connect_cancel_callback(void *connect);
+
+/**
+ * The one descriptor for a loop of the caller's: readable when happy_connect_dispatch has something to do,
+ * timers included, and once the connect is finished; a loop needs nothing else. The same during the whole
+ * connect; it is the connect's own and lives until happy_connect_free: do not read it or close it. Made by
+ * the first call (three descriptors: epoll, eventfd, timerfd).
+ *
+ * Returns
+ *   a descriptor
+ *   -1                with errno: EMFILE, ENFILE or ENOMEM when none could be made; EBUSY from inside a
+ *                     callback or while another thread is in it; ESTALE in the child of a fork; EINVAL for
+ *                     NULL, or when the result was taken
  */
 int happy_connect_get_fd(happy_connect *self);
 
-/** How long to wait at most before the next dispatch, in milliseconds: -1 no limit, 0 now; rounded up. Ask again after each dispatch. */
+/**
+ * How long to wait at most before the next dispatch, in milliseconds, for loops that prefer a timer of their
+ * own; rounded up. Ask again after each dispatch.
+ *
+ * Returns
+ *   0                 at once: nothing was dispatched yet, something is due, or it is finished
+ *   more              until then
+ *   -1                no limit; or there is nothing to dispatch: its result was taken, it was made before a
+ *                     fork, another thread or a callback is in it, NULL
+ */
 int happy_connect_get_timeout_ms(happy_connect *self);
 
 /**
- * Does what is due; never blocks. HAPPY_OK when the connect is finished (take the result), HAPPY_EAGAIN while it runs; HAPPY_EREENTRANT from
- * inside one of its callbacks; HAPPY_EINVALID for NULL.
+ * Does what is due; never blocks.
+ *
+ * Returns
+ *   HAPPY_OK          finished: take the result
+ *   HAPPY_EAGAIN      it runs
+ *   HAPPY_EREENTRANT  from inside one of its callbacks, or while another thread is in it
+ *   HAPPY_ESTATE      the result was taken before
+ *   HAPPY_EFORKED
+ *   HAPPY_EINTERNAL
+ *   HAPPY_EINVALID    `self` is NULL
  */
 int happy_connect_dispatch(happy_connect *self);
 
 /**
- * Takes the result, once: the connected socket, or -1. `ret_result` may be NULL; else it is written, on failure too, with status HAPPY_EAGAIN while the
- * connect runs, HAPPY_ESTATE when the result was taken before, HAPPY_EFORKED in a child of the process that made it. errno as init_inetsock_happy
- * sets it.
+ * Takes the result, once. `ret_result` may be NULL; else it is written, on failure too.
+ *
+ * Returns
+ *   a descriptor      the connected socket
+ *   -1                with errno as init_inetsock_happy sets it, and the status in `ret_result`: how the
+ *                     connect ended, or HAPPY_EAGAIN while it runs, HAPPY_ESTATE when the result was taken
+ *                     before, HAPPY_EREENTRANT (errno EBUSY) from inside a callback or while another thread
+ *                     is in it, HAPPY_EFORKED (errno ESTALE)
  */
-int happy_connect_take_result(happy_connect *self,
-                              happy_result *ret_result);
+int happy_connect_take_result(happy_connect *self, happy_result *ret_result);
 
 /**
- * Frees the connect and closes what is left of it, the winner too if it was not taken. Never waits. NULL is a no-op; from inside one of
- * its callbacks it takes effect when the callback has returned.
+ * Frees the connect and closes what is left of it, the winner too if it was not taken. Never waits. NULL is
+ * a no-op. From inside one of its callbacks, or while another thread is in it, the connect is cancelled, and
+ * freed when that function returns.
  */
 void happy_connect_free(happy_connect *self);
 
-/* ---- Many connects on one thread ---------------------------------------------------------------------------------- */
+/* ---- Many connects on one thread ----------------------------------------------------------------------- */
 
 /** For happy_multi_socket_action: the time that the timer callback asked for has come. */
 #define HAPPY_SOCKET_TIMEOUT (-1)
+
 /** Readable. */
 #define HAPPY_POLL_IN 1
 /** Writable. */
@@ -583,27 +903,34 @@ void happy_connect_free(happy_connect *self);
 #define HAPPY_POLL_REMOVE 8
 
 /**
- * Many connects, driven by one thread: only happy_multi_wakeup may be called from others.
+ * Many connects, driven by one thread at a time: a call that comes while another thread is in a function of
+ * the handle changes nothing and answers HAPPY_EREENTRANT (-1 where a descriptor, with errno EBUSY, or
+ * milliseconds are the answer). happy_multi_wakeup may be called at any time by any thread. happy_multi_free
+ * must not come while another thread is in the handle; if it does it does nothing.
  *
  * There are two ways to drive it, both in turns that never block.
  *
- * By one descriptor: happy_multi_get_fd is readable whenever there is something to do, timers included; then call happy_multi_dispatch.
- * A program without a loop calls happy_multi_wait instead.
+ * By one descriptor: happy_multi_get_fd is readable whenever there is something to do, timers included; then
+ * call happy_multi_dispatch. A program without a loop calls happy_multi_wait instead.
  *
- * By socket action, for loops that watch plain sockets: after happy_multi_set_socket_callback the library says which descriptors
- * to watch and (happy_multi_set_timer_callback) when to call without any being ready; the loop answers with happy_multi_socket_action.
+ * By socket action, for loops that watch plain sockets: after happy_multi_set_socket_callback the library
+ * says which descriptors to watch and (happy_multi_set_timer_callback) when to call without any being ready;
+ * the loop answers with happy_multi_socket_action.
  *
- * Callbacks may add and cancel connects, and free the handle; calls that drive it (_dispatch, _wait, _socket_action) answer
- * HAPPY_EREENTRANT from inside a callback. In the child of a fork every function answers HAPPY_EFORKED, but for happy_multi_free.
+ * Callbacks may add and cancel connects, and free the handle; calls that drive it (_dispatch, _wait,
+ * _socket_action) answer HAPPY_EREENTRANT from inside a callback. In the child of a fork every function that
+ * answers a status answers HAPPY_EFORKED, happy_multi_get_fd -1 with errno ESTALE, and
+ * happy_multi_get_timeout_ms -1; happy_multi_free frees.
  */
 typedef struct happy_multi happy_multi;
 
 /**
- * Tells how a connect ended: exactly once for each that was added, on the thread that drives the handle, from inside
- * happy_multi_dispatch, _wait, _socket_action, _cancel or _free.
+ * Tells how a connect ended: exactly once for each that was added, on the thread that drives the handle,
+ * from inside happy_multi_dispatch, _wait, _socket_action, _cancel or _free.
  *
- * `result` and what it points to live until the callback returns; its `attempts` has all `attempts_count` attempts. Its `fd` is
- * the callee's from then on. `id` means nothing any more.
+ * `result` and what it points to live until the callback returns; its `attempts` has all `attempts_count`
+ * attempts, to be gone through with happy_result_get_attempt. Its `fd` is the callee's from then on. `id`
+ * means nothing any more.
  */
 typedef void (*happy_done_fn)(happy_multi *self,
                               uint64_t id,
@@ -611,157 +938,219 @@ typedef void (*happy_done_fn)(happy_multi *self,
                               void *userdata);
 
 /**
- * Asks the caller's loop to watch a descriptor for `what`: the sum of HAPPY_POLL_IN and HAPPY_POLL_OUT, level-triggered; or to watch it
- * no more, HAPPY_POLL_REMOVE, which always comes before the descriptor is closed or handed over.
+ * Asks the caller's loop to watch a descriptor for `what`: the sum of HAPPY_POLL_IN and HAPPY_POLL_OUT,
+ * level-triggered; or to watch it no more, HAPPY_POLL_REMOVE, which always comes before the descriptor is
+ * closed or handed over.
  *
- * `socket_data` is what happy_multi_assign set for it, else NULL. Called from inside the functions that drive the handle.
+ * `socket_data` is what happy_multi_assign set for it, else NULL. Called from inside the functions that
+ * drive the handle.
  */
-typedef void (*happy_socket_fn)(happy_multi *self, int fd, int what, void *userdata, void *socket_data);
+typedef void (*happy_socket_fn)(happy_multi *self, int fd, int what, void *socket_data, void *userdata);
 
 /**
- * Asks the caller's loop for a call of happy_multi_socket_action(HAPPY_SOCKET_TIMEOUT) (driven by one descriptor: of
- * happy_multi_dispatch) once, in `timeout_ms` milliseconds, instead of what was asked before; 0: soon, but not from inside this callback;
- * -1: not at all.
+ * Asks the caller's loop for a call of happy_multi_socket_action(HAPPY_SOCKET_TIMEOUT) (driven by one
+ * descriptor: of happy_multi_dispatch) once, in `timeout_ms` milliseconds, instead of what was asked before;
+ * 0: soon, but not from inside this callback; -1: not at all.
  */
 typedef void (*happy_timer_fn)(happy_multi *self, int timeout_ms, void *userdata);
 
 /**
- * Makes a handle, to be freed with happy_multi_free. It has three descriptors of its own (epoll, eventfd, timerfd). NULL with errno
- * when they could not be made (EMFILE, ENFILE, ENOMEM).
+ * Makes a handle. It has three descriptors of its own (epoll, eventfd, timerfd). Any thread.
+ *
+ * Returns
+ *   HAPPY_OK          and the handle in `*ret_multi`, to be freed with happy_multi_free
+ *   HAPPY_ESYSCALL    a descriptor could not be made, with errno (EMFILE, ENFILE, ENOMEM)
+ *   HAPPY_ENOMEM
+ *   HAPPY_EINVALID    `ret_multi` is NULL
  */
-happy_multi *happy_multi_new(void);
+int happy_multi_new(happy_multi **ret_multi);
 
 /**
- * Ends every connect that is left in its done callback (HAPPY_ECANCELLED, unless it had ended otherwise a moment before) and frees
- * the handle. Never waits for a lookup. NULL is a no-op.
+ * Ends every connect that is left in its done callback (HAPPY_ECANCELLED, unless it had ended otherwise a
+ * moment before) and frees the handle. Never waits for a lookup. NULL is a no-op.
  *
- * From inside a callback it takes effect when the outermost function returns that runs for this handle; until then nothing more is begun.
- * In the child of a fork nothing is called and nothing of the parent's is touched: the child's copies are closed and freed.
+ * From inside a callback it takes effect when the outermost function returns that runs for this handle;
+ * until then nothing more is begun. In the child of a fork nothing is called and nothing of the parent's is
+ * touched: the child's copies are closed and freed.
  */
 void happy_multi_free(happy_multi *self);
 
 /**
- * Adds a connect; its limits count from here, also while it waits for a permit (happy_multi_set_max_attempts). Arguments as for
- * init_inetsock_happy; all is copied.
+ * Adds a connect; its limits count from here, also while it waits for a permit
+ * (happy_multi_set_max_attempts). Arguments as for init_inetsock_happy; all is copied. `ret_result` may be
+ * NULL; else it is written when adding failed, and says why.
  *
- * `done` is called once, never from inside this function, and not at all when adding failed. HAPPY_OK with the connect's number in
- * `*ret_id` (never 0, not used again; `ret_id` may be NULL); else HAPPY_EINVALID (happy_error_message() names the argument), HAPPY_ENOMEM,
- * HAPPY_EFORKED, or HAPPY_ESTATE while the handle is being freed. It opens no descriptor: when there is none left (EMFILE) the connect's
- * attempts fail so, and its done callback says HAPPY_ESYSCALL with that errno and "socket(2)".
+ * `done` is called once with `userdata`, and not at all when adding failed; never from inside this function,
+ * except where the timer callback that it calls frees the handle. It opens no descriptor: when there is none
+ * left (EMFILE) the connect's attempts fail so, and its done callback says HAPPY_ESYSCALL with that errno
+ * and "socket(2)".
+ *
+ * Returns
+ *   HAPPY_OK          and the connect's number in `*ret_id` (never 0, not used again; `ret_id` may be NULL)
+ *   HAPPY_EINVALID    an argument is refused: `ret_result->argument` and happy_error_message() name it
+ *   HAPPY_ENOMEM      out of memory, or 16 million connects are in the handle
+ *   HAPPY_ESTATE      the handle is being freed
+ *   HAPPY_EREENTRANT  another thread is in the handle
+ *   HAPPY_EFORKED
  */
 int happy_multi_add(happy_multi *self,
                     const char *remote_host,
                     const char *remote_service,
                     const happy_options *options,
                     happy_done_fn done,
-                    void *userdata,
-                    uint64_t *ret_id);
+                    uint64_t *ret_id,
+                    happy_result *ret_result,
+                    void *userdata);
 
 /**
- * Ends a connect: its done callback is called with HAPPY_ECANCELLED (unless its end was decided a moment before) before this
- * returns; from inside a callback: after that callback has returned, before the function returns that called it (from inside the timer
- * callback of happy_multi_add: in the next turn). HAPPY_OK; HAPPY_ENOENT when there is no such connect or it has ended; HAPPY_EINVALID,
- * HAPPY_EFORKED.
+ * Ends a connect: its done callback is called with HAPPY_ECANCELLED (unless its end was decided a moment
+ * before) before this returns; from inside a callback: after that callback has returned, before the function
+ * returns that called it (from inside the timer callback of happy_multi_add: in the next turn).
+ *
+ * Returns
+ *   HAPPY_OK
+ *   HAPPY_ENOENT      there is no such connect, or it has ended
+ *   HAPPY_EREENTRANT  another thread is in the handle
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL
  */
-int happy_multi_cancel(happy_multi *self,
-                       uint64_t id);
+int happy_multi_cancel(happy_multi *self, uint64_t id);
 
 /**
- * The one descriptor: readable whenever happy_multi_dispatch has something to do, timers included. It is the handle's own and the
- * same until happy_multi_free. Do not read it. -1 with errno EINVAL for NULL, after a fork, or where a socket callback is set.
+ * The one descriptor: readable whenever happy_multi_dispatch has something to do, timers included. It is the
+ * handle's own and the same until happy_multi_free: do not read it or close it.
+ *
+ * Returns
+ *   a descriptor
+ *   -1                with errno: EINVAL for NULL, or where a socket callback is set; ESTALE in the child of
+ *                     a fork; EBUSY while another thread is in the handle
  */
 int happy_multi_get_fd(happy_multi *self);
 
 /**
- * How long to wait at most before the next turn, in milliseconds, for loops that prefer a timer of their own: -1 no limit, 0 now;
- * rounded up. Ask again after each turn and each add. -1 for NULL.
+ * How long to wait at most before the next turn, in milliseconds, for loops that prefer a timer of their
+ * own; rounded up. Ask again after each turn and each add.
+ *
+ * Returns
+ *   0                 at once
+ *   more              until then
+ *   -1                no limit; or there is nothing to drive: made before a fork, another thread is in the
+ *                     handle, NULL
  */
 int happy_multi_get_timeout_ms(happy_multi *self);
 
 /**
- * Does what is due; never blocks. Begins a limited number of connects in one turn: with many added at once the descriptor stays readable,
- * and the timeout 0, until all have begun.
+ * Does what is due; never blocks. Begins a limited number of connects in one turn: with many added at once
+ * the descriptor stays readable, and the timeout 0, until all have begun. The handle may be gone afterwards
+ * if a callback has freed it: `*ret_running` is 0 then.
  *
- * HAPPY_OK with the number of connects left in `*ret_running` (may be NULL); HAPPY_EREENTRANT from inside a callback; HAPPY_ESTATE where a socket
- * callback is set; HAPPY_EINVALID, HAPPY_EFORKED. The handle may be gone if a callback has freed it: `*ret_running` is 0 then.
+ * Returns
+ *   HAPPY_OK          and the number of connects left in `*ret_running` (may be NULL)
+ *   HAPPY_EREENTRANT  from inside a callback, or while another thread is in the handle
+ *   HAPPY_ESTATE      a socket callback is set
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL
  */
-int happy_multi_dispatch(happy_multi *self,
-                         int *ret_running);
+int happy_multi_dispatch(happy_multi *self, int *ret_running);
 
 /**
- * Waits until something is due, for `timeout_ms` at most (-1: no limit), then does it as happy_multi_dispatch. Returns earlier after
- * happy_multi_wakeup or a signal. Without connects it waits for the limit or a wake-up. Call it until nothing is left:
+ * Waits until something is due, for `timeout_ms` at most (-1: no limit), then does it as
+ * happy_multi_dispatch. Returns earlier after happy_multi_wakeup or a signal. Without connects it waits for
+ * the limit or a wake-up. Call it until nothing is left:
  *
  *     int running = 1;
  *     while (running > 0 && happy_multi_wait(multi, -1, &running) == HAPPY_OK) {
  *     }
  *
- * Answers as happy_multi_dispatch; HAPPY_EINVALID also for a limit below -1.
+ * Returns
+ *   as happy_multi_dispatch
+ *   HAPPY_EINVALID    also for a limit below -1
  */
-int happy_multi_wait(happy_multi *self,
-                     int timeout_ms,
-                     int *ret_running);
+int happy_multi_wait(happy_multi *self, int timeout_ms, int *ret_running);
 
 /**
- * Has the handle driven by socket action: from now on `callback` is told which descriptors to watch, and happy_multi_get_fd, _dispatch and _wait
- * answer HAPPY_ESTATE. NULL turns it back. HAPPY_OK; HAPPY_ESTATE while connects are in the handle; HAPPY_EINVALID, HAPPY_EFORKED.
- */
-int happy_multi_set_socket_callback(happy_multi *self,
-                                    happy_socket_fn callback,
-                                    void *userdata);
-
-/**
- * Has `callback` told when to drive the handle although no descriptor is ready. It is called when that time changes: after
- * happy_multi_add and at the end of each turn. NULL: nobody is told. HAPPY_OK; HAPPY_ESTATE while connects are in the handle;
- * HAPPY_EINVALID, HAPPY_EFORKED.
- */
-int happy_multi_set_timer_callback(happy_multi *self,
-                                   happy_timer_fn callback,
-                                   void *userdata);
-
-/**
- * Keeps a pointer of the caller's with a descriptor that the socket callback was told to watch, to be given with each later call for it.
- * HAPPY_OK; HAPPY_ENOENT when it is not watched; HAPPY_EINVALID, HAPPY_EFORKED.
- */
-int happy_multi_assign(happy_multi *self,
-                       int fd,
-                       void *socket_data);
-
-/**
- * Tells that a watched descriptor is ready, or with HAPPY_SOCKET_TIMEOUT that the time has come that the timer callback was told; does what
- * is due; never blocks. `events` is the sum of HAPPY_POLL_IN, _OUT and _ERROR, or 0 if the caller does not know. A spurious call is harmless:
- * what the descriptor says itself counts.
+ * Has the handle driven by socket action: from now on `callback` is told which descriptors to watch, and
+ * happy_multi_get_fd, _dispatch and _wait answer -1 or HAPPY_ESTATE. NULL turns it back.
  *
- * HAPPY_OK with the number of connects left in `*ret_running` (may be NULL); HAPPY_ENOENT, harmless too, for a descriptor that is not (or no
- * longer) watched, such as a late event of one that was removed; HAPPY_EREENTRANT from inside a callback; HAPPY_ESTATE without a socket callback;
- * HAPPY_EINVALID for NULL or other events; HAPPY_EFORKED.
+ * Returns
+ *   HAPPY_OK
+ *   HAPPY_ESTATE      connects are in the handle
+ *   HAPPY_EREENTRANT  another thread is in the handle
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL
  */
-int happy_multi_socket_action(happy_multi *self,
-                              int fd_or_timeout,
-                              int events,
-                              int *ret_running);
+int happy_multi_set_socket_callback(happy_multi *self, happy_socket_fn callback, void *userdata);
 
 /**
- * Makes a running happy_multi_wait return, or the next one; makes the descriptor of happy_multi_get_fd readable, or (driven by socket action,
- * while connects are in the handle) the wake-up descriptor. The one function for other threads, and for signal handlers. HAPPY_OK; HAPPY_EINVALID,
- * HAPPY_EFORKED.
+ * Has `callback` told when to drive the handle although no descriptor is ready. It is called when that time
+ * changes: after happy_multi_add and at the end of each turn. NULL: nobody is told. Returns as
+ * happy_multi_set_socket_callback.
+ */
+int happy_multi_set_timer_callback(happy_multi *self, happy_timer_fn callback, void *userdata);
+
+/**
+ * Keeps a pointer of the caller's with a descriptor that the socket callback was told to watch, to be given
+ * with each later call for it.
+ *
+ * Returns
+ *   HAPPY_OK
+ *   HAPPY_ENOENT      it is not watched
+ *   HAPPY_EREENTRANT  another thread is in the handle
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL
+ */
+int happy_multi_assign(happy_multi *self, int fd, void *socket_data);
+
+/**
+ * Tells that a watched descriptor is ready, or with HAPPY_SOCKET_TIMEOUT that the time has come that the
+ * timer callback was told; does what is due; never blocks. `events` is the sum of HAPPY_POLL_IN, _OUT and
+ * _ERROR, or 0 if the caller does not know. A spurious call is harmless: what the descriptor says itself
+ * counts. The handle may be gone afterwards if a callback has freed it: `*ret_running` is 0 then.
+ *
+ * Returns
+ *   HAPPY_OK          and the number of connects left in `*ret_running` (may be NULL)
+ *   HAPPY_ENOENT      harmless too: the descriptor is not (or no longer) watched, such as a late event of
+ *                     one that was removed
+ *   HAPPY_EREENTRANT  from inside a callback, or while another thread is in the handle
+ *   HAPPY_ESTATE      there is no socket callback
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL, or other events
+ */
+int happy_multi_socket_action(happy_multi *self, int fd_or_timeout, int events, int *ret_running);
+
+/**
+ * Makes a running happy_multi_wait return, or the next one; makes the descriptor of happy_multi_get_fd
+ * readable, or (driven by socket action, while connects are in the handle) the wake-up descriptor. The one
+ * function for other threads, and for signal handlers.
+ *
+ * Returns
+ *   HAPPY_OK
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL
  */
 int happy_multi_wakeup(happy_multi *self);
 
 /**
- * Caps the connection attempts in flight in this handle; 0 (the default): no cap. What is over it waits, connects that were added earlier
- * first; their limits go on. A connect whose earlier attempts hold permits may wait for another, so set a limit too where hosts may not answer.
- * HAPPY_OK, HAPPY_EINVALID, HAPPY_EFORKED.
+ * Caps the connection attempts in flight in this handle; 0 (the default): no cap. What is over it waits,
+ * connects that were added earlier first; their limits go on. A connect whose earlier attempts hold permits
+ * may wait for another, so set a limit too where hosts may not answer.
+ *
+ * Returns
+ *   HAPPY_OK
+ *   HAPPY_EREENTRANT  another thread is in the handle
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL
  */
-int happy_multi_set_max_attempts(happy_multi *self,
-                                 uint32_t max_attempts);
+int happy_multi_set_max_attempts(happy_multi *self, uint32_t max_attempts);
 
 /**
- * Caps the lookups in flight in this handle (a name needs two, one for each address family); 0 (the default): no cap but the worker threads of the
- * process. Otherwise as happy_multi_set_max_attempts.
+ * Caps the questions in flight in this handle; 0 (the default): no cap but the worker threads of the
+ * process. A name is a question for each address family, and a local host is one more; a question counts
+ * from its start, also while it waits for a worker, until it is answered or given up: one that was given up
+ * counts no more, although its worker may still be inside libc. Numeric hosts ask nothing. Otherwise as
+ * happy_multi_set_max_attempts.
  */
-int happy_multi_set_max_lookups(happy_multi *self,
-                                uint32_t max_lookups);
+int happy_multi_set_max_lookups(happy_multi *self, uint32_t max_lookups);
 
 #ifdef __cplusplus
 }

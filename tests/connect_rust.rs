@@ -1,6 +1,6 @@
 //! The Rust way in, on the loopback.
 
-use happysock::drive::{Connect, Plan};
+use happysock::drive::{Argument, Connect, Plan};
 use happysock::race::{AttemptOutcome, Families, Family, Limit, Outcome};
 use happysock::{ConnectError, Options, connect};
 use std::io::{Read, Write};
@@ -80,7 +80,7 @@ fn two_kinds_of_limits_are_refused_together() {
     let options =
         Options { open_timeout: Some(Duration::MAX), connect_timeout: Some(Duration::MAX), ..Options::default() };
     let error = connect("localhost", 1, &options).expect_err("refused");
-    assert!(matches!(error, ConnectError::Invalid { argument: "open_timeout_ms", .. }), "{error:?}");
+    assert!(matches!(error, ConnectError::Invalid { argument: Argument::OpenTimeout, .. }), "{error:?}");
 }
 
 #[test]

@@ -19,6 +19,9 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// No line of the header is longer.
+const WIDTH: usize = 110;
+
 /// One declaration with its comment.
 struct Item {
     name: String,
@@ -72,9 +75,12 @@ fn as_c(chunk: &str) -> String {
             // A comment of one line stands on one line.
             let first = rest.next().unwrap();
             if rest.peek().is_some_and(|next| next.trim() == "*/") {
-                rest.next();
-                lines.push(format!("{indent}/** {} */", first.trim().trim_start_matches('*').trim()));
-                continue;
+                let short = format!("{indent}/** {} */", first.trim().trim_start_matches('*').trim());
+                if short.len() <= WIDTH {
+                    rest.next();
+                    lines.push(short);
+                    continue;
+                }
             }
             lines.push(line.to_string());
             lines.push(first.trim_end().to_string());
@@ -82,7 +88,12 @@ fn as_c(chunk: &str) -> String {
         }
         if let Some((define, value)) = line.strip_prefix("#define ").and_then(|define| define.split_once(' ')) {
             // A negative number is one value also after an operator.
-            let value = if value.starts_with('-') { format!("({value})") } else { value.to_string() };
+            let value = match value.strip_prefix("(1 << ") {
+                // A flag is a bit of an unsigned number.
+                Some(shift) if define.starts_with("HAPPY_FLAG_") => format!("(1u << {shift}"),
+                _ if value.starts_with('-') => format!("({value})"),
+                _ => value.to_string(),
+            };
             lines.push(format!("#define {define} {value}"));
             continue;
         }
@@ -126,6 +137,7 @@ fn generate() -> String {
     let mut placed = BTreeSet::new();
     let mut header = String::new();
     let version = env!("CARGO_PKG_VERSION");
+    let defaults = happysock::Options::default();
     for line in read("include/happysock.h.in").lines() {
         if let Some(patterns) = line.strip_prefix("@items ").and_then(|rest| rest.strip_suffix('@')) {
             let patterns: Vec<&str> = patterns.split_whitespace().collect();
@@ -147,15 +159,29 @@ fn generate() -> String {
                 .replace("@version@", version)
                 .replace("@version.major@", env!("CARGO_PKG_VERSION_MAJOR"))
                 .replace("@version.minor@", env!("CARGO_PKG_VERSION_MINOR"))
-                .replace("@version.patch@", env!("CARGO_PKG_VERSION_PATCH"));
+                .replace("@version.patch@", env!("CARGO_PKG_VERSION_PATCH"))
+                .replace("@resolution_delay_ms@", &defaults.resolution_delay.as_millis().to_string())
+                .replace("@connection_attempt_delay_ms@", &defaults.connection_attempt_delay.as_millis().to_string())
+                .replace("@first_address_family_count@", &defaults.first_address_family_count.to_string());
             header.push_str(&line);
             header.push('\n');
         }
+    }
+    for line in header.lines() {
+        assert!(line.chars().count() <= WIDTH, "longer than {WIDTH} columns: {line}");
     }
     for item in &items {
         assert!(placed.contains(&item.name), "{} has no section in include/happysock.h.in", item.name);
     }
     header
+}
+
+/// The beginning of a name that the constants of a group have in common.
+fn group(text: &str) -> &str {
+    let define = text.lines().last().unwrap_or_default().strip_prefix("#define ").unwrap_or_default();
+    let name = define.split(' ').next().unwrap_or_default();
+    // Statuses have no noun between HAPPY_ and the E.
+    name.strip_prefix("HAPPY_").and_then(|rest| rest.split_once('_')).map_or("status", |(noun, _)| noun)
 }
 
 /// Constants of a group stand close together, everything else has a blank line around it.
@@ -164,7 +190,8 @@ fn join(texts: &[&str]) -> String {
     let is_short = |text: &str| is_constant(text) && text.lines().count() <= 2;
     let mut joined = String::new();
     for (index, text) in texts.iter().enumerate() {
-        if index > 0 && !(is_short(texts[index - 1]) && is_short(text)) {
+        let together = |before: &str| is_short(before) && is_short(text) && group(before) == group(text);
+        if index > 0 && !together(texts[index - 1]) {
             joined.push('\n');
         }
         joined.push_str(text);
@@ -206,58 +233,91 @@ fn every_name_is_used() -> String {
         program.push_str(&format!("    (any_function)&{name},\n"));
     }
     program.push_str("};\nint main(void)\n{\n");
-    program.push_str("    happy_options options = HAPPY_OPTIONS_INIT;\n    happy_result result = HAPPY_RESULT_INIT;\n");
     program.push_str(
-        "    happy_attempt attempts[2];\n    result.attempts = attempts;\n    result.attempts_capacity = 2;\n",
+        "    happy_options options = HAPPY_OPTIONS_INIT;
+    happy_result result = HAPPY_RESULT_INIT;
+    happy_attempt attempts[2];
+    happy_lookup *lookup = NULL;
+    happy_connect *connect = NULL;
+    happy_multi *multi = NULL;
+    result.attempts = attempts;
+    result.attempts_capacity = 2;
+    options.flags = HAPPY_FLAG_NONBLOCKING | HAPPY_FLAG_NO_FAST_FALLBACK;
+    return options.size == sizeof(options) && result.size == sizeof(result) && -HAPPY_EAGAIN == 7008
+                   && options.userdata_free == NULL && options.local_v6 == NULL && options.flags == 3u
+                   && result.attempts_capacity == 2 && result.attempt_size == sizeof(attempts[0])
+                   && lookup == NULL && connect == NULL && multi == NULL
+               ? 0
+               : 1;
+}
+",
     );
-    program.push_str(
-        "    return options.size == sizeof(options) && result.size == sizeof(result) && -HAPPY_EAGAIN == 7008\n",
-    );
-    program.push_str("                   && options.userdata_free == NULL && result.attempts_capacity == 2\n");
-    program.push_str("               ? 0 : 1;\n}\n");
     program
 }
 
-fn compile(compiler: &str, arguments: &[&str]) {
-    let output = Command::new(compiler).args(arguments).output().unwrap_or_else(|error| {
-        panic!("{compiler} cannot be run ({error}); scripts/install-packages test installs it");
-    });
-    assert!(output.status.success(), "{compiler} {}\n{}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+/// A compiler of this machine, if it is there.
+fn compiler(program: &str) -> Option<cc::Tool> {
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    let mut build = cc::Build::new();
+    build
+        .compiler(program)
+        .cpp(program.ends_with("++"))
+        .target(&target)
+        .host(&target)
+        .opt_level(0)
+        .cargo_metadata(false);
+    found.then(|| build.try_get_compiler().expect("a compiler that runs"))
 }
 
+/// A program that includes nothing but the header compiles without a warning in every standard, strict and
+/// GNU, with every compiler that is installed. No feature macro is defined: the header needs none.
 #[test]
 fn compiles_as_every_standard_with_all_warnings_as_errors() {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("header");
     std::fs::create_dir_all(&directory).unwrap();
-    let include = root().join("include");
     let program = every_name_is_used();
-    for (suffix, compilers, standards) in [
-        ("c", ["gcc", "clang"], &["-std=c99", "-std=c11", "-std=c17", "-std=gnu17"][..]),
-        ("cc", ["g++", "clang++"], &["-std=c++17", "-std=gnu++17", "-std=c++20"][..]),
-    ] {
+    let c = ["89", "99", "11", "17", "2x"];
+    let cpp = ["++98", "++11", "++14", "++17", "++20", "++23"];
+    let mut compiled = 0;
+    for (suffix, compilers, standards) in [("c", ["gcc", "clang"], &c[..]), ("cc", ["g++", "clang++"], &cpp[..])] {
         let path = directory.join(format!("every_name.{suffix}"));
         std::fs::write(&path, &program).unwrap();
-        for compiler in compilers {
-            for standard in standards {
-                // With -std=c99 glibc hides what POSIX adds; a program asks for it.
-                compile(
-                    compiler,
-                    &[
-                        standard,
-                        "-D_POSIX_C_SOURCE=200809L",
-                        "-Wall",
-                        "-Wextra",
-                        "-Wpedantic",
-                        "-Wshadow",
-                        "-Wconversion",
-                        "-Werror",
+        for name in compilers {
+            let Some(tool) = compiler(name) else {
+                println!("{name} is not installed: not compiled with it");
+                continue;
+            };
+            for standard in
+                standards.iter().flat_map(|standard| [format!("-std=c{standard}"), format!("-std=gnu{standard}")])
+            {
+                let supported = Command::new(tool.path())
+                    .args([
+                        standard.as_str(),
+                        "-x",
+                        if suffix == "c" { "c" } else { "c++" },
                         "-fsyntax-only",
-                        "-I",
-                        include.to_str().unwrap(),
-                        path.to_str().unwrap(),
-                    ],
-                );
+                        "/dev/null",
+                    ])
+                    .output()
+                    .is_ok_and(|output| output.status.success());
+                if !supported {
+                    println!("{name} does not know {standard}: not compiled with it");
+                    continue;
+                }
+                let warnings = "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-field-initializers -Werror";
+                let output = Command::new(tool.path())
+                    .arg(&standard)
+                    .args(warnings.split(' '))
+                    .args(["-fsyntax-only", "-I"])
+                    .args([root().join("include"), path.clone()])
+                    .output()
+                    .unwrap();
+                let errors = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "{name} {standard}\n{errors}");
+                compiled += 1;
             }
         }
     }
+    assert!(compiled > 0, "no C compiler is installed; scripts/install-packages test installs them");
 }

@@ -3,7 +3,7 @@
 mod lookup_support;
 use lookup_support::*;
 
-use happysock::lookup::{Form, Found, Hints, LookupCallback, LookupError, Mailbox, Request, StartError};
+use happysock::lookup::{Form, Found, Hints, LookupCallback, LookupError, Mailbox, QueryArgument, Request, StartError};
 use std::ffi::{c_char, c_int, c_void};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -90,21 +90,21 @@ fn what_only_looks_numeric_and_named_services_go_to_a_worker() {
 fn what_no_resolver_should_be_asked_is_refused_at_once() {
     let long = |length: usize| "a".repeat(length);
     let refused = [
-        (None, None, "node", libc::EAI_NONAME),
-        (Some(""), Some("80"), "node", libc::EAI_NONAME),
-        (Some("localhost\n"), Some("80"), "node", libc::EAI_NONAME),
-        (Some("local host"), Some("80"), "node", libc::EAI_NONAME),
-        (Some("local\x7fhost"), Some("80"), "node", libc::EAI_NONAME),
-        (Some(&*long(1025)), Some("80"), "node", libc::EAI_NONAME),
-        (Some(&*long(100_000)), Some("80"), "node", libc::EAI_NONAME),
-        (Some("localhost"), Some("65536"), "service", libc::EAI_SERVICE),
-        (Some("localhost"), Some("70000"), "service", libc::EAI_SERVICE),
-        (Some("localhost"), Some("99999999999999999999"), "service", libc::EAI_SERVICE),
-        (Some("localhost"), Some("-1"), "service", libc::EAI_SERVICE),
-        (Some("localhost"), Some("+80"), "service", libc::EAI_SERVICE),
-        (Some("localhost"), Some(" 80"), "service", libc::EAI_SERVICE),
-        (Some("localhost"), Some("80\n"), "service", libc::EAI_SERVICE),
-        (Some("localhost"), Some(&*long(32)), "service", libc::EAI_SERVICE),
+        (None, None, QueryArgument::Node, libc::EAI_NONAME),
+        (Some(""), Some("80"), QueryArgument::Node, libc::EAI_NONAME),
+        (Some("localhost\n"), Some("80"), QueryArgument::Node, libc::EAI_NONAME),
+        (Some("local host"), Some("80"), QueryArgument::Node, libc::EAI_NONAME),
+        (Some("local\x7fhost"), Some("80"), QueryArgument::Node, libc::EAI_NONAME),
+        (Some(&*long(1025)), Some("80"), QueryArgument::Node, libc::EAI_NONAME),
+        (Some(&*long(100_000)), Some("80"), QueryArgument::Node, libc::EAI_NONAME),
+        (Some("localhost"), Some("65536"), QueryArgument::Service, libc::EAI_SERVICE),
+        (Some("localhost"), Some("70000"), QueryArgument::Service, libc::EAI_SERVICE),
+        (Some("localhost"), Some("99999999999999999999"), QueryArgument::Service, libc::EAI_SERVICE),
+        (Some("localhost"), Some("-1"), QueryArgument::Service, libc::EAI_SERVICE),
+        (Some("localhost"), Some("+80"), QueryArgument::Service, libc::EAI_SERVICE),
+        (Some("localhost"), Some(" 80"), QueryArgument::Service, libc::EAI_SERVICE),
+        (Some("localhost"), Some("80\n"), QueryArgument::Service, libc::EAI_SERVICE),
+        (Some("localhost"), Some(&*long(32)), QueryArgument::Service, libc::EAI_SERVICE),
     ];
     for (node, service, argument, gai_error) in refused {
         let query = query(node, service, STREAM, None);

@@ -468,9 +468,11 @@ int main(int argc, char **argv)
     options.userdata = trace;
 
     double began = now_ms();
-    int status = happy_connect_new(host, port, &options, &running);
+    char message[512];
+    int status = happy_connect_new(host, port, &options, &running, &result);
     if (status != HAPPY_OK) {
-        fprintf(stderr, "connect: %s: %s\n", happy_status_str(status), happy_error_message());
+        happy_result_message(&result, message, sizeof message);
+        fprintf(stderr, "connect: %s: %s\n", happy_status_str(status), message);
         json_decref(trace);
         return 2;
     }
@@ -479,8 +481,7 @@ int main(int argc, char **argv)
     (by_poll ? drive_by_poll : drive_by_waiting)(running);
     int fd = happy_connect_take_result(running, &result);
     double elapsed_ms = now_ms() - began;
-    char message[512];
-    snprintf(message, sizeof message, "%s", fd < 0 ? happy_error_message() : "");
+    happy_result_message(&result, message, sizeof message);
     signal(SIGINT, SIG_DFL);
     happy_connect_free(running);
 

@@ -14,7 +14,7 @@ static long long now_ms(void)
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-static void watch(happy_multi *multi, int fd, int what, void *userdata, void *socket_data)
+static void watch(happy_multi *multi, int fd, int what, void *socket_data, void *userdata)
 {
     (void)multi, (void)userdata, (void)socket_data;
     struct epoll_event event = {.data.fd = fd};
@@ -36,10 +36,14 @@ static void set_timer(happy_multi *multi, int timeout_ms, void *userdata)
 
 int main(int argc, char **argv)
 {
-    happy_multi *multi = happy_multi_new();
+    happy_multi *multi = NULL;
+    if (happy_multi_new(&multi) != HAPPY_OK) {
+        fprintf(stderr, "happy_multi_new: %s\n", happy_error_message());
+        return 1;
+    }
     set = epoll_create1(EPOLL_CLOEXEC);
-    if (multi == NULL || set < 0) {
-        perror("happy_multi_new, epoll_create1");
+    if (set < 0) {
+        perror("epoll_create1");
         return 1;
     }
     happy_multi_set_socket_callback(multi, watch, NULL);

@@ -18,9 +18,9 @@ static void quit(void)
 
 int main(int argc, char **argv)
 {
-    happy_multi *multi = happy_multi_new();
-    if (multi == NULL) {
-        perror("happy_multi_new");
+    happy_multi *multi = NULL;
+    if (happy_multi_new(&multi) != HAPPY_OK) {
+        fprintf(stderr, "happy_multi_new: %s\n", happy_error_message());
         return 1;
     }
     main_loop = g_main_loop_new(NULL, FALSE);

@@ -26,7 +26,7 @@ static void expired(uv_timer_t *handle)
 }
 
 /* The library says which sockets to watch. */
-static void watch(happy_multi *self, int fd, int what, void *userdata, void *socket_data)
+static void watch(happy_multi *self, int fd, int what, void *socket_data, void *userdata)
 {
     uv_poll_t *poll = socket_data;
     (void)userdata;
@@ -56,9 +56,8 @@ static void set_timer(happy_multi *self, int timeout_ms, void *userdata)
 
 int main(int argc, char **argv)
 {
-    multi = happy_multi_new();
-    if (multi == NULL) {
-        perror("happy_multi_new");
+    if (happy_multi_new(&multi) != HAPPY_OK) {
+        fprintf(stderr, "happy_multi_new: %s\n", happy_error_message());
         return 1;
     }
     uv_timer_init(uv_default_loop(), &timer);

@@ -18,6 +18,7 @@ struct entry {
     uint64_t id;
     int ended;
     int status;
+    char message[160];
 };
 
 static struct {
@@ -34,6 +35,7 @@ static void connected(happy_multi *multi, uint64_t id, const happy_result *resul
         abort();
     entry->ended++;
     entry->status = result->status;
+    happy_result_message(result, entry->message, sizeof entry->message);
     if (result->status == HAPPY_OK)
         close(result->fd);
     if (++loop.ended == loop.count / 2)
@@ -58,9 +60,10 @@ static void add_connects(happy_multi *multi, int argc, char **argv, void (*all_e
     for (int i = 0; i < loop.count && loop.entries != NULL; i++) {
         struct entry *entry = &loop.entries[i];
         entry->host = argv[i + 2];
-        int status = happy_multi_add(multi, entry->host, argv[1], &options, connected, entry, &entry->id);
-        if (status != HAPPY_OK) {
-            fprintf(stderr, "%s: %s\n", entry->host, happy_error_message());
+        happy_result refusal = HAPPY_RESULT_INIT;
+        if (happy_multi_add(multi, entry->host, argv[1], &options, connected, &entry->id, &refusal, entry) != HAPPY_OK) {
+            happy_result_message(&refusal, entry->message, sizeof entry->message);
+            fprintf(stderr, "%s: %s\n", entry->host, entry->message);
             exit(1);
         }
     }
@@ -76,7 +79,7 @@ static int summary(void)
         cancelled += entry->status == HAPPY_ECANCELLED;
         once += entry->ended == 1;
         if (entry->ended != 1 || (entry->status != HAPPY_OK && entry->status != HAPPY_ECANCELLED))
-            printf("%s: ended %d times, %s\n", entry->host, entry->ended, happy_status_str(entry->status));
+            printf("%s: ended %d times, %s\n", entry->host, entry->ended, entry->message);
     }
     printf("%d connects ended once: %d connected, %d cancelled\n", once, connected_count, cancelled);
     free(loop.entries);

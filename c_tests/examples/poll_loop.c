@@ -4,9 +4,9 @@
 
 int main(int argc, char **argv)
 {
-    happy_multi *multi = happy_multi_new();
-    if (multi == NULL) {
-        perror("happy_multi_new");
+    happy_multi *multi = NULL;
+    if (happy_multi_new(&multi) != HAPPY_OK) {
+        fprintf(stderr, "happy_multi_new: %s\n", happy_error_message());
         return 1;
     }
     add_connects(multi, argc, argv, NULL);

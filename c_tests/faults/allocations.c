@@ -25,8 +25,8 @@ static void count_free(void *userdata)
     userdata_frees++;
 }
 
-enum maker { RESOLVE_NEW, CONNECT_NEW, INIT_INETSOCK, MULTI_ADD, MAKERS };
-static const char *const maker_names[] = {"happy_resolve_new", "happy_connect_new", "init_inetsock_happy", "happy_multi_add"};
+enum maker { LOOKUP_NEW, CONNECT_NEW, INIT_INETSOCK, MULTI_ADD, MAKERS };
+static const char *const maker_names[] = {"happy_lookup_new", "happy_connect_new", "init_inetsock_happy", "happy_multi_add"};
 
 struct test_case {
     enum maker maker;
@@ -51,13 +51,14 @@ static bool make(enum maker maker, struct report *report)
     bool done = false;
     int status = HAPPY_OK;
     errno = 0;
-    if (maker == RESOLVE_NEW) {
-        happy_resolve *lookup = happy_resolve_new(host, SERVICE, NULL, -1);
-        int error = errno;
-        happy_resolve_unref(lookup);
-        status = lookup != NULL ? HAPPY_OK : error == ENOMEM ? HAPPY_ENOMEM : HAPPY_EINTERNAL;
+    if (maker == LOOKUP_NEW) {
+        happy_lookup *lookup = NULL;
+        status = happy_lookup_new(host, SERVICE, NULL, -1, &lookup);
+        if ((status == HAPPY_OK) != (lookup != NULL))
+            complain(report, "status %d with lookup %p", status, (void *)lookup);
+        happy_lookup_unref(lookup);
     } else if (maker == CONNECT_NEW) {
-        status = happy_connect_new(host, SERVICE, &options, &connect);
+        status = happy_connect_new(host, SERVICE, &options, &connect, NULL);
         if ((status == HAPPY_OK) != (connect != NULL))
             complain(report, "status %d with handle %p", status, (void *)connect);
         happy_connect_free(connect);
@@ -68,11 +69,10 @@ static bool make(enum maker maker, struct report *report)
         /* The limit is over at once. */
         status = result.status == HAPPY_ETIMEOUT ? HAPPY_OK : result.status;
     } else {
-        happy_multi *multi = happy_multi_new();
-        if (multi == NULL)
-            status = errno == ENOMEM ? HAPPY_ENOMEM : HAPPY_EINTERNAL;
-        if (multi != NULL) {
-            status = happy_multi_add(multi, host, SERVICE, &options, never_done, &done, NULL);
+        happy_multi *multi = NULL;
+        status = happy_multi_new(&multi);
+        if (status == HAPPY_OK) {
+            status = happy_multi_add(multi, host, SERVICE, &options, never_done, NULL, NULL, &done);
             happy_multi_free(multi);
             if (done != (status == HAPPY_OK))
                 complain(report, "status %d, and done was %s", status, done ? "called" : "not called");
@@ -80,7 +80,7 @@ static bool make(enum maker maker, struct report *report)
     }
     if (status != HAPPY_OK && status != HAPPY_ENOMEM)
         complain(report, "status %d: %s", status, happy_error_message());
-    if (maker != RESOLVE_NEW && userdata_frees != (status == HAPPY_OK))
+    if (maker != LOOKUP_NEW && userdata_frees != (status == HAPPY_OK))
         complain(report, "status %d, and userdata_free was called %d times", status, userdata_frees);
     userdata_frees = 0;
     return status == HAPPY_OK;
@@ -91,7 +91,8 @@ static void allocate(struct report *report, void *argument)
     const struct test_case *test = argument;
     /* What is made once in a process is made here, and the message of the latest error. */
     make(test->maker, report);
-    happy_resolve_new(NULL, NULL, NULL, -2);
+    happy_lookup *refused = NULL;
+    happy_lookup_new(NULL, NULL, NULL, -2, &refused);
     struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
     /* The standard library says where it ends the process; that is expected here. */
@@ -145,7 +146,7 @@ int main(void)
         printf("%s: %u allocations answer HAPPY_ENOMEM, %u end the process as Rust does\n", maker_names[maker], answered, ended);
         struct report enough = {0};
         /* Two strings, and for a handle of C's the handle. */
-        unsigned least = maker == RESOLVE_NEW || maker == CONNECT_NEW ? 3 : 2;
+        unsigned least = maker == LOOKUP_NEW || maker == CONNECT_NEW ? 3 : 2;
         if (answered < least)
             complain(&enough, "%u allocations answer HAPPY_ENOMEM, not %u", answered, least);
         judge(&enough, "%s", maker_names[maker]);

@@ -99,11 +99,11 @@ static const char *random_host(char *buffer, size_t size)
 /* A thread's present object, for the cancellers: alive as long as it is here. */
 struct slot {
     pthread_mutex_t lock;
-    happy_resolve *lookup;
+    happy_lookup *lookup;
     happy_connect *connect;
     happy_multi *multi;
     pthread_t thread;
-    _Atomic(happy_resolve *) for_handler;
+    _Atomic(happy_lookup *) for_handler;
 };
 #define SLOTS 12
 static struct slot slots[SLOTS];
@@ -113,9 +113,9 @@ static void cancel_from_handler(int number)
 {
     (void)number;
     int error = errno;
-    happy_resolve *lookup = own == NULL ? NULL : own->for_handler;
+    happy_lookup *lookup = own == NULL ? NULL : own->for_handler;
     if (lookup != NULL) {
-        happy_resolve_cancel(lookup);
+        happy_lookup_cancel(lookup);
         cancels++;
     }
     errno = error;
@@ -124,26 +124,27 @@ static void cancel_from_handler(int number)
 static void look_up(struct slot *slot)
 {
     char host[32];
-    happy_resolve *lookup = happy_resolve_new(random_host(host, sizeof host), "80", NULL, chance(8) == 0 ? (int)chance(3) : -1);
+    happy_lookup *lookup = NULL;
+    happy_lookup_new(random_host(host, sizeof host), "80", NULL, chance(8) == 0 ? (int)chance(3) : -1, &lookup);
     if (lookup == NULL) {
-        COMPLAIN("happy_resolve_new: %s", happy_error_message());
+        COMPLAIN("happy_lookup_new: %s", happy_error_message());
         return;
     }
     if (chance(2))
-        happy_resolve_get_fd(lookup);
+        happy_lookup_get_fd(lookup);
     pthread_mutex_lock(&slot->lock);
     slot->lookup = lookup;
     pthread_mutex_unlock(&slot->lock);
     slot->for_handler = lookup;
-    int status = happy_resolve_start(lookup);
+    int status = happy_lookup_start(lookup);
     if (status != HAPPY_OK)
-        COMPLAIN("happy_resolve_start answers %d", status);
+        COMPLAIN("happy_lookup_start answers %d", status);
     /* Some are abandoned as they are. */
     bool taken = chance(4) != 0;
     if (taken) {
         struct addrinfo *list = NULL;
-        happy_resolve_wait(lookup);
-        int answer = happy_resolve_take_result(lookup, &list), error = errno;
+        happy_lookup_wait(lookup);
+        int answer = happy_lookup_take_result(lookup, &list), error = errno;
         if (answer == 0) {
             answered++;
             freeaddrinfo(list);
@@ -152,7 +153,7 @@ static void look_up(struct slot *slot)
         } else {
             COMPLAIN("a lookup answers %d, errno %d", answer, error);
         }
-        if (happy_resolve_take_result(lookup, &list) != HAPPY_ESTATE)
+        if (happy_lookup_take_result(lookup, &list) != HAPPY_ESTATE)
             COMPLAIN("a lookup answers twice");
     } else {
         abandoned++;
@@ -161,7 +162,7 @@ static void look_up(struct slot *slot)
     pthread_mutex_lock(&slot->lock);
     slot->lookup = NULL;
     pthread_mutex_unlock(&slot->lock);
-    happy_resolve_unref(lookup);
+    happy_lookup_unref(lookup);
     lookups++;
 }
 
@@ -228,7 +229,7 @@ static void connect_once(struct slot *slot)
     options.userdata = &sockets;
     options.userdata_free = count_free;
     happy_connect *connect = NULL;
-    if (happy_connect_new(random_host(host, sizeof host), random_port(), &options, &connect) != HAPPY_OK) {
+    if (happy_connect_new(random_host(host, sizeof host), random_port(), &options, &connect, NULL) != HAPPY_OK) {
         COMPLAIN("happy_connect_new: %s", happy_error_message());
         return;
     }
@@ -302,9 +303,9 @@ static void multi_once(struct slot *slot)
     char host[32];
     struct many many = {0};
     struct one one[MULTI_CONNECTS];
-    happy_multi *multi = happy_multi_new();
-    if (multi == NULL) {
-        COMPLAIN("happy_multi_new: %s", strerror(errno));
+    happy_multi *multi = NULL;
+    if (happy_multi_new(&multi) != HAPPY_OK) {
+        COMPLAIN("happy_multi_new: %s", happy_error_message());
         return;
     }
     pthread_mutex_lock(&slot->lock);
@@ -318,7 +319,7 @@ static void multi_once(struct slot *slot)
         happy_options options = HAPPY_OPTIONS_INIT;
         random_options(&options);
         one[i] = (struct one){&many, i};
-        if (happy_multi_add(multi, random_host(host, sizeof host), random_port(), &options, multi_done, &one[i], &many.ids[i]) != HAPPY_OK)
+        if (happy_multi_add(multi, random_host(host, sizeof host), random_port(), &options, multi_done, &many.ids[i], NULL, &one[i]) != HAPPY_OK)
             COMPLAIN("happy_multi_add: %s", happy_error_message());
         if (chance(8) == 0)
             happy_multi_wait(multi, 0, NULL);
@@ -380,7 +381,7 @@ static void *cancel(void *argument)
     /* To the end: a connect that nobody answers ends by a cancel alone. */
     while (!workers_gone) {
         struct slot *slot = &slots[chance(SLOTS)];
-        happy_resolve *lookup = NULL;
+        happy_lookup *lookup = NULL;
         pthread_mutex_lock(&slot->lock);
         if (slot->connect != NULL) {
             if (chance(4) == 0) {
@@ -396,15 +397,15 @@ static void *cancel(void *argument)
             if (chance(4) == 0)
                 pthread_kill(slot->thread, SIGUSR1);
             else
-                lookup = happy_resolve_ref(slot->lookup);
+                lookup = happy_lookup_ref(slot->lookup);
         }
         pthread_mutex_unlock(&slot->lock);
         if (lookup != NULL) {
             /* A reference of its own: nothing else keeps the lookup alive now. */
             pause_at_random(100);
-            happy_resolve_cancel(lookup);
+            happy_lookup_cancel(lookup);
             cancels++;
-            happy_resolve_unref(lookup);
+            happy_lookup_unref(lookup);
         }
         pause_at_random(400);
         if (cancels >= cancels_wanted)

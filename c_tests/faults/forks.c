@@ -40,7 +40,7 @@ static struct report *parent_report;
 /* What the threads are busy with now, for the children to meddle with: a handle is here only while it is alive, and a child has a copy of
  * each. */
 static _Atomic(happy_connect *) running_connects[CONNECTS];
-static _Atomic(happy_resolve *) running_lookups[LOOKUPS];
+static _Atomic(happy_lookup *) running_lookups[LOOKUPS];
 
 static void *connect_again_and_again(void *argument)
 {
@@ -51,7 +51,7 @@ static void *connect_again_and_again(void *argument)
         happy_result result = HAPPY_RESULT_INIT;
         happy_options options = HAPPY_OPTIONS_INIT;
         options.connection_attempt_delay_ms = 10;
-        if (happy_connect_new(names[i % 5], i % 2 ? world.live : world.v6_refused, &options, &connect) != HAPPY_OK) {
+        if (happy_connect_new(names[i % 5], i % 2 ? world.live : world.v6_refused, &options, &connect, NULL) != HAPPY_OK) {
             complain(parent_report, "happy_connect_new: %s", happy_error_message());
             break;
         }
@@ -78,23 +78,24 @@ static void *look_up_again_and_again(void *argument)
     size_t place = (size_t)argument;
     const char *names[] = {"slow.test", "dual.test", "slow.test"};
     for (unsigned i = (unsigned)place; !over; i++) {
-        happy_resolve *lookup = happy_resolve_new(names[i % 3], "80", &stream, -1);
+        happy_lookup *lookup = NULL;
+        happy_lookup_new(names[i % 3], "80", &stream, -1, &lookup);
         struct addrinfo *list = NULL;
         if (i % 2)
-            happy_resolve_get_fd(lookup);
-        if (lookup == NULL || happy_resolve_start(lookup) != HAPPY_OK) {
-            complain(parent_report, "happy_resolve_start: %s", happy_error_message());
+            happy_lookup_get_fd(lookup);
+        if (lookup == NULL || happy_lookup_start(lookup) != HAPPY_OK) {
+            complain(parent_report, "happy_lookup_start: %s", happy_error_message());
             break;
         }
         running_lookups[place] = lookup;
-        happy_resolve_wait(lookup);
+        happy_lookup_wait(lookup);
         running_lookups[place] = NULL;
-        int answer = happy_resolve_take_result(lookup, &list);
+        int answer = happy_lookup_take_result(lookup, &list);
         if (answer != 0 || list == NULL)
             complain(parent_report, "in the parent: a lookup answers %d", answer);
         else
             freeaddrinfo(list);
-        happy_resolve_unref(lookup);
+        happy_lookup_unref(lookup);
         lookups_made++;
     }
     return NULL;
@@ -137,15 +138,15 @@ static void meddle(struct report *report)
             complain(report, "in the child: a connect of the parent's can be dispatched");
     }
     for (int i = 0; i < LOOKUPS; i++) {
-        happy_resolve *lookup = running_lookups[i];
+        happy_lookup *lookup = running_lookups[i];
         if (lookup == NULL)
             continue;
         struct addrinfo *list;
-        happy_resolve_cancel(lookup);
-        happy_resolve_wait(lookup);
-        if (happy_resolve_take_result(lookup, &list) != HAPPY_EFORKED)
+        happy_lookup_cancel(lookup);
+        happy_lookup_wait(lookup);
+        if (happy_lookup_take_result(lookup, &list) != HAPPY_EFORKED)
             complain(report, "in the child: a lookup of the parent's can be taken");
-        happy_resolve_unref(lookup);
+        happy_lookup_unref(lookup);
     }
 }
 
@@ -288,10 +289,10 @@ static void fork_beside_stuck_lookups(struct report *report, void *unused)
 {
     (void)unused;
     enum { STUCK = 50 };
-    happy_resolve *lookups[STUCK];
+    happy_lookup *lookups[STUCK];
     for (int i = 0; i < STUCK; i++) {
-        lookups[i] = happy_resolve_new("stuck.test", "80", &stream, -1);
-        happy_resolve_start(lookups[i]);
+        happy_lookup_new("stuck.test", "80", &stream, -1, &lookups[i]);
+        happy_lookup_start(lookups[i]);
     }
     double end = seconds_now() + 10;
     while (lookups_running() < STUCK && seconds_now() < end)
@@ -315,13 +316,13 @@ static void fork_beside_stuck_lookups(struct report *report, void *unused)
     lookups_release();
     for (int i = 0; i < STUCK; i++) {
         struct addrinfo *list = NULL;
-        happy_resolve_wait(lookups[i]);
-        int answer = happy_resolve_take_result(lookups[i], &list);
+        happy_lookup_wait(lookups[i]);
+        int answer = happy_lookup_take_result(lookups[i], &list);
         if (answer != 0)
             complain(report, "a lookup of the parent's answers %d", answer);
         else
             freeaddrinfo(list);
-        happy_resolve_unref(lookups[i]);
+        happy_lookup_unref(lookups[i]);
     }
 }
 
@@ -372,9 +373,8 @@ static void child_touches_nothing(struct report *report, void *argument)
         }
     }
     const char *host = sockets_too ? "127.0.0.1" : "stuck.test";
-    doors.multi = happy_multi_new();
-    if (happy_connect_new(host, port, NULL, &doors.connect) != HAPPY_OK ||
-        happy_multi_add(doors.multi, host, port, NULL, count_done, &doors, NULL) != HAPPY_OK)
+    if (happy_multi_new(&doors.multi) != HAPPY_OK || happy_connect_new(host, port, NULL, &doors.connect, NULL) != HAPPY_OK ||
+        happy_multi_add(doors.multi, host, port, NULL, count_done, NULL, NULL, &doors) != HAPPY_OK)
         complain(report, "the connects cannot be made");
     doors.connect_fd = happy_connect_get_fd(doors.connect);
     doors.multi_fd = happy_multi_get_fd(doors.multi);
@@ -445,23 +445,20 @@ static void child_touches_nothing(struct report *report, void *argument)
 
 /* ---- Exit ----------------------------------------------------------------------------------------------------------- */
 
-static void *wait_for_connect(void *connect)
-{
-    return happy_connect_wait(connect);
-}
-
 static void leave_things_stuck(struct report *report)
 {
     for (int i = 0; i < 20; i++) {
-        happy_resolve *lookup = happy_resolve_new("stuck.test", "80", &stream, -1);
+        happy_lookup *lookup = NULL;
+        happy_lookup_new("stuck.test", "80", &stream, -1, &lookup);
         happy_connect *connect = NULL;
         pthread_t thread;
-        if (happy_resolve_start(lookup) != HAPPY_OK || happy_connect_new("stuck.test", world.live, NULL, &connect) != HAPPY_OK ||
-            pthread_create(&thread, NULL, wait_for_connect, connect) != 0)
+        if (happy_lookup_start(lookup) != HAPPY_OK || happy_connect_new("stuck.test", world.live, NULL, &connect, NULL) != HAPPY_OK ||
+            pthread_create(&thread, NULL, happy_connect_wait_callback, connect) != 0)
             complain(report, "nothing can be left stuck");
     }
-    happy_multi *multi = happy_multi_new();
-    happy_multi_add(multi, "stuck.test", world.live, NULL, count_done, &(struct doors){0}, NULL);
+    happy_multi *multi = NULL;
+    happy_multi_new(&multi);
+    happy_multi_add(multi, "stuck.test", world.live, NULL, count_done, NULL, NULL, &(struct doors){0});
     happy_multi_dispatch(multi, NULL);
     double end = seconds_now() + 10;
     while (lookups_running() < 62 && seconds_now() < end)

@@ -69,8 +69,9 @@ static void storm(struct report *report, void *argument)
 static void workers_block_signals(struct report *report, void *argument)
 {
     (void)argument;
-    happy_resolve *lookup = happy_resolve_new("stuck.test", "80", NULL, -1);
-    happy_resolve_start(lookup);
+    happy_lookup *lookup = NULL;
+    happy_lookup_new("stuck.test", "80", NULL, -1, &lookup);
+    happy_lookup_start(lookup);
     double end = seconds_now() + 5;
     while (lookups_running() == 0 && seconds_now() < end)
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
@@ -95,7 +96,7 @@ static void workers_block_signals(struct report *report, void *argument)
     closedir(tasks);
     if (workers != 1)
         complain(report, "%d workers for one lookup", workers);
-    happy_resolve_unref(lookup);
+    happy_lookup_unref(lookup);
     lookups_release();
 }
 
@@ -207,6 +208,44 @@ static void no_threads_for_the_user(struct report *report, void *argument)
     without_threads(test->scenario, report, RLIMIT_NPROC, &low, &limit);
 }
 
+/* A start that fails for want of a thread leaves no trace: the lookup is not started, and its limit counts
+ * from the start that succeeds. */
+static void failed_start(struct report *report, void *argument)
+{
+    (void)argument;
+    struct rlimit limit, low;
+    happy_lookup *lookup = NULL;
+    const int timeout_ms = 60000;
+    if (geteuid() == 0 && setresuid(65534, 65534, 65534) == -1) {
+        report->skipped = true;
+        return;
+    }
+    getrlimit(RLIMIT_NPROC, &limit);
+    low = limit;
+    low.rlim_cur = 1;
+    if (happy_lookup_new("stuck.test", "80", NULL, timeout_ms, &lookup) != HAPPY_OK || setrlimit(RLIMIT_NPROC, &low) == -1) {
+        complain(report, "the lookup or the limit cannot be had");
+        return;
+    }
+    errno = 0;
+    int status = happy_lookup_start(lookup);
+    if (status != HAPPY_ESYSCALL || errno != EAGAIN)
+        complain(report, "without threads a start answers %d, errno %d", status, errno);
+    if (happy_lookup_wait(lookup) != HAPPY_ESTATE || happy_lookup_dispatch(lookup) != HAPPY_ESTATE ||
+        happy_lookup_get_timeout_ms(lookup) != -1)
+        complain(report, "a lookup that did not start is taken for one that did");
+    /* Long enough to tell a deadline of the first start from one of the second, however slow the machine. */
+    nanosleep(&(struct timespec){.tv_sec = 2}, NULL);
+    setrlimit(RLIMIT_NPROC, &limit);
+    double began = seconds_now();
+    status = happy_lookup_start(lookup);
+    int left_ms = happy_lookup_get_timeout_ms(lookup);
+    if (status != HAPPY_OK || left_ms < timeout_ms - 1 - (int)((seconds_now() - began) * 1000))
+        complain(report, "the second start answers %d, and %d ms are left of %d", status, left_ms, timeout_ms);
+    happy_lookup_unref(lookup);
+    lookups_release();
+}
+
 static void no_address_space(struct report *report, void *argument)
 {
     const struct test_case *test = argument;
@@ -281,6 +320,7 @@ int main(int count, char **arguments)
     each_scenario("descriptors 0, 1 and 2 closed", no_standard_descriptors, 0);
     each_scenario("2000 descriptors open", many_descriptors, 0);
     each_scenario("RLIMIT_NPROC", no_threads_for_the_user, 0);
+    once("a start that fails for want of a thread", failed_start);
     each_scenario("RLIMIT_AS", no_address_space, 0);
     once("idle workers leave", idle_workers_leave);
     return summary("signals and limits");

@@ -150,7 +150,7 @@ static void take(happy_connect *connect, struct expected expected, enum weather 
 static happy_connect *begin(const char *host, const char *port, const happy_options *options, struct report *report)
 {
     happy_connect *connect = NULL;
-    int status = happy_connect_new(host, port, options, &connect);
+    int status = happy_connect_new(host, port, options, &connect, NULL);
     if (status != HAPPY_OK || connect == NULL)
         complain(report, "happy_connect_new answers %d: %s", status, happy_error_message());
     return connect;
@@ -268,18 +268,13 @@ SCENARIO(descriptor_of_a_running_race)
     take(connect, limit_reached, weather, report);
 }
 
-static void *wait_for_connect(void *connect)
-{
-    return happy_connect_wait(connect);
-}
-
 SCENARIO(cancelled_by_a_thread)
 {
     happy_connect *connect = begin("dual.test", world->silent, NULL, report);
     if (connect == NULL)
         return;
     pthread_t waiter;
-    if (pthread_create(&waiter, NULL, wait_for_connect, connect) != 0) {
+    if (pthread_create(&waiter, NULL, happy_connect_wait_callback, connect) != 0) {
         complain(report, "the test has no thread");
         return;
     }
@@ -430,57 +425,58 @@ static void wait_until_running(enum weather weather, struct report *report)
         complain(report, "the lookup is not taken up");
 }
 
-static void take_lookup(happy_resolve *lookup, int expected, int expected_errno, enum weather weather, struct report *report)
+static void take_lookup(happy_lookup *lookup, int expected, int expected_errno, enum weather weather, struct report *report)
 {
     struct addrinfo *list = NULL, *again = NULL;
     errno = 0;
-    int answer = happy_resolve_take_result(lookup, &list);
+    int answer = happy_lookup_take_result(lookup, &list);
     judge_lookup(answer, errno, list, expected, expected_errno, weather, report);
-    answer = happy_resolve_take_result(lookup, &again);
+    answer = happy_lookup_take_result(lookup, &again);
     if (answer != HAPPY_ESTATE || again != NULL)
         complain(report, "a second answer, %d", answer);
-    happy_resolve_unref(lookup);
+    happy_lookup_unref(lookup);
 }
 
 /* A lookup that was started; NULL if it could not be, which is documented for a fault. */
-static happy_resolve *start_lookup(const char *name, enum weather weather, struct report *report)
+static happy_lookup *start_lookup(const char *name, enum weather weather, struct report *report)
 {
-    happy_resolve *lookup = happy_resolve_new(name, "80", &stream, -1);
+    happy_lookup *lookup = NULL;
+    happy_lookup_new(name, "80", &stream, -1, &lookup);
     if (lookup == NULL) {
-        complain(report, "happy_resolve_new: errno %d", errno);
+        complain(report, "happy_lookup_new: errno %d", errno);
         return NULL;
     }
     errno = 0;
-    int status = happy_resolve_start(lookup);
+    int status = happy_lookup_start(lookup);
     if (status == HAPPY_OK)
         return lookup;
     if (weather != FAULTY || status != HAPPY_ESYSCALL || errno != EAGAIN)
-        complain(report, "happy_resolve_start answers %d, errno %d", status, errno);
-    happy_resolve_unref(lookup);
+        complain(report, "happy_lookup_start answers %d, errno %d", status, errno);
+    happy_lookup_unref(lookup);
     return NULL;
 }
 
 SCENARIO(lookup_waited_for)
 {
     (void)world;
-    happy_resolve *lookup = start_lookup("slow.test", weather, report);
+    happy_lookup *lookup = start_lookup("slow.test", weather, report);
     if (lookup == NULL)
         return;
-    happy_resolve_wait(lookup);
+    happy_lookup_wait(lookup);
     take_lookup(lookup, 0, 0, weather, report);
 }
 
 SCENARIO(lookup_polled)
 {
     (void)world;
-    happy_resolve *lookup = start_lookup("slow.test", weather, report);
+    happy_lookup *lookup = start_lookup("slow.test", weather, report);
     if (lookup == NULL)
         return;
-    int fd = happy_resolve_get_fd(lookup);
+    int fd = happy_lookup_get_fd(lookup);
     if (fd == -1) {
         if (weather != FAULTY || errno == 0)
-            complain(report, "happy_resolve_get_fd: errno %d", errno);
-        happy_resolve_wait(lookup);
+            complain(report, "happy_lookup_get_fd: errno %d", errno);
+        happy_lookup_wait(lookup);
     } else {
         struct pollfd wait = {.fd = fd, .events = POLLIN};
         int ready;
@@ -496,13 +492,13 @@ SCENARIO(lookup_polled)
 SCENARIO(lookup_cancelled)
 {
     (void)world;
-    happy_resolve *lookup = start_lookup("stuck.test", weather, report);
+    happy_lookup *lookup = start_lookup("stuck.test", weather, report);
     if (lookup == NULL)
         return;
-    happy_resolve_get_fd(lookup);
+    happy_lookup_get_fd(lookup);
     wait_until_running(weather, report);
-    happy_resolve_cancel(lookup);
-    happy_resolve_wait(lookup);
+    happy_lookup_cancel(lookup);
+    happy_lookup_wait(lookup);
     take_lookup(lookup, EAI_SYSTEM, ECANCELED, weather == FAULTY ? FAULTY : weather, report);
     lookups_release();
 }
@@ -510,11 +506,11 @@ SCENARIO(lookup_cancelled)
 SCENARIO(lookup_abandoned)
 {
     (void)world;
-    happy_resolve *lookup = start_lookup("stuck.test", weather, report);
-    happy_resolve_get_fd(lookup);
+    happy_lookup *lookup = start_lookup("stuck.test", weather, report);
+    happy_lookup_get_fd(lookup);
     if (lookup != NULL)
         wait_until_running(weather, report);
-    happy_resolve_unref(lookup);
+    happy_lookup_unref(lookup);
     lookups_release();
 }
 
@@ -543,8 +539,8 @@ static void entry_done(happy_multi *multi, uint64_t id, const happy_result *resu
 static happy_multi *fill(struct entry *entries, enum weather weather, struct report *report)
 {
     errno = 0;
-    happy_multi *multi = happy_multi_new();
-    if (multi == NULL) {
+    happy_multi *multi = NULL;
+    if (happy_multi_new(&multi) != HAPPY_OK) {
         if (weather != FAULTY || errno == 0)
             complain(report, "happy_multi_new: errno %d", errno);
         return NULL;
@@ -564,7 +560,7 @@ static void add_entries(happy_multi *multi, struct entry *entries, const struct 
     const char *ports[ENTRIES] = {world->live, world->v6_silent, world->refused};
     for (int i = 0; i < ENTRIES; i++) {
         uint64_t id = 0;
-        int status = happy_multi_add(multi, hosts[i], ports[i], i == 1 ? &patient : NULL, entry_done, &entries[i], &id);
+        int status = happy_multi_add(multi, hosts[i], ports[i], i == 1 ? &patient : NULL, entry_done, &id, NULL, &entries[i]);
         if (status != HAPPY_OK || id == 0)
             complain(report, "happy_multi_add answers %d", status);
         if (entries[i].done != 0)
@@ -628,7 +624,7 @@ struct loop {
     struct report *report;
 };
 
-static void loop_watch(happy_multi *multi, int fd, int what, void *userdata, void *socket_data)
+static void loop_watch(happy_multi *multi, int fd, int what, void *socket_data, void *userdata)
 {
     struct loop *loop = userdata;
     (void)multi, (void)socket_data;
@@ -702,7 +698,7 @@ SCENARIO(multi_cancelled_and_freed)
     uint64_t ids[ENTRIES];
     for (int i = 0; i < ENTRIES; i++) {
         entries[i].expected = cancelled;
-        happy_multi_add(multi, hosts[i], world->silent, NULL, entry_done, &entries[i], &ids[i]);
+        happy_multi_add(multi, hosts[i], world->silent, NULL, entry_done, &ids[i], NULL, &entries[i]);
     }
     happy_multi_wait(multi, 1, NULL);
     /* What a fault has ended already is not there to be cancelled. */

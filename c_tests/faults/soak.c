@@ -53,7 +53,7 @@ static void race_with_cancel(struct report *mine)
 {
     happy_connect *connect = NULL;
     pthread_t thread;
-    if (happy_connect_new("slow.test", world.live, NULL, &connect) != HAPPY_OK) {
+    if (happy_connect_new("slow.test", world.live, NULL, &connect, NULL) != HAPPY_OK) {
         complain(mine, "happy_connect_new: %s", happy_error_message());
         return;
     }

@@ -21,16 +21,17 @@ static void unload(struct report *report, void *path)
         complain(report, "%s", library == NULL ? dlerror() : "the shim does not see the library");
         return;
     }
-    __typeof__(&happy_resolve_new) resolve_new = (__typeof__(resolve_new))dlsym(library, "happy_resolve_new");
-    __typeof__(&happy_resolve_start) start = (__typeof__(start))dlsym(library, "happy_resolve_start");
-    __typeof__(&happy_resolve_unref) unref = (__typeof__(unref))dlsym(library, "happy_resolve_unref");
-    __typeof__(&happy_resolve_get_fd) get_fd = (__typeof__(get_fd))dlsym(library, "happy_resolve_get_fd");
-    if (resolve_new == NULL || start == NULL || unref == NULL || get_fd == NULL) {
+    __typeof__(&happy_lookup_new) lookup_new = (__typeof__(lookup_new))dlsym(library, "happy_lookup_new");
+    __typeof__(&happy_lookup_start) start = (__typeof__(start))dlsym(library, "happy_lookup_start");
+    __typeof__(&happy_lookup_unref) unref = (__typeof__(unref))dlsym(library, "happy_lookup_unref");
+    __typeof__(&happy_lookup_get_fd) get_fd = (__typeof__(get_fd))dlsym(library, "happy_lookup_get_fd");
+    if (lookup_new == NULL || start == NULL || unref == NULL || get_fd == NULL) {
         complain(report, "a function is missing");
         return;
     }
     for (int i = 0; i < STUCK; i++) {
-        happy_resolve *lookup = resolve_new("stuck.test", "80", NULL, -1);
+        happy_lookup *lookup = NULL;
+        lookup_new("stuck.test", "80", NULL, -1, &lookup);
         get_fd(lookup);
         if (start(lookup) != HAPPY_OK)
             complain(report, "a lookup does not start");

@@ -92,13 +92,14 @@ fuzz_target!(|data: (Option<&[u8]>, Option<&[u8]>, u8)| {
             assert_eq!(blocking, expected, "{host:?} {service:?}");
         }
 
-        let resolve = happy_resolve_new(pointer(host), pointer(service), &hints, -1);
-        assert_eq!(happy_resolve_start(resolve), HAPPY_OK);
-        happy_resolve_wait(resolve.cast());
+        let mut lookup = null_mut();
+        assert_eq!(happy_lookup_new(pointer(host), pointer(service), &hints, -1, &mut lookup), HAPPY_OK);
+        assert_eq!(happy_lookup_start(lookup), HAPPY_OK);
+        assert_eq!(happy_lookup_wait(lookup), HAPPY_OK);
         let mut list = null_mut();
-        let code = happy_resolve_take_result(resolve, &mut list);
+        let code = happy_lookup_take_result(lookup, &mut list);
         assert_eq!(answer(code, list), blocking, "{host:?} {service:?}");
-        happy_resolve_unref(resolve);
+        happy_lookup_unref(lookup);
 
         let mut options: happy_options = std::mem::zeroed();
         options.size = size_of::<happy_options>();
@@ -112,7 +113,7 @@ fuzz_target!(|data: (Option<&[u8]>, Option<&[u8]>, u8)| {
             (options.local_host, options.local_service) = (pointer(host), pointer(service));
         }
         let mut connect = null_mut();
-        let status = happy_connect_new(pointer(host), pointer(service), &options, &mut connect);
+        let status = happy_connect_new(pointer(host), pointer(service), &options, &mut connect, null_mut());
         if status != HAPPY_OK {
             assert_eq!(status, HAPPY_EINVALID);
             assert!(connect.is_null());
@@ -120,7 +121,7 @@ fuzz_target!(|data: (Option<&[u8]>, Option<&[u8]>, u8)| {
         }
         assert!(!is_refused(host, service), "{host:?} {service:?}");
         let mut result = happy_result { size: size_of::<happy_result>(), ..std::mem::zeroed() };
-        happy_connect_wait(connect.cast());
+        assert_eq!(happy_connect_wait(connect), HAPPY_OK);
         // Every socket is refused, every name unknown: it cannot succeed, and nothing keeps it from ending.
         assert_eq!(happy_connect_take_result(connect, &mut result), -1);
         assert!(

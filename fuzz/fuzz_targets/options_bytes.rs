@@ -97,6 +97,9 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
     given.set::<happy_configure_socket_fn>(offset_of!(happy_options, configure_socket), Some(refuse));
     given.set::<happy_trace_fn>(offset_of!(happy_options, trace), if trace { Some(look) } else { None });
     given.set::<happy_userdata_free_fn>(offset_of!(happy_options, userdata_free), Some(count));
+    given.set::<*const libc::addrinfo>(offset_of!(happy_options, addresses), null());
+    given.set::<*const libc::sockaddr_in>(offset_of!(happy_options, local_v4), null());
+    given.set::<*const libc::sockaddr_in6>(offset_of!(happy_options, local_v6), null());
 
     let known = size_of::<happy_options>();
     let acceptable = (known..=4096).contains(&size) && {
@@ -108,6 +111,7 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
         let limits = [options.resolv_timeout_ms, options.connect_timeout_ms, options.open_timeout_ms];
         tail.iter().all(|&byte| byte == 0)
             && [libc::AF_UNSPEC, libc::AF_INET, libc::AF_INET6].contains(&options.family)
+            && [libc::AF_UNSPEC, libc::AF_INET, libc::AF_INET6].contains(&options.preferred_family)
             && options.flags & !(HAPPY_FLAG_NO_FAST_FALLBACK | HAPPY_FLAG_NONBLOCKING) == 0
             && limits.iter().all(|&limit| limit >= -1)
             && (options.open_timeout_ms == -1 || (options.resolv_timeout_ms == -1 && options.connect_timeout_ms == -1))
@@ -123,7 +127,7 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
     let mut connect = untouched;
     // SAFETY: the options are readable for their size, and all pointers in them are valid.
     let status = unsafe {
-        happy_connect_new(c"127.0.0.1".as_ptr(), c"9".as_ptr(), given.start.cast::<happy_options>(), &mut connect)
+        happy_connect_new(c"127.0.0.1".as_ptr(), c"9".as_ptr(), given.start.cast::<happy_options>(), &mut connect, null_mut())
     };
     drop(given);
     if !acceptable {
@@ -140,7 +144,7 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
         happy_connect_dispatch(connect);
         happy_connect_get_timeout_ms(connect);
         happy_connect_cancel(connect);
-        happy_connect_wait(connect.cast());
+        happy_connect_wait(connect);
         assert_eq!(happy_connect_take_result(connect, &mut result), -1);
         assert!(
             matches!(result.status, HAPPY_ECANCELLED | HAPPY_ESYSCALL | HAPPY_ETIMEOUT | HAPPY_ERESOLVE),

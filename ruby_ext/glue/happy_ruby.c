@@ -11,6 +11,7 @@ happy_ruby_release(struct happy_ruby_owned *owned)
 {
     happy_connect_free(owned->connect);
     happy_ruby_shared_unref(owned->shared);
+    if (owned->addresses) freeaddrinfo(owned->addresses);
     if (owned->fd >= 0) close(owned->fd);
     *owned = (struct happy_ruby_owned){ .fd = -1 };
 }
@@ -30,7 +31,7 @@ static const rb_data_type_t happy_ruby_owned_type = {
 
 /*
  * Asks the fiber scheduler for the addresses, on the Ruby thread and before the race: the race's own lookups run where
- * no Ruby code can. The answer is kept in `shared`; false when the scheduler resolves no names.
+ * no Ruby code can. They are kept in `owned->addresses`; false when the scheduler resolves no names.
  */
 static bool
 happy_ruby_ask_scheduler(VALUE scheduler, const struct happy_ruby_connect *self, const char *service, int lookup_flags)
@@ -38,29 +39,20 @@ happy_ruby_ask_scheduler(VALUE scheduler, const struct happy_ruby_connect *self,
     VALUE answer = rb_fiber_scheduler_address_resolve(scheduler, self->request->remote_host);
     if (answer == Qundef) return false;
 
-    long length = NIL_P(answer) ? 0 : RARRAY_LEN(rb_convert_type(answer, T_ARRAY, "Array", "to_ary"));
-    struct happy_ruby_shared *shared = self->owned->shared;
-    strcpy(shared->host, self->host);
-    strcpy(shared->service, self->service);
-    shared->addresses = calloc(length > 0 ? length : 1, sizeof(*shared->addresses));
-    if (!shared->addresses) rb_memerror();
-
+    VALUE entries = NIL_P(answer) ? rb_ary_new() : rb_convert_type(answer, T_ARRAY, "Array", "to_ary");
+    struct addrinfo **tail = &self->owned->addresses;
     const struct addrinfo hints = {
         .ai_flags = AI_NUMERICHOST | lookup_flags,
         .ai_family = AF_UNSPEC,
         .ai_socktype = SOCK_STREAM,
     };
-    for (long i = 0; i < length && i < RARRAY_LEN(answer); i++) {
-        VALUE entry = rb_ary_entry(answer, i);
-        struct addrinfo *list;
+    for (long i = 0; i < RARRAY_LEN(entries); i++) {
+        VALUE entry = rb_ary_entry(entries, i);
         /* What is not an address is left out, as CRuby leaves it out. */
-        if (getaddrinfo(StringValueCStr(entry), service, &hints, &list) != 0) continue;
-        if (list->ai_addrlen <= sizeof(*shared->addresses)) {
-            memcpy(&shared->addresses[shared->addresses_count++], list->ai_addr, list->ai_addrlen);
-        }
-        freeaddrinfo(list);
+        if (getaddrinfo(StringValueCStr(entry), service, &hints, tail) != 0) *tail = NULL;
+        while (*tail) tail = &(*tail)->ai_next;
     }
-    RB_GC_GUARD(answer);
+    RB_GC_GUARD(entries);
     return true;
 }
 
@@ -113,17 +105,21 @@ happy_ruby_begin(struct happy_ruby_connect *self)
     bool test_mode = RB_TYPE_P(request->test_mode_settings, T_HASH);
     bool ask_scheduler = !NIL_P(scheduler) && host && !self->literal;
     struct happy_ruby_shared *shared = NULL;
-    if (test_mode || ask_scheduler || !NIL_P(request->trace)) shared = self->owned->shared = happy_ruby_shared_new();
+    if (test_mode || !NIL_P(request->trace)) shared = self->owned->shared = happy_ruby_shared_new();
     if (test_mode) {
         happy_ruby_read_test_mode(shared, request->test_mode_settings);
         options.lookup = happy_ruby_test_lookup;
     }
     if (ask_scheduler) {
         int64_t asked_at = happy_ruby_now_ms();
-        if (happy_ruby_ask_scheduler(scheduler, self, service, lookup_flags)) {
-            options.lookup = happy_ruby_known_lookup;
-            options.lookup_free = happy_ruby_known_free;
+        bool asked = happy_ruby_ask_scheduler(scheduler, self, service, lookup_flags);
+        if (asked && !self->owned->addresses) {
+            self->result.status = HAPPY_ERESOLVE;
+            self->result.gai_error = EAI_NONAME;
+            return false;
         }
+        options.addresses = self->owned->addresses;
+        if (asked) options.lookup = NULL;
         int64_t elapsed = happy_ruby_now_ms() - asked_at;
         options.resolv_timeout_ms = happy_ruby_rest_ms(options.resolv_timeout_ms, elapsed);
         options.open_timeout_ms = happy_ruby_rest_ms(options.open_timeout_ms, elapsed);
@@ -135,13 +131,9 @@ happy_ruby_begin(struct happy_ruby_connect *self)
         options.userdata_free = happy_ruby_shared_unref;
     }
 
-    int status = happy_connect_new(host, service, &options, &self->owned->connect);
-    if (status == HAPPY_OK) return true;
+    if (happy_connect_new(host, service, &options, &self->owned->connect, &self->result) == HAPPY_OK) return true;
     /* A refused connect never owned the userdata. */
     if (shared) happy_ruby_shared_unref(shared);
-    self->result.status = status;
-    /* What is refused is refused at once, and this way in says why in more than words. */
-    if (status == HAPPY_EINVALID) init_inetsock_happy(host, service, &options, &self->result);
     return false;
 }
 
@@ -161,10 +153,7 @@ happy_ruby_wait_on_descriptor(happy_connect *connect)
 {
     int fd = happy_connect_get_fd(connect);
     if (fd < 0) rb_sys_fail("happy_connect_get_fd");
-
-    int timeout_ms = happy_connect_get_timeout_ms(connect);
-    struct timeval interval = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
-    rb_wait_for_single_fd(fd, RB_WAITFD_IN, timeout_ms < 0 ? NULL : &interval);
+    rb_wait_for_single_fd(fd, RB_WAITFD_IN, NULL);
 }
 
 /*
@@ -186,7 +175,7 @@ happy_ruby_wait(happy_connect *connect, bool literal)
     while (happy_connect_dispatch(connect) == HAPPY_EAGAIN) {
         rb_thread_check_ints();
         if (on_descriptor) happy_ruby_wait_on_descriptor(connect);
-        else rb_nogvl(happy_connect_wait, connect, happy_connect_interrupt, connect, flags);
+        else rb_nogvl(happy_connect_wait_callback, connect, happy_connect_interrupt_callback, connect, flags);
     }
 }
 
@@ -208,9 +197,7 @@ happy_ruby_wait_with_scheduler(happy_connect *connect, VALUE scheduler)
             VALUE arguments[2] = { INT2NUM(fd), options };
             io = rb_funcallv_kw(rb_cIO, rb_intern("for_fd"), 2, arguments, RB_PASS_KEYWORDS);
         }
-        int timeout_ms = happy_connect_get_timeout_ms(connect);
-        VALUE timeout = timeout_ms < 0 ? Qnil : DBL2NUM(timeout_ms / 1000.0);
-        rb_fiber_scheduler_io_wait(scheduler, io, INT2FIX(RUBY_IO_READABLE), timeout);
+        rb_fiber_scheduler_io_wait(scheduler, io, INT2FIX(RUBY_IO_READABLE), Qnil);
     }
     RB_GC_GUARD(io);
 }

@@ -90,11 +90,6 @@ struct happy_ruby_shared {
     int delay_ms[2];
     int error[2];
 
-    /* The addresses that a fiber scheduler gave for this host and service. */
-    struct sockaddr_storage *addresses;
-    size_t addresses_count;
-    char host[NI_MAXHOST], service[NI_MAXSERV];
-
     /* The race's steps, delivered to Ruby when the race is over. Written by the thread that drives the race alone. */
     struct happy_ruby_event *events;
     size_t events_count, events_capacity;
@@ -113,6 +108,7 @@ struct happy_ruby_event {
 struct happy_ruby_owned {
     happy_connect *connect;
     struct happy_ruby_shared *shared;
+    struct addrinfo *addresses;      /* what a fiber scheduler found, NULL if none was asked */
     int fd;                          /* the winner, until a Ruby socket owns it */
 };
 

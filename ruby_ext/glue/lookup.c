@@ -1,6 +1,6 @@
 /*
- * Lookups that do not simply ask libc. The library calls these on its worker threads, without the GVL and with all
- * signals blocked: they touch C memory alone.
+ * The lookup of test_mode_settings, and what the library's callbacks need. The library calls it on its worker threads,
+ * without the GVL and with all signals blocked: it touches C memory alone.
  */
 
 static struct happy_ruby_shared *
@@ -19,7 +19,6 @@ happy_ruby_shared_unref(void *userdata)
     struct happy_ruby_shared *shared = userdata;
 
     if (!shared || atomic_fetch_sub(&shared->references, 1) != 1) return;
-    free(shared->addresses);
     free(shared->events);
     free(shared);
 }
@@ -67,76 +66,4 @@ happy_ruby_test_lookup(const char *node, const char *service, const struct addri
         if (shared->error[family]) return shared->error[family];
     }
     return getaddrinfo(node, service, hints, ret_res);
-}
-
-/* Frees what happy_ruby_known_lookup gave: one block a node. */
-static void
-happy_ruby_known_free(struct addrinfo *list, void *userdata)
-{
-    while (list) {
-        struct addrinfo *next = list->ai_next;
-        free(list);
-        list = next;
-    }
-}
-
-/* Appends a copy of `address` and moves `*tail` on; false when memory ran out. */
-static bool
-happy_ruby_append(struct addrinfo ***tail, const struct addrinfo *hints, const struct sockaddr *address,
-                  socklen_t length)
-{
-    struct { struct addrinfo info; struct sockaddr_storage address; } *entry = calloc(1, sizeof(*entry));
-
-    if (!entry) return false;
-    memcpy(&entry->address, address, length);
-    entry->info.ai_family = address->sa_family;
-    entry->info.ai_socktype = hints->ai_socktype;
-    entry->info.ai_protocol = hints->ai_protocol;
-    entry->info.ai_addr = (struct sockaddr *)&entry->address;
-    entry->info.ai_addrlen = length;
-    **tail = &entry->info;
-    *tail = &entry->info.ai_next;
-    return true;
-}
-
-static bool
-happy_ruby_same(const char *a, const char *b)
-{
-    return strcmp(a ? a : "", b ? b : "") == 0;
-}
-
-/* The addresses that a fiber scheduler gave; a local address to bind to is still libc's to look up. */
-static int
-happy_ruby_known_lookup(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret_res,
-                        void *userdata)
-{
-    const struct happy_ruby_shared *shared = userdata;
-    struct addrinfo *list = NULL, **tail = &list;
-    bool complete = true;
-
-    if (happy_ruby_same(node, shared->host) && happy_ruby_same(service, shared->service)) {
-        for (size_t i = 0; i < shared->addresses_count && complete; i++) {
-            const struct sockaddr *address = (const struct sockaddr *)&shared->addresses[i];
-            if (hints->ai_family != AF_UNSPEC && hints->ai_family != address->sa_family) continue;
-            bool ipv6 = address->sa_family == AF_INET6;
-            socklen_t length = ipv6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-            complete = happy_ruby_append(&tail, hints, address, length);
-        }
-    }
-    else {
-        struct addrinfo *found;
-        int error = getaddrinfo(node, service, hints, &found);
-        if (error) return error;
-        for (const struct addrinfo *entry = found; entry && complete; entry = entry->ai_next) {
-            complete = happy_ruby_append(&tail, hints, entry->ai_addr, entry->ai_addrlen);
-        }
-        freeaddrinfo(found);
-    }
-
-    if (!complete) {
-        happy_ruby_known_free(list, NULL);
-        return EAI_MEMORY;
-    }
-    *ret_res = list;
-    return list ? 0 : EAI_NONAME;
 }

@@ -1,17 +1,23 @@
 //! `happy_connect`: one race that can be resumed.
 
-use super::boundary::{export, fill, room, set_errno};
-use super::options::{happy_options, plan};
+use super::boundary::{Descriptor, Milliseconds, Status, export, fail, fill, room};
+use super::codes::*;
+use super::message::set_message;
+use super::options::{Refusal, happy_options, plan};
 use super::result::happy_result;
-use super::status::*;
-use crate::drive::{Connect, Signals};
+use crate::drive::{Argument, Connect, Signals};
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// One connect by name. One thread drives it (happy_connect_wait, or happy_connect_get_fd with happy_connect_dispatch); happy_connect_interrupt and
-/// happy_connect_cancel may come from any thread and any signal handler, until happy_connect_free is called.
+/// One connect by name, driven by its caller: with happy_connect_wait, or with happy_connect_get_fd and
+/// happy_connect_dispatch.
+///
+/// Any thread may drive it, one after the other; a call that comes while another thread is in a function of
+/// it, or from inside one of its callbacks, changes nothing and answers HAPPY_EREENTRANT (-1 with errno EBUSY
+/// where a descriptor is the answer). happy_connect_interrupt and happy_connect_cancel may come from any
+/// thread and any signal handler at any time, until happy_connect_free is called.
 pub struct happy_connect {
     /// For other threads and signal handlers; everything else is the driving thread's.
     signals: Arc<Signals>,
@@ -31,11 +37,24 @@ const TAKEN: u8 = 3;
 /// At rest for good: a panic has stopped it half-way.
 const BROKEN: u8 = 4;
 
-/// Runs `body` on the connect, unless one of its functions runs already or it belongs to another process: then the status says so.
+/// Runs `body` on the connect, unless one of its functions runs already or it belongs to another process:
+/// then the status says so.
 ///
 /// # Safety
 /// `this` is a live connect. It may be freed when this returns: by a callback that ran inside.
-unsafe fn enter<R>(this: *const happy_connect, body: impl FnOnce(&mut Connect) -> R) -> Result<R, c_int> {
+unsafe fn enter<R>(this: *const happy_connect, body: impl FnOnce(&mut Connect) -> R) -> Result<R, Status> {
+    // SAFETY: promised by the caller.
+    unsafe { enter_and_leave_as(this, |connect| (body(connect), AT_REST)) }
+}
+
+/// As [`enter`], with the state in which the body leaves the connect.
+///
+/// # Safety
+/// As for [`enter`].
+unsafe fn enter_and_leave_as<R>(
+    this: *const happy_connect,
+    body: impl FnOnce(&mut Connect) -> (R, u8),
+) -> Result<R, Status> {
     // SAFETY: promised by the caller. The borrows end before anything can free the connect.
     let (signals, state) = unsafe { (&(*this).signals, &(*this).state) };
     if signals.is_forked() {
@@ -45,180 +64,274 @@ unsafe fn enter<R>(this: *const happy_connect, body: impl FnOnce(&mut Connect) -
         return Err(match state {
             TAKEN => fail(HAPPY_ESTATE, "the result was taken before"),
             BROKEN => fail(HAPPY_EINTERNAL, "an internal error ended the connect earlier"),
-            _ => fail(HAPPY_EREENTRANT, "called from inside a callback of the same connect"),
+            _ => fail(
+                HAPPY_EREENTRANT,
+                "called from inside a callback of the same connect, or while another thread is in it",
+            ),
         });
     }
-    // A panic in the body ends it: what it left behind is fit for nothing but to be freed.
-    struct Leave(*const happy_connect);
+    struct Leave {
+        connect: *const happy_connect,
+        /// A panic in the body ends it: what it left behind is fit for nothing but to be freed.
+        after: u8,
+    }
     impl Drop for Leave {
         fn drop(&mut self) {
             // SAFETY: alive until this call frees it.
-            let state = unsafe { &(*self.0).state };
-            let after = if std::thread::panicking() { BROKEN } else { AT_REST };
-            if state.compare_exchange(BUSY, after, Ordering::Release, Ordering::Relaxed) == Err(FREE_LATER) {
-                // SAFETY: happy_connect_free was called while this ran and left it to us; the pointer came from Box::into_raw, and
-                // nothing touches it after this.
-                drop(unsafe { Box::from_raw(self.0.cast_mut()) });
+            let state = unsafe { &(*self.connect).state };
+            if state.compare_exchange(BUSY, self.after, Ordering::Release, Ordering::Acquire) == Err(FREE_LATER) {
+                // SAFETY: happy_connect_free was called while this ran and left it to us; the pointer came
+                // from Box::into_raw, and nothing touches it after this.
+                drop(unsafe { Box::from_raw(self.connect.cast_mut()) });
             }
         }
     }
-    let _leave = Leave(this);
+    let mut leave = Leave { connect: this, after: BROKEN };
     // SAFETY: the state BUSY is held by this call alone, so this is the only reference.
-    Ok(body(unsafe { &mut *(*this).connect.get() }))
+    let (answer, after) = body(unsafe { &mut *(*this).connect.get() });
+    leave.after = after;
+    Ok(answer)
 }
 
-fn fail(status: c_int, message: &str) -> c_int {
-    set_message(message);
-    status
+/// The errno that goes with a status where a descriptor is the answer.
+fn errno_of(status: Status) -> c_int {
+    match status.0 {
+        HAPPY_EFORKED => libc::ESTALE,
+        HAPPY_EREENTRANT => libc::EBUSY,
+        HAPPY_EINTERNAL => libc::ENOTRECOVERABLE,
+        _ => libc::EINVAL,
+    }
 }
 
 /// Makes a connect and begins it: its limits count from here; lookups run from the first wait or dispatch on.
 ///
-/// Arguments as for init_inetsock_happy. HAPPY_OK and the connect in `*ret_connect`, to be freed with happy_connect_free; else
-/// HAPPY_EINVALID (happy_error_message() names the argument) or HAPPY_ENOMEM.
+/// Arguments as for init_inetsock_happy; all are copied. `ret_result` may be NULL; else it is written when
+/// this fails, and says why. Any thread.
+///
+/// Returns
+///   HAPPY_OK          and the connect in `*ret_connect`, to be freed with happy_connect_free
+///   HAPPY_EINVALID    an argument is refused: `ret_result->argument` and happy_error_message() name it
+///   HAPPY_ENOMEM
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_new(
     remote_host: *const c_char,
     remote_service: *const c_char,
     options: *const happy_options,
     ret_connect: *mut *mut happy_connect,
+    ret_result: *mut happy_result,
 ) -> c_int {
-    export!({
-        if ret_connect.is_null() {
-            return fail(HAPPY_EINVALID, "ret_connect: NULL");
-        }
-        // Before the options are accepted: from then on the caller's userdata would be freed, and must not be with HAPPY_ENOMEM.
-        let Some(room) = room() else { return fail(HAPPY_ENOMEM, "out of memory") };
-        // SAFETY: strings and options as the documentation demands.
-        let plan = match unsafe { plan(remote_host, remote_service, options) } {
-            Ok(plan) => plan,
-            Err(refusal) => return refusal.status,
+    export!(Status, {
+        let made = || {
+            // SAFETY: NULL or a happy_result, promised by the caller.
+            unsafe { happy_result::check(ret_result) }?;
+            if ret_connect.is_null() {
+                return Err(Refusal::of_argument(Argument::RetConnect, c"NULL"));
+            }
+            // Before the options are accepted: from then on the caller's userdata would be freed, and must
+            // not be with HAPPY_ENOMEM.
+            let Some(room) = room() else {
+                set_message("out of memory");
+                return Err(Refusal::of_status(HAPPY_ENOMEM));
+            };
+            // SAFETY: strings and options as the documentation demands.
+            let plan = unsafe { plan(remote_host, remote_service, options) }?;
+            let mut connect = Connect::new(plan);
+            let signals = Arc::clone(connect.signals());
+            let made = happy_connect { signals, state: AtomicU8::new(AT_REST), connect: UnsafeCell::new(connect) };
+            Ok(fill(room, made))
         };
-        let mut connect = Connect::new(plan);
-        let signals = Arc::clone(connect.signals());
-        let made = happy_connect { signals, state: AtomicU8::new(AT_REST), connect: UnsafeCell::new(connect) };
-        // SAFETY: not NULL, and the caller's to be written.
-        unsafe { *ret_connect = Box::into_raw(fill(room, made)) };
-        HAPPY_OK
+        match made() {
+            Ok(made) => {
+                // SAFETY: not NULL, and the caller's to be written.
+                unsafe { *ret_connect = Box::into_raw(made) };
+                Status::OK
+            }
+            // SAFETY: NULL or a happy_result, promised by the caller.
+            Err(refusal) => unsafe { happy_result::refuse(&refusal, ret_result) },
+        }
     })
 }
 
-/// Drives the race until it is finished, cancelled or interrupted. Returns NULL; has the shape of the function that
-/// rb_thread_call_without_gvl2 takes. Call it again to go on: nothing restarts.
+/// Drives the race until it is finished, cancelled or interrupted. Call it again to go on: nothing restarts.
+/// Signals do not end it.
+///
+/// Returns
+///   HAPPY_OK          finished: take the result
+///   HAPPY_EAGAIN      interrupted
+///   HAPPY_EREENTRANT  from inside one of its callbacks, or while another thread is in it
+///   HAPPY_ESTATE      the result was taken before
+///   HAPPY_EFORKED
+///   HAPPY_EINTERNAL
+///   HAPPY_EINVALID    `self` is NULL
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn happy_connect_wait(self_: *mut c_void) -> *mut c_void {
-    export!(connect = self_.cast::<happy_connect>(), or std::ptr::null_mut(), {
+pub unsafe extern "C" fn happy_connect_wait(self_: *mut happy_connect) -> c_int {
+    export!(Status, connect = self_, {
+        // SAFETY: a live connect.
+        match unsafe { enter(connect, Connect::wait) } {
+            Ok(true) => Status::OK,
+            Ok(false) => Status(HAPPY_EAGAIN),
+            Err(status) => status,
+        }
+    })
+}
+
+/// happy_connect_wait in the shape of the function that rb_thread_call_without_gvl2 takes: `connect` is a
+/// happy_connect. Returns NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn happy_connect_wait_callback(connect: *mut c_void) -> *mut c_void {
+    export!(*mut c_void, connect = connect.cast::<happy_connect>(), {
         // SAFETY: a live connect.
         let _ = unsafe { enter(connect, Connect::wait) };
         std::ptr::null_mut()
     })
 }
 
-/// Makes a running happy_connect_wait return, or the next one if none is running. The race keeps its state. Any thread, any signal
-/// handler. Has the shape of an unblocking function of rb_thread_call_without_gvl2. NULL is a no-op.
+/// Makes a running happy_connect_wait return, or the next one if none is running. The race keeps its state.
+/// Any thread, any signal handler. NULL is a no-op.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn happy_connect_interrupt(self_: *mut c_void) {
-    export!(connect = self_.cast::<happy_connect>(), or(), { connect.signals.interrupt() })
+pub unsafe extern "C" fn happy_connect_interrupt(self_: *mut happy_connect) {
+    export!((), connect = self_, { connect.signals.interrupt() })
 }
 
-/// Ends the connect: a wait returns and the result is HAPPY_ECANCELLED, unless it was finished before. Any thread, any signal
-/// handler, any number of times. NULL is a no-op.
+/// happy_connect_interrupt in the shape of an unblocking function of rb_thread_call_without_gvl2: `connect`
+/// is a happy_connect.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn happy_connect_interrupt_callback(connect: *mut c_void) {
+    export!((), connect = connect.cast::<happy_connect>(), { connect.signals.interrupt() })
+}
+
+/// Ends the connect: a wait returns and the result is HAPPY_ECANCELLED, unless it was finished before. Any
+/// thread, any signal handler, any number of times. NULL is a no-op.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_cancel(self_: *mut happy_connect) {
-    export!(connect = self_, or(), { connect.signals.cancel() })
+    export!((), connect = self_, { connect.signals.cancel() })
 }
 
-/// One descriptor for a scheduler of the caller's: when it is readable, or when happy_connect_get_timeout_ms has passed, call
-/// happy_connect_dispatch. The same descriptor during the whole connect; it is the connect's own and lives until happy_connect_free.
-/// -1 with errno when none could be made, or for NULL (EINVAL).
+/// happy_connect_cancel in the shape of an unblocking function of rb_thread_call_without_gvl2: `connect` is a
+/// happy_connect.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn happy_connect_cancel_callback(connect: *mut c_void) {
+    export!((), connect = connect.cast::<happy_connect>(), { connect.signals.cancel() })
+}
+
+/// The one descriptor for a loop of the caller's: readable when happy_connect_dispatch has something to do,
+/// timers included, and once the connect is finished; a loop needs nothing else. The same during the whole
+/// connect; it is the connect's own and lives until happy_connect_free: do not read it or close it. Made by
+/// the first call (three descriptors: epoll, eventfd, timerfd).
+///
+/// Returns
+///   a descriptor
+///   -1                with errno: EMFILE, ENFILE or ENOMEM when none could be made; EBUSY from inside a
+///                     callback or while another thread is in it; ESTALE in the child of a fork; EINVAL for
+///                     NULL, or when the result was taken
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_get_fd(self_: *mut happy_connect) -> c_int {
-    export!(connect = self_, or { set_errno(libc::EINVAL); -1 }, {
+    export!(Descriptor, connect = self_, {
         // SAFETY: a live connect.
         match unsafe { enter(connect, Connect::descriptor) } {
-            Ok(Ok(fd)) => fd,
+            Ok(Ok(fd)) => Descriptor(fd),
             Ok(Err(error)) => {
-                set_message(format!("epoll_create1(2) or eventfd(2): {error}"));
-                set_errno(crate::sys::errno_of(&error));
-                -1
+                set_message(format!("no descriptor for the connect: {error}"));
+                Descriptor::none(crate::sys::errno_of(&error))
             }
-            Err(_) => {
-                set_errno(libc::EINVAL);
-                -1
-            }
+            Err(status) => Descriptor::none(errno_of(status)),
         }
     })
 }
 
-/// How long to wait at most before the next dispatch, in milliseconds: -1 no limit, 0 now; rounded up. Ask again after each dispatch.
+/// How long to wait at most before the next dispatch, in milliseconds, for loops that prefer a timer of their
+/// own; rounded up. Ask again after each dispatch.
+///
+/// Returns
+///   0                 at once: nothing was dispatched yet, something is due, or it is finished
+///   more              until then
+///   -1                no limit; or there is nothing to dispatch: its result was taken, it was made before a
+///                     fork, another thread or a callback is in it, NULL
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_get_timeout_ms(self_: *mut happy_connect) -> c_int {
-    export!(connect = self_, or - 1, {
-        // Nothing to wait for where nothing can be dispatched.
+    export!(Milliseconds, connect = self_, {
         // SAFETY: a live connect.
-        unsafe { enter(connect, |connect| connect.timeout_ms()) }.unwrap_or(0)
+        Milliseconds(unsafe { enter(connect, |connect| connect.timeout_ms()) }.unwrap_or(-1))
     })
 }
 
-/// Does what is due; never blocks. HAPPY_OK when the connect is finished (take the result), HAPPY_EAGAIN while it runs; HAPPY_EREENTRANT from
-/// inside one of its callbacks; HAPPY_EINVALID for NULL.
+/// Does what is due; never blocks.
+///
+/// Returns
+///   HAPPY_OK          finished: take the result
+///   HAPPY_EAGAIN      it runs
+///   HAPPY_EREENTRANT  from inside one of its callbacks, or while another thread is in it
+///   HAPPY_ESTATE      the result was taken before
+///   HAPPY_EFORKED
+///   HAPPY_EINTERNAL
+///   HAPPY_EINVALID    `self` is NULL
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_dispatch(self_: *mut happy_connect) -> c_int {
-    export!(connect = self_, or fail(HAPPY_EINVALID, "self: NULL"), {
+    export!(Status, connect = self_, {
         // SAFETY: a live connect.
         match unsafe { enter(connect, Connect::dispatch) } {
-            Ok(true) => HAPPY_OK,
-            Ok(false) => HAPPY_EAGAIN,
+            Ok(true) => Status::OK,
+            Ok(false) => Status(HAPPY_EAGAIN),
             Err(status) => status,
         }
     })
 }
 
-/// Takes the result, once: the connected socket, or -1. `ret_result` may be NULL; else it is written, on failure too, with status HAPPY_EAGAIN while the
-/// connect runs, HAPPY_ESTATE when the result was taken before, HAPPY_EFORKED in a child of the process that made it. errno as init_inetsock_happy
-/// sets it.
+/// Takes the result, once. `ret_result` may be NULL; else it is written, on failure too.
+///
+/// Returns
+///   a descriptor      the connected socket
+///   -1                with errno as init_inetsock_happy sets it, and the status in `ret_result`: how the
+///                     connect ended, or HAPPY_EAGAIN while it runs, HAPPY_ESTATE when the result was taken
+///                     before, HAPPY_EREENTRANT (errno EBUSY) from inside a callback or while another thread
+///                     is in it, HAPPY_EFORKED (errno ESTALE)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_take_result(self_: *mut happy_connect, ret_result: *mut happy_result) -> c_int {
-    export!(connect = self_, or {
-        set_errno(libc::EINVAL);
-        -1
-    }, {
+    export!(Descriptor, {
+        let refuse = |refusal: Refusal| {
+            // SAFETY: NULL or a happy_result, promised by the caller.
+            unsafe { happy_result::refuse(&refusal, ret_result) };
+            Descriptor(-1)
+        };
+        // SAFETY: NULL or a live connect, promised by the caller.
+        let Some(connect) = (unsafe { self_.as_ref() }) else {
+            return refuse(Refusal::of_argument(Argument::Handle, c"NULL"));
+        };
         // SAFETY: NULL or a happy_result, promised by the caller.
-        if !unsafe { happy_result::is_acceptable(ret_result) } {
-            set_message("ret_result: size is not sizeof(happy_result)");
-            set_errno(libc::EINVAL);
-            return -1;
+        if let Err(refusal) = unsafe { happy_result::check(ret_result) } {
+            return refuse(refusal);
         }
         let give = |connect: &mut Connect| {
-            let mut report = connect.report()?;
+            let Some(mut report) = connect.report() else { return (None, AT_REST) };
             let result = happy_result::of_report(&mut report);
-            // SAFETY: found acceptable above; room for the attempts as the documentation demands.
-            Some(unsafe { result.write(ret_result, Some(&report)) })
+            // SAFETY: found fit above; room for the attempts as the documentation demands.
+            (Some(unsafe { result.write(ret_result, Some(&report)) }), TAKEN)
         };
         // SAFETY: a live connect.
-        let taken = unsafe { enter(connect, give) };
+        let taken = unsafe { enter_and_leave_as(connect, give) };
         let status = match taken {
-            Ok(Some(fd)) => {
-                connect.state.store(TAKEN, Ordering::Release);
-                return fd;
-            }
+            Ok(Some(fd)) => return Descriptor(fd),
             Ok(None) => fail(HAPPY_EAGAIN, "the connect is still running"),
             Err(status) => status,
         };
-        // SAFETY: found acceptable above.
-        unsafe { happy_result::of_status(status).write(ret_result, None) }
+        // SAFETY: found fit above.
+        Descriptor(unsafe { happy_result::of_status(status.0).write(ret_result, None) })
     })
 }
 
-/// Frees the connect and closes what is left of it, the winner too if it was not taken. Never waits. NULL is a no-op; from inside one of
-/// its callbacks it takes effect when the callback has returned.
+/// Frees the connect and closes what is left of it, the winner too if it was not taken. Never waits. NULL is
+/// a no-op. From inside one of its callbacks, or while another thread is in it, the connect is cancelled, and
+/// freed when that function returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_free(self_: *mut happy_connect) {
-    export!(connect = self_, or(), {
+    export!((), connect = self_, {
+        // Of our own: once the state says so, whoever is in it frees the connect.
+        let signals = Arc::clone(&connect.signals);
         match connect.state.compare_exchange(BUSY, FREE_LATER, Ordering::AcqRel, Ordering::Relaxed) {
-            // From inside a callback: what runs ends soon, and frees it then.
-            Ok(_) => connect.signals.cancel(),
-            // SAFETY: nothing of it runs, the caller promises to use it no more, and the pointer came from Box::into_raw.
+            // What runs ends soon, and frees it then.
+            Ok(_) => signals.cancel(),
+            // SAFETY: nothing of it runs, the caller promises to use it no more, and the pointer came from
+            // Box::into_raw.
             Err(_) => drop(unsafe { Box::from_raw(self_) }),
         }
     })

@@ -1,6 +1,6 @@
 //! The caller's callbacks, called from the race.
 
-use super::options::{happy_configure_socket_fn, happy_trace_fn, happy_userdata_free_fn};
+use super::callbacks::{happy_configure_socket_fn, happy_trace_fn, happy_userdata_free_fn};
 use super::trace::with_event;
 use crate::drive::Hooks;
 use crate::race::Trace;
@@ -19,7 +19,8 @@ pub(crate) struct Userdata {
     armed: AtomicBool,
 }
 
-// SAFETY: the library only passes the pointer on; the documentation of `happy_options` says which callbacks are called on which thread.
+// SAFETY: the library only passes the pointer on; the documentation of `happy_options` says which callbacks
+// are called on which thread.
 unsafe impl Send for Userdata {}
 // SAFETY: as above.
 unsafe impl Sync for Userdata {}
@@ -68,7 +69,9 @@ impl Hooks for CallerHooks {
         // SAFETY: the caller's function, with the address it is documented to get, which outlives the call.
         match unsafe { configure(fd, raw.as_ptr(), raw.length(), self.userdata.pointer) } {
             0 => Ok(()),
-            errno => Err(errno),
+            sys_errno @ 1.. => Err(sys_errno),
+            // As a system call says it.
+            _ => Err(std::io::Error::last_os_error().raw_os_error().filter(|&errno| errno > 0).unwrap_or(libc::EINVAL)),
         }
     }
 

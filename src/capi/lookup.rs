@@ -1,107 +1,40 @@
-//! `happy_resolve`: one interruptible lookup.
+//! `happy_lookup`: one interruptible lookup.
 
-use super::boundary::{boxed, export, set_errno};
-use super::options::string;
-use super::status::*;
-use crate::lookup::{Answer, Found, Hints, LookupError, Mailbox, OutOfMemory, Query, Request, StartError};
-use crate::sys::fork;
+use super::boundary::{Count, Descriptor, Milliseconds, Status, boxed, export, fail, set_errno, string};
+use super::codes::*;
+use super::message::{gai_text, set_message};
+use crate::lookup::{Answer, Found, Hints, Lookup, LookupError, OutOfMemory, Query, Refused};
 use std::ffi::{c_char, c_int, c_void};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-/// One lookup, as getaddrinfo(3) makes it, that can be waited for with a limit, cancelled, polled and abandoned.
+/// One lookup, as getaddrinfo(3) makes it, that can be waited for with a limit, cancelled, polled and
+/// abandoned.
 ///
-/// Reference-counted: happy_resolve_new gives one reference. Whoever drops the last one frees all of it; a worker that is still
-/// inside libc then frees the late answer. Any function may be called from any thread.
-pub struct happy_resolve {
+/// Reference-counted: happy_lookup_new gives one reference. Whoever drops the last one frees all of it; a
+/// worker that is still inside libc then frees the late answer. Any function may be called from any thread,
+/// several at once.
+///
+/// In a loop of the caller's: start it, watch the descriptor of happy_lookup_get_fd for reading, and call
+/// happy_lookup_dispatch when it is readable, until that answers HAPPY_OK.
+pub struct happy_lookup {
     references: AtomicUsize,
-    request: Arc<Request>,
-    mailbox: Arc<Mailbox>,
-    timeout: Option<Duration>,
-    started: AtomicBool,
-    /// Set by the start, when there is a limit.
-    deadline: OnceLock<Instant>,
+    lookup: Lookup,
 }
 
-impl happy_resolve {
-    pub(super) fn new(query: Query, timeout: Option<Duration>) -> happy_resolve {
-        let mailbox = Mailbox::new();
-        happy_resolve {
-            references: AtomicUsize::new(1),
-            request: Request::new(query, Arc::clone(&mailbox), 0),
-            mailbox,
-            timeout,
-            started: AtomicBool::new(false),
-            deadline: OnceLock::new(),
+/// The status for a refusal.
+fn status(refused: Refused) -> Status {
+    match refused {
+        Refused::Forked => fail(HAPPY_EFORKED, "the lookup was made before a fork"),
+        Refused::NotStarted => fail(HAPPY_ESTATE, "the lookup was not started"),
+        Refused::AlreadyStarted => fail(HAPPY_ESTATE, "the lookup was started before"),
+        Refused::OutOfThreads => {
+            set_errno(libc::EAGAIN);
+            fail(HAPPY_ESYSCALL, "no thread could be made for the lookup")
         }
+        Refused::Running => fail(HAPPY_EAGAIN, "the lookup is still running"),
+        Refused::Taken => fail(HAPPY_ESTATE, "the answer was taken before"),
     }
-
-    fn is_forked(&self) -> bool {
-        self.request.generation() != fork::generation()
-    }
-
-    pub(super) fn start(&self) -> c_int {
-        if self.is_forked() {
-            return fail(HAPPY_EFORKED, "the lookup was made before a fork");
-        }
-        if self.started.swap(true, Ordering::AcqRel) {
-            return fail(HAPPY_ESTATE, "the lookup was started before");
-        }
-        if let Some(deadline) = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout)) {
-            let _ = self.deadline.set(deadline);
-        }
-        // Over at once: only what needs no time at all is answered.
-        if self.timeout == Some(Duration::ZERO) && self.request.query().answer_at_once().is_none() {
-            self.request.give_up(libc::ETIMEDOUT);
-            return HAPPY_OK;
-        }
-        match self.request.start() {
-            Ok(()) => HAPPY_OK,
-            Err(StartError::OutOfThreads) => {
-                self.started.store(false, Ordering::Release);
-                set_errno(libc::EAGAIN);
-                fail(HAPPY_ESYSCALL, "no thread could be made for the lookup")
-            }
-            Err(StartError::Forked) => fail(HAPPY_EFORKED, "the lookup was made before a fork"),
-            Err(StartError::AlreadyStarted) => fail(HAPPY_ESTATE, "the lookup was started before"),
-        }
-    }
-
-    pub(super) fn wait(&self) {
-        // Acquire: with the start comes its deadline.
-        if !self.started.load(Ordering::Acquire) || self.is_forked() {
-            return;
-        }
-        // The wake-up is never taken: it stays for every waiter, and keeps the descriptor readable.
-        while !self.request.is_finished() {
-            if !self.mailbox.waker().wait(self.deadline.get().copied()) {
-                self.request.give_up(libc::ETIMEDOUT);
-            }
-        }
-    }
-
-    /// The answer, or the status that says why there is none.
-    pub(super) fn take(&self) -> Result<Answer, c_int> {
-        if self.is_forked() {
-            return Err(fail(HAPPY_EFORKED, "the lookup was made before a fork"));
-        }
-        if !self.started.load(Ordering::Acquire) && !self.request.is_finished() {
-            return Err(fail(HAPPY_ESTATE, "the lookup was not started"));
-        }
-        if !self.request.is_finished() {
-            if self.deadline.get().is_none_or(|&deadline| Instant::now() < deadline) {
-                return Err(fail(HAPPY_EAGAIN, "the lookup is still running"));
-            }
-            self.request.give_up(libc::ETIMEDOUT);
-        }
-        self.request.take().ok_or_else(|| fail(HAPPY_ESTATE, "the answer was taken before"))
-    }
-}
-
-fn fail(status: c_int, message: &str) -> c_int {
-    set_message(message);
-    status
 }
 
 /// Makes a query of the arguments of getaddrinfo(3).
@@ -127,7 +60,7 @@ pub(super) unsafe fn query(
     unsafe { Query::new(string(node), string(service), hints, None) }
 }
 
-/// Gives an answer to the caller of a getaddrinfo(3).
+/// Gives an answer to the caller of a getaddrinfo(3): 0 or the `EAI_*` code.
 ///
 /// # Safety
 /// `ret_res` points to a pointer.
@@ -140,6 +73,7 @@ pub(super) unsafe fn give(answer: Answer, ret_res: *mut *mut libc::addrinfo) -> 
             0
         }
         Err(LookupError { gai_error, sys_errno }) => {
+            set_message(gai_text(gai_error, sys_errno));
             if gai_error == libc::EAI_SYSTEM {
                 set_errno(sys_errno);
             }
@@ -157,155 +91,235 @@ pub(super) fn limit(timeout_ms: c_int) -> Option<Option<Duration>> {
     }
 }
 
+pub(super) const NO_LIMIT_THAT_THERE_CAN_BE: &str = "timeout_ms: must be -1 (no limit) or more";
+
 /// Makes a lookup; nothing is asked yet. All arguments are copied.
 ///
-/// `node`, `service`, `hints`: as getaddrinfo(3) takes them. `timeout_ms`: limit from happy_resolve_start on, -1 none, 0 over at once.
-/// Returns one reference, to be dropped with happy_resolve_unref; NULL with errno EINVAL (a `timeout_ms` below -1) or ENOMEM.
-/// A host or service that cannot be resolved is not an error here: it is the lookup's answer.
+/// `node`, `service`, `hints`: as getaddrinfo(3) takes them, see rb_getaddrinfo_happy. `timeout_ms`: limit
+/// from happy_lookup_start on, -1 none, 0 over at once. A host or service that cannot be resolved is not an
+/// error here: it is the lookup's answer.
+///
+/// Returns
+///   HAPPY_OK          and one reference in `*ret_lookup`, to be dropped with happy_lookup_unref
+///   HAPPY_EINVALID    `timeout_ms` is below -1, or `ret_lookup` is NULL
+///   HAPPY_ENOMEM
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn happy_resolve_new(
+pub unsafe extern "C" fn happy_lookup_new(
     node: *const c_char,
     service: *const c_char,
     hints: *const libc::addrinfo,
     timeout_ms: c_int,
-) -> *mut happy_resolve {
-    export!({
-        let Some(timeout) = limit(timeout_ms) else {
-            set_message("timeout_ms: must be -1 (no limit) or more");
-            set_errno(libc::EINVAL);
-            return std::ptr::null_mut();
-        };
-        // SAFETY: as getaddrinfo(3) demands of its arguments.
-        let made =
-            unsafe { query(node, service, hints) }.ok().and_then(|query| boxed(happy_resolve::new(query, timeout)));
-        match made {
-            Some(resolve) => Box::into_raw(resolve),
-            None => {
-                set_message("out of memory");
-                set_errno(libc::ENOMEM);
-                std::ptr::null_mut()
-            }
+    ret_lookup: *mut *mut happy_lookup,
+) -> c_int {
+    export!(Status, {
+        if ret_lookup.is_null() {
+            return fail(HAPPY_EINVALID, "ret_lookup: NULL");
         }
+        let Some(timeout) = limit(timeout_ms) else { return fail(HAPPY_EINVALID, NO_LIMIT_THAT_THERE_CAN_BE) };
+        // SAFETY: as getaddrinfo(3) demands of its arguments.
+        let made = unsafe { query(node, service, hints) }.ok().and_then(|query| {
+            boxed(happy_lookup { references: AtomicUsize::new(1), lookup: Lookup::new(query, timeout) })
+        });
+        let Some(made) = made else { return fail(HAPPY_ENOMEM, "out of memory") };
+        // SAFETY: not NULL, and the caller's to be written.
+        unsafe { *ret_lookup = Box::into_raw(made) };
+        Status::OK
     })
 }
 
 /// Takes one more reference and returns `self`. NULL answers NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn happy_resolve_ref(self_: *mut happy_resolve) -> *mut happy_resolve {
-    export!(resolve = self_, or self_, {
+pub unsafe extern "C" fn happy_lookup_ref(self_: *mut happy_lookup) -> *mut happy_lookup {
+    export!(*mut happy_lookup, lookup = self_, {
         // Relaxed: whoever takes a reference has one already.
-        resolve.references.fetch_add(1, Ordering::Relaxed);
+        lookup.references.fetch_add(1, Ordering::Relaxed);
         self_
     })
 }
 
-/// Drops a reference. Never waits: the last one cancels a lookup that is still running. NULL is a no-op.
+/// Drops a reference. Never waits: the last one abandons a lookup that is still running. NULL is a no-op.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn happy_resolve_unref(self_: *mut happy_resolve) {
-    export!(resolve = self_, or(), {
-        // Release: what this owner did comes before the end; the load below is the other side, and unlike a fence the
-        // thread sanitizer understands it.
-        if resolve.references.fetch_sub(1, Ordering::Release) == 1 {
-            resolve.references.load(Ordering::Acquire);
-            // SAFETY: that was the last reference, to what happy_resolve_new made with Box::into_raw.
+pub unsafe extern "C" fn happy_lookup_unref(self_: *mut happy_lookup) {
+    export!((), lookup = self_, {
+        // Release: what this owner did comes before the end; the load below is the other side, and unlike a
+        // fence the thread sanitizer understands it.
+        if lookup.references.fetch_sub(1, Ordering::Release) == 1 {
+            lookup.references.load(Ordering::Acquire);
+            // SAFETY: that was the last reference, to what happy_lookup_new made with Box::into_raw.
             drop(unsafe { Box::from_raw(self_) });
         }
     })
 }
 
-/// Starts the lookup and returns at once. IP literals with numeric services are answered on the spot, without a thread.
+/// Starts the lookup and returns at once. IP literals with numeric services are answered on the spot, without
+/// a thread.
 ///
-/// HAPPY_OK; HAPPY_ESTATE when it was started before; HAPPY_EFORKED; HAPPY_ESYSCALL with errno EAGAIN when no thread could be
-/// made; HAPPY_EINVALID for NULL.
+/// Returns
+///   HAPPY_OK          it runs, or is finished already; its limit counts from here
+///   HAPPY_ESYSCALL    no thread could be made, with errno EAGAIN; nothing was started, and it may be tried
+///                     again
+///   HAPPY_ESTATE      it was started before
+///   HAPPY_EFORKED
+///   HAPPY_EINVALID    `self` is NULL
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn happy_resolve_start(self_: *mut happy_resolve) -> c_int {
-    export!(resolve = self_, or fail(HAPPY_EINVALID, "self: NULL"), { resolve.start() })
+pub unsafe extern "C" fn happy_lookup_start(self_: *mut happy_lookup) -> c_int {
+    export!(Status, lookup = self_, { lookup.lookup.start().map_or_else(status, |()| Status::OK) })
 }
 
-/// Waits until the lookup is finished, its limit is reached or it is cancelled. Signals do not end the wait. Returns NULL; has the
-/// shape of the function that rb_thread_call_without_gvl2 takes.
+/// Waits until the lookup is finished: answered, at its limit, or cancelled. Signals do not end the wait. Any
+/// number of threads may wait at the same time.
 ///
-/// Several threads may wait at the same time. A lookup that was not started returns at once.
+/// Returns
+///   HAPPY_OK          take the result
+///   HAPPY_ESTATE      it was not started
+///   HAPPY_EFORKED
+///   HAPPY_EINVALID    `self` is NULL
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn happy_resolve_wait(self_: *mut c_void) -> *mut c_void {
-    export!(resolve = self_.cast::<happy_resolve>(), or std::ptr::null_mut(), {
-        resolve.wait();
+pub unsafe extern "C" fn happy_lookup_wait(self_: *mut happy_lookup) -> c_int {
+    export!(Status, lookup = self_, { lookup.lookup.wait().map_or_else(status, |()| Status::OK) })
+}
+
+/// happy_lookup_wait in the shape of the function that rb_thread_call_without_gvl2 takes: `lookup` is a
+/// happy_lookup. Returns NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn happy_lookup_wait_callback(lookup: *mut c_void) -> *mut c_void {
+    export!(*mut c_void, lookup = lookup.cast::<happy_lookup>(), {
+        let _ = lookup.lookup.wait().map_err(status);
         std::ptr::null_mut()
     })
 }
 
-/// Cancels the lookup: a wait returns at once and the answer, if none came yet, is EAI_SYSTEM with errno ECANCELED.
+/// Cancels the lookup: every wait returns at once and the answer, if none came yet, is EAI_SYSTEM with errno
+/// ECANCELED.
 ///
-/// Any thread, any signal handler, any number of times, before the start and after the end too; takes microseconds whatever
-/// the lookup is doing. Has the shape of an unblocking function of rb_thread_call_without_gvl2. NULL is a no-op.
+/// Any thread, any signal handler, any number of times, before the start and after the end too; takes
+/// microseconds whatever the lookup is doing. NULL is a no-op.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn happy_resolve_cancel(self_: *mut c_void) {
-    export!(resolve = self_.cast::<happy_resolve>(), or(), {
-        // In the child of a fork the wake-up descriptor is still the parent's too.
-        if !resolve.is_forked() {
-            resolve.request.cancel();
-        }
-    })
+pub unsafe extern "C" fn happy_lookup_cancel(self_: *mut happy_lookup) {
+    export!((), lookup = self_, { lookup.lookup.cancel() })
 }
 
-/// A descriptor that becomes readable once the lookup is finished or cancelled, and stays so. It is the lookup's own: do not
-/// read it or close it; it lives until the last reference is dropped. The limit does not make it readable: poll with a timeout.
-///
-/// -1 with errno when no descriptor could be made, or for NULL (EINVAL).
+/// happy_lookup_cancel in the shape of an unblocking function of rb_thread_call_without_gvl2: `lookup` is a
+/// happy_lookup.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn happy_resolve_get_fd(self_: *mut happy_resolve) -> c_int {
-    export!(resolve = self_, or { set_errno(libc::EINVAL); -1 }, {
-        match resolve.mailbox.waker().descriptor() {
-            Ok(fd) => fd,
+pub unsafe extern "C" fn happy_lookup_cancel_callback(lookup: *mut c_void) {
+    export!((), lookup = lookup.cast::<happy_lookup>(), { lookup.lookup.cancel() })
+}
+
+/// The one descriptor: readable when happy_lookup_dispatch has something to do, its limit included, and once
+/// the lookup is finished; from then on it stays readable. The same before the start and after it. It is the
+/// lookup's own: do not read it or close it; it lives until the last reference is dropped. Made by the first
+/// call: one descriptor without a limit, three with one.
+///
+/// Returns
+///   a descriptor
+///   -1                with errno: EMFILE, ENFILE or ENOMEM when none could be made; ESTALE in the child of a
+///                     fork; EINVAL for NULL
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn happy_lookup_get_fd(self_: *mut happy_lookup) -> c_int {
+    export!(Descriptor, lookup = self_, {
+        match lookup.lookup.descriptor() {
+            Ok(fd) => Descriptor(fd),
             Err(error) => {
-                set_message(format!("eventfd(2): {error}"));
-                set_errno(crate::sys::errno_of(&error));
-                -1
+                set_message(format!("no descriptor for the lookup: {error}"));
+                Descriptor::none(crate::sys::errno_of(&error))
             }
         }
     })
 }
 
-/// Takes the answer, once.
+/// How long to wait at most before the next dispatch, in milliseconds, for loops that prefer a timer of their
+/// own; rounded up.
 ///
-/// 0 and the list in `*ret_res`, which the caller frees with freeaddrinfo(3); an `EAI_*` code as getaddrinfo(3) gives it, with errno set
-/// for EAI_SYSTEM (ETIMEDOUT: the limit was reached; ECANCELED: cancelled); HAPPY_EAGAIN while it runs;
-/// HAPPY_ESTATE when it was not started or the answer was taken before; HAPPY_EFORKED; HAPPY_EINVALID for NULL.
-/// `*ret_res` is written only with 0.
+/// Returns
+///   0                 at once: it is finished, or its limit has come
+///   more              until its limit
+///   -1                it has no limit; or there is nothing to dispatch: not started, made before a fork,
+///                     NULL
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn happy_resolve_take_result(
-    self_: *mut happy_resolve,
-    ret_res: *mut *mut libc::addrinfo,
-) -> c_int {
-    export!(resolve = self_, or fail(HAPPY_EINVALID, "self: NULL"), {
-        if ret_res.is_null() {
-            return fail(HAPPY_EINVALID, "ret_res: NULL");
-        }
-        match resolve.take() {
-            // SAFETY: not NULL, and the caller's to be written.
-            Ok(answer) => unsafe { give(answer, ret_res) },
-            Err(status) => status,
+pub unsafe extern "C" fn happy_lookup_get_timeout_ms(self_: *mut happy_lookup) -> c_int {
+    export!(Milliseconds, lookup = self_, { Milliseconds(lookup.lookup.timeout_ms().unwrap_or(-1)) })
+}
+
+/// Does what is due: ends the lookup when its limit has come. Never blocks.
+///
+/// Returns
+///   HAPPY_OK          finished: take the result
+///   HAPPY_EAGAIN      it runs
+///   HAPPY_ESTATE      it was not started
+///   HAPPY_EFORKED
+///   HAPPY_EINVALID    `self` is NULL
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn happy_lookup_dispatch(self_: *mut happy_lookup) -> c_int {
+    export!(Status, lookup = self_, {
+        match lookup.lookup.dispatch() {
+            Ok(true) => Status::OK,
+            Ok(false) => Status(HAPPY_EAGAIN),
+            Err(refused) => status(refused),
         }
     })
 }
 
-/// Sets the greatest number of worker threads that lookups of this process may occupy at the same time (512 unless set); lookups past it
-/// wait in the order of their start, with their limits honoured. Workers are made on demand and leave when idle. Any thread, any time.
+/// Takes the answer, once. `*ret_res` is written only with 0.
 ///
-/// HAPPY_OK, or HAPPY_EINVALID for 0.
+/// Returns
+///   0                 and the list in `*ret_res`, which the caller frees with freeaddrinfo(3)
+///   EAI_*             as getaddrinfo(3) gives it; with EAI_SYSTEM errno is ETIMEDOUT at the limit, ECANCELED
+///                     when it was cancelled, else that of the lookup
+///   HAPPY_EAGAIN      it runs
+///   HAPPY_ESTATE      it was not started, or the answer was taken before
+///   HAPPY_EFORKED
+///   HAPPY_EINVALID    `self` or `ret_res` is NULL
 #[unsafe(no_mangle)]
-pub extern "C" fn happy_resolve_set_thread_limit(limit: u32) -> c_int {
-    export!({
+pub unsafe extern "C" fn happy_lookup_take_result(
+    self_: *mut happy_lookup,
+    ret_res: *mut *mut libc::addrinfo,
+) -> c_int {
+    export!(Status, lookup = self_, {
+        if ret_res.is_null() {
+            return fail(HAPPY_EINVALID, "ret_res: NULL");
+        }
+        match lookup.lookup.take() {
+            // SAFETY: not NULL, and the caller's to be written.
+            Ok(answer) => Status(unsafe { give(answer, ret_res) }),
+            Err(refused) => status(refused),
+        }
+    })
+}
+
+/// Sets the greatest number of worker threads that lookups of this process may occupy at the same time (512
+/// unless set); lookups past it wait in the order of their start, with their limits honoured. Workers are
+/// made on demand and leave when idle. Any thread, any time.
+///
+/// Returns
+///   HAPPY_OK
+///   HAPPY_EINVALID    `limit` is 0
+#[unsafe(no_mangle)]
+pub extern "C" fn happy_lookup_set_thread_limit(limit: u32) -> c_int {
+    export!(Status, {
         if limit == 0 {
             return fail(HAPPY_EINVALID, "limit: must be at least 1");
         }
         crate::lookup::set_thread_limit(limit as usize);
-        HAPPY_OK
+        Status::OK
     })
 }
 
-/// The greatest number of worker threads, as happy_resolve_set_thread_limit sets it. Any thread.
+/// The greatest number of worker threads, as happy_lookup_set_thread_limit sets it. Any thread.
 #[unsafe(no_mangle)]
-pub extern "C" fn happy_resolve_get_thread_limit() -> u32 {
-    export!({ u32::try_from(crate::lookup::thread_limit()).unwrap_or(u32::MAX) })
+pub extern "C" fn happy_lookup_get_thread_limit() -> u32 {
+    export!(Count, { Count(u32::try_from(crate::lookup::thread_limit()).unwrap_or(u32::MAX)) })
+}
+
+/// Has the worker threads that are idle end now, instead of after 5 seconds: before a fork, a change of
+/// privileges or namespaces, a seccomp filter or a leak check. Returns when they have ended; it does not wait
+/// for a worker that is at a lookup, which may take as long as libc does. Later lookups make new workers. Any
+/// thread; not in a signal handler.
+///
+/// Returns
+///   HAPPY_OK          the library has no thread in this process
+///   HAPPY_EAGAIN      the idle ones have ended; others are at lookups, or on their way to one
+#[unsafe(no_mangle)]
+pub extern "C" fn happy_lookup_end_idle_workers() -> c_int {
+    export!(Status, { if crate::lookup::end_idle_workers() { Status::OK } else { Status(HAPPY_EAGAIN) } })
 }

@@ -1,27 +1,36 @@
-//! The C ABI: exports only, one file a noun. The C header is generated from here: what these comments say is said to a C programmer.
+//! The C ABI: exports only, one file a noun. The C header is generated from here: what these comments say is
+//! said to a C programmer.
 //!
-//! Conventions: self first, inputs, then outputs named `ret_*`, written only on success unless the comment says otherwise;
-//! userdata last. The body of every export is one [`boundary::export`].
+//! Conventions: self first, inputs, then outputs named `ret_*`, written only on success unless the comment
+//! says otherwise; userdata last. The body of every export is one `boundary::export`.
+//!
+//! `codes`, `callbacks` and `message` import nothing of this room; the others stand on them.
 #![allow(non_camel_case_types)]
 // The contract of each export is in its documentation, in C's terms.
 #![allow(clippy::missing_safety_doc)]
 
 mod blocking;
 mod boundary;
+mod callbacks;
+mod codes;
 mod connect;
 mod hooks;
 mod lookup;
+mod message;
 mod multi;
+mod multi_handle;
 mod options;
 mod result;
 mod status;
 mod trace;
 
 pub use blocking::*;
+pub use callbacks::*;
+pub use codes::*;
 pub use connect::*;
 pub use lookup::*;
 pub use multi::*;
+pub use multi_handle::*;
 pub use options::*;
 pub use result::*;
 pub use status::*;
-pub use trace::*;

@@ -1,59 +1,26 @@
 //! What a caller asks of one connect.
 
-use super::status::{HAPPY_EINVALID, HAPPY_ENOMEM, set_message};
-use crate::drive::{Options, Plan, PlanError};
+use super::boundary::string;
+use super::callbacks::*;
+use super::codes::{HAPPY_EINVALID, HAPPY_ENOMEM};
+use super::hooks::{CallerHooks, Userdata};
+use super::message::set_message;
+use crate::drive::{Argument, Invalid, Options, Plan, PlanError};
 use crate::lookup::LookupCallback;
 use crate::race::{Families, Family};
-use std::ffi::{CStr, c_char, c_int, c_void};
+use crate::sys::address::socket_address;
+use std::ffi::{CStr, c_char, c_void};
 use std::mem::{offset_of, size_of};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::hooks::{CallerHooks, Userdata};
-use super::trace::happy_trace_event;
-
-/// Attempts one address after the other in the system's order, without a race: the next only when the one before has
-/// failed or used up `connect_timeout_ms`.
-pub const HAPPY_FLAG_NO_FAST_FALLBACK: u32 = 1;
+/// Attempts one address after the other in the system's order, without a race: the next only when the one
+/// before has failed or used up `connect_timeout_ms`. Known addresses are attempted in the order in which
+/// they are given.
+pub const HAPPY_FLAG_NO_FAST_FALLBACK: u32 = 1 << 0;
 /// Hands the socket over in non-blocking mode.
-pub const HAPPY_FLAG_NONBLOCKING: u32 = 2;
-
-/// Stands in for getaddrinfo(3): same arguments, same answer (0 or an `EAI_*` code, errno with `EAI_SYSTEM`).
-///
-/// Called on a worker thread of the library with all signals blocked, for each address family that is asked for
-/// (`hints->ai_family`), possibly at the same time; it may block as long as it likes. `node` and `service` live until it
-/// returns. A host that is an IP literal is not asked.
-pub type happy_lookup_fn = Option<
-    unsafe extern "C" fn(
-        node: *const c_char,
-        service: *const c_char,
-        hints: *const libc::addrinfo,
-        ret_res: *mut *mut libc::addrinfo,
-        userdata: *mut c_void,
-    ) -> c_int,
->;
-
-/// Frees a list that a `happy_lookup_fn` gave. Any thread.
-pub type happy_lookup_free_fn = Option<unsafe extern "C" fn(res: *mut libc::addrinfo, userdata: *mut c_void)>;
-
-/// Sees each socket after it was made and before it is bound and connected, to set socket options.
-///
-/// Returns 0, or an errno with which this attempt fails. It must not close the descriptor. Called on the thread that
-/// drives the connect.
-pub type happy_configure_socket_fn = Option<
-    unsafe extern "C" fn(
-        fd: c_int,
-        address: *const libc::sockaddr,
-        address_length: libc::socklen_t,
-        userdata: *mut c_void,
-    ) -> c_int,
->;
-
-/// Sees each step of the race as it happens, on the thread that drives the connect. `event` lives until it returns.
-pub type happy_trace_fn = Option<unsafe extern "C" fn(event: *const happy_trace_event, userdata: *mut c_void)>;
-
-/// Frees `userdata`. Any thread.
-pub type happy_userdata_free_fn = Option<unsafe extern "C" fn(userdata: *mut c_void)>;
+pub const HAPPY_FLAG_NONBLOCKING: u32 = 1 << 1;
 
 /// What one connect is to do. Start from `HAPPY_OPTIONS_INIT` and change what you need:
 ///
@@ -62,39 +29,47 @@ pub type happy_userdata_free_fn = Option<unsafe extern "C" fn(userdata: *mut c_v
 /// options.open_timeout_ms = 5000;
 /// ```
 ///
-/// The library copies what it needs before the call returns, strings included. Limits and delays are in milliseconds.
+/// The library copies what it needs before the call returns, strings and addresses included. Limits and
+/// delays are in milliseconds. Fields that later versions append have 0 as their default.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct happy_options {
-    /// sizeof(happy_options) as the caller was compiled. Fields that a shorter struct lacks have their defaults.
+    /// sizeof(happy_options) as the caller was compiled. Fields that a shorter struct lacks have their
+    /// defaults.
     pub size: usize,
-    /// The local address to bind to, or NULL. As getaddrinfo(3) takes it.
+    /// The local address to bind to, or NULL. As getaddrinfo(3) takes it. Where it has addresses of one
+    /// family only, the other family is not attempted.
     pub local_host: *const c_char,
     /// The local port to bind to, or NULL. As getaddrinfo(3) takes it.
     pub local_service: *const c_char,
     /// AF_UNSPEC (both families), AF_INET or AF_INET6.
     pub family: i32,
+    /// The family whose addresses go first (AF_INET or AF_INET6), and that the Resolution Delay waits for.
+    /// AF_UNSPEC: as the system says, which is IPv6 unless gai.conf(5) ranks IPv4 higher. Without a race
+    /// (HAPPY_FLAG_NO_FAST_FALLBACK) it has no effect.
+    pub preferred_family: i32,
     /// `HAPPY_FLAG_*`, added up.
     pub flags: u32,
     /// `AI_*` flags for the lookup of the remote host, such as AI_NUMERICSERV.
     pub lookup_flags: i32,
     /// Limit for the lookups, from the start; -1 none, 0 over at once. Not together with `open_timeout_ms`.
     pub resolv_timeout_ms: i32,
-    /// Limit for connecting, from the start of the last candidate's attempt; -1 none, 0 over at once. Not together with
-    /// `open_timeout_ms`.
+    /// Limit for connecting, from the start of the last candidate's attempt; -1 none, 0 over at once. Not
+    /// together with `open_timeout_ms`.
     pub connect_timeout_ms: i32,
     /// Limit over everything, from the start; -1 none, 0 over at once.
     pub open_timeout_ms: i32,
     /// Resolution Delay: how long an A answer waits for the AAAA answer (RFC 8305, section 3). 50.
     pub resolution_delay_ms: i32,
-    /// Connection Attempt Delay: the time between two attempts (RFC 8305, section 5), held within 10 to 2000. 250.
+    /// Connection Attempt Delay: the time between two attempts (RFC 8305, section 5), held within 10 to 2000.
+    /// 250.
     pub connection_attempt_delay_ms: i32,
-    /// First Address Family Count: how many addresses of the first family come before the families alternate (RFC 8305,
-    /// section 4). At least 1.
+    /// First Address Family Count: how many addresses of the first family come before the families alternate
+    /// (RFC 8305, section 4). At least 1.
     pub first_address_family_count: u32,
-    /// The greatest number of attempts in flight at the same time; 0: no cap. Where it is reached, the oldest attempt is
-    /// abandoned for the next address once the Connection Attempt Delay is over; the last ones keep running. A path slower
-    /// than the delay needs a cap above 1.
+    /// The greatest number of attempts in flight at the same time; 0: no cap. Where it is reached, the oldest
+    /// attempt is abandoned for the next address once the Connection Attempt Delay is over; the last ones keep
+    /// running. A path slower than the delay needs a cap above 1.
     pub max_attempts: u32,
     /// Stands in for getaddrinfo(3), or NULL.
     pub lookup: happy_lookup_fn,
@@ -106,57 +81,127 @@ pub struct happy_options {
     pub trace: happy_trace_fn,
     /// Handed to each callback.
     pub userdata: *mut c_void,
-    /// Called exactly once when the library will not touch `userdata` any more, on whichever thread that happens: a lookup
-    /// that was given up may outlive the connect. Not called when the options were refused (the call that took them
-    /// answered HAPPY_EINVALID, HAPPY_ENOMEM or HAPPY_EFORKED). NULL: nothing is called.
+    /// Called exactly once when the library will not touch `userdata` any more, on whichever thread that
+    /// happens: a lookup that was given up may outlive the connect. Not called when the call that took the
+    /// options refused them or failed itself: when happy_connect_new or happy_multi_add answered anything but
+    /// HAPPY_OK, or the result of init_inetsock_happy has HAPPY_EINVALID or HAPPY_ENOMEM. NULL: nothing is
+    /// called.
     pub userdata_free: happy_userdata_free_fn,
+    /// Addresses that are known already, or NULL: they are attempted instead of what a lookup finds. A list
+    /// as getaddrinfo(3) gives it, or one that the caller has made: `ai_addr`, `ai_addrlen` and `ai_next` are
+    /// read, and each address must be AF_INET or AF_INET6, with its port. Sorted and interleaved as the
+    /// answer of a lookup is; at most 4096. The remote host and service are not used then and may be NULL.
+    /// Not together with `lookup`.
+    pub addresses: *const libc::addrinfo,
+    /// What attempts over IPv4 are bound to, or NULL: they are not bound. Not together with `local_host` or
+    /// `local_service`.
+    pub local_v4: *const libc::sockaddr_in,
+    /// What attempts over IPv6 are bound to, or NULL: they are not bound. Not together with `local_host` or
+    /// `local_service`.
+    pub local_v6: *const libc::sockaddr_in6,
 }
 
 /// The size of the struct in 0.1.0, the first version: a smaller one is no struct but an accident.
-const FIRST_SIZE: usize = offset_of!(happy_options, userdata_free) + size_of::<happy_userdata_free_fn>();
+const FIRST_SIZE: usize = offset_of!(happy_options, local_v6) + size_of::<*const libc::sockaddr_in6>();
+// What is appended goes behind what was there, and padding would be a field of theirs with any value.
+const _: () = assert!(FIRST_SIZE == size_of::<happy_options>(), "no padding behind the last field");
 /// So is a larger one.
 const GREATEST_SIZE: usize = 4096;
 
-/// The defaults, as HAPPY_OPTIONS_INIT writes them.
-const DEFAULTS: happy_options = happy_options {
-    size: size_of::<happy_options>(),
-    local_host: std::ptr::null(),
-    local_service: std::ptr::null(),
-    family: libc::AF_UNSPEC,
-    flags: 0,
-    lookup_flags: 0,
-    resolv_timeout_ms: -1,
-    connect_timeout_ms: -1,
-    open_timeout_ms: -1,
-    resolution_delay_ms: 50,
-    connection_attempt_delay_ms: 250,
-    first_address_family_count: 1,
-    max_attempts: 0,
-    lookup: None,
-    lookup_free: None,
-    configure_socket: None,
-    trace: None,
-    userdata: std::ptr::null_mut(),
-    userdata_free: None,
-};
+/// The longest list of known addresses.
+const MOST_ADDRESSES: usize = 4096;
 
-/// Why a plan could not be made of a caller's arguments: the status, and what the result says of the argument.
+/// The defaults: those of [`Options`].
+fn defaults() -> happy_options {
+    let Options {
+        local_host: None,
+        local_service: None,
+        local_v4: None,
+        local_v6: None,
+        addresses: None,
+        families: Families::Both,
+        preferred_family: None,
+        fast_fallback: true,
+        nonblocking: false,
+        lookup_flags,
+        resolv_timeout,
+        connect_timeout,
+        open_timeout,
+        resolution_delay,
+        connection_attempt_delay,
+        first_address_family_count,
+        max_attempts,
+        lookup: None,
+        hooks: None,
+        trace: false,
+    } = Options::default()
+    else {
+        unreachable!("the defaults are those that zero and NULL stand for")
+    };
+    let milliseconds = |time: Duration| time.as_millis() as i32;
+    happy_options {
+        size: size_of::<happy_options>(),
+        local_host: std::ptr::null(),
+        local_service: std::ptr::null(),
+        family: libc::AF_UNSPEC,
+        preferred_family: libc::AF_UNSPEC,
+        flags: 0,
+        lookup_flags,
+        resolv_timeout_ms: resolv_timeout.map_or(-1, milliseconds),
+        connect_timeout_ms: connect_timeout.map_or(-1, milliseconds),
+        open_timeout_ms: open_timeout.map_or(-1, milliseconds),
+        resolution_delay_ms: milliseconds(resolution_delay),
+        connection_attempt_delay_ms: milliseconds(connection_attempt_delay),
+        first_address_family_count,
+        max_attempts,
+        lookup: None,
+        lookup_free: None,
+        configure_socket: None,
+        trace: None,
+        userdata: std::ptr::null_mut(),
+        userdata_free: None,
+        addresses: std::ptr::null(),
+        local_v4: std::ptr::null(),
+        local_v6: std::ptr::null(),
+    }
+}
+
+/// Why a call was refused: the status, and what the result says of the argument.
 pub(crate) struct Refusal {
     pub status: i32,
     pub gai_error: i32,
-    pub argument: Option<&'static CStr>,
+    pub argument: Option<Argument>,
+    pub reason: Option<&'static CStr>,
 }
 
 impl Refusal {
-    fn argument(argument: &'static CStr, gai_error: i32, message: &str) -> Refusal {
-        set_message(format!("{}: {message}", argument.to_string_lossy()));
-        Refusal { status: HAPPY_EINVALID, gai_error, argument: Some(argument) }
+    /// For a reason that is no argument's; the text for happy_error_message() is set by whoever knows more.
+    pub fn of_status(status: i32) -> Refusal {
+        Refusal { status, gai_error: 0, argument: None, reason: None }
     }
 
-    fn no_memory() -> Refusal {
-        set_message("out of memory");
-        Refusal { status: HAPPY_ENOMEM, gai_error: 0, argument: None }
+    pub fn of_argument(argument: Argument, reason: &'static CStr) -> Refusal {
+        Refusal::from(PlanError::invalid(argument, reason))
     }
+}
+
+impl From<PlanError> for Refusal {
+    fn from(error: PlanError) -> Refusal {
+        match error {
+            PlanError::OutOfMemory => {
+                set_message("out of memory");
+                Refusal::of_status(HAPPY_ENOMEM)
+            }
+            PlanError::Invalid(Invalid { argument, gai_error, reason }) => {
+                set_message(format!("{argument}: {}", reason.to_string_lossy()));
+                Refusal { status: HAPPY_EINVALID, gai_error, argument: Some(argument), reason: Some(reason) }
+            }
+        }
+    }
+}
+
+fn invalid(argument: Argument, reason: &'static CStr) -> PlanError {
+    PlanError::invalid(argument, reason)
 }
 
 impl happy_options {
@@ -164,57 +209,89 @@ impl happy_options {
     ///
     /// # Safety
     /// NULL, or readable for the `size` that it begins with.
-    unsafe fn read(options: *const happy_options) -> Result<happy_options, Refusal> {
+    unsafe fn read(options: *const happy_options) -> Result<happy_options, PlanError> {
+        let mut given = defaults();
         // SAFETY: promised by the caller.
-        let Some(size) = (unsafe { options.cast::<usize>().as_ref() }).copied() else { return Ok(DEFAULTS) };
+        let Some(size) = (unsafe { options.cast::<usize>().as_ref() }).copied() else { return Ok(given) };
         if !(FIRST_SIZE..=GREATEST_SIZE).contains(&size) {
-            return Err(Refusal::argument(c"options", 0, "size is not sizeof(happy_options)"));
+            return Err(invalid(Argument::Options, c"size is not sizeof(happy_options)"));
         }
         // SAFETY: readable for `size` bytes, promised by the caller.
         let bytes = unsafe { std::slice::from_raw_parts(options.cast::<u8>(), size) };
         // A newer caller may know more fields: what this library does not know must be unused.
         let known = size.min(size_of::<happy_options>());
         if bytes[known..].iter().any(|&byte| byte != 0) {
-            return Err(Refusal::argument(c"options", 0, "a field is set that this version does not know"));
+            return Err(invalid(Argument::Options, c"a field is set that this version does not know"));
         }
-        // An older caller knows fewer: those that its struct lacks have their defaults.
-        let mut given = DEFAULTS;
-        // SAFETY: `known` bytes can be read and written, and every bit pattern of the fields is a value of theirs.
+        // An older caller knows fewer: those that its struct lacks have their defaults. SAFETY: `known` bytes
+        // can be read and written, and every bit pattern of the fields is a value of theirs.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut given).cast::<u8>(), known) };
         Ok(given)
     }
 
-    /// Checks all fields.
+    /// Checks all fields. `addresses` has room for the known ones.
     ///
     /// # Safety
-    /// The strings are NULL or end with a zero byte, and live as long as the answer.
-    unsafe fn check<'a>(&self) -> Result<Options<'a>, Refusal> {
+    /// The strings are NULL or end with a zero byte, and live as long as the answer; the addresses are NULL
+    /// or can be read.
+    unsafe fn check<'a>(&self, addresses: &'a mut Vec<SocketAddr>) -> Result<Options<'a>, PlanError> {
         let families = match self.family {
             libc::AF_UNSPEC => Families::Both,
             libc::AF_INET => Families::Only(Family::V4),
             libc::AF_INET6 => Families::Only(Family::V6),
-            _ => return Err(Refusal::argument(c"family", libc::EAI_FAMILY, "neither AF_UNSPEC, AF_INET nor AF_INET6")),
+            _ => {
+                let reason = c"neither AF_UNSPEC, AF_INET nor AF_INET6";
+                let gai_error = libc::EAI_FAMILY;
+                return Err(PlanError::Invalid(Invalid { argument: Argument::Family, gai_error, reason }));
+            }
+        };
+        let preferred_family = match self.preferred_family {
+            libc::AF_UNSPEC => None,
+            libc::AF_INET => Some(Family::V4),
+            libc::AF_INET6 => Some(Family::V6),
+            _ => return Err(invalid(Argument::PreferredFamily, c"neither AF_UNSPEC, AF_INET nor AF_INET6")),
         };
         if self.flags & !(HAPPY_FLAG_NO_FAST_FALLBACK | HAPPY_FLAG_NONBLOCKING) != 0 {
-            return Err(Refusal::argument(c"flags", 0, "a flag is set that this version does not know"));
+            return Err(invalid(Argument::Flags, c"a flag is set that this version does not know"));
         }
         if self.first_address_family_count == 0 {
-            return Err(Refusal::argument(c"first_address_family_count", 0, "must be at least 1"));
+            return Err(invalid(Argument::FirstAddressFamilyCount, c"must be at least 1"));
+        }
+        // SAFETY: promised by the caller.
+        let (v4, v6) =
+            unsafe { (local(self.local_v4.cast(), self.local_v4), local(self.local_v6.cast(), self.local_v6)) };
+        let local_v4 = match v4 {
+            None => None,
+            Some(Some(SocketAddr::V4(address))) => Some(address),
+            Some(_) => return Err(invalid(Argument::LocalV4, c"sin_family is not AF_INET")),
+        };
+        let local_v6 = match v6 {
+            None => None,
+            Some(Some(SocketAddr::V6(address))) => Some(address),
+            Some(_) => return Err(invalid(Argument::LocalV6, c"sin6_family is not AF_INET6")),
+        };
+        if !self.addresses.is_null() {
+            // SAFETY: promised by the caller.
+            unsafe { read_addresses(self.addresses, addresses) }?;
         }
         Ok(Options {
             // SAFETY: promised by the caller.
             local_host: unsafe { string(self.local_host) },
             // SAFETY: promised by the caller.
             local_service: unsafe { string(self.local_service) },
+            local_v4,
+            local_v6,
+            addresses: if self.addresses.is_null() { None } else { Some(addresses) },
             families,
+            preferred_family,
             fast_fallback: self.flags & HAPPY_FLAG_NO_FAST_FALLBACK == 0,
             nonblocking: self.flags & HAPPY_FLAG_NONBLOCKING != 0,
             lookup_flags: self.lookup_flags,
-            resolv_timeout: limit(c"resolv_timeout_ms", self.resolv_timeout_ms)?,
-            connect_timeout: limit(c"connect_timeout_ms", self.connect_timeout_ms)?,
-            open_timeout: limit(c"open_timeout_ms", self.open_timeout_ms)?,
-            resolution_delay: delay(c"resolution_delay_ms", self.resolution_delay_ms)?,
-            connection_attempt_delay: delay(c"connection_attempt_delay_ms", self.connection_attempt_delay_ms)?,
+            resolv_timeout: limit(Argument::ResolvTimeout, self.resolv_timeout_ms)?,
+            connect_timeout: limit(Argument::ConnectTimeout, self.connect_timeout_ms)?,
+            open_timeout: limit(Argument::OpenTimeout, self.open_timeout_ms)?,
+            resolution_delay: delay(Argument::ResolutionDelay, self.resolution_delay_ms)?,
+            connection_attempt_delay: delay(Argument::ConnectionAttemptDelay, self.connection_attempt_delay_ms)?,
             first_address_family_count: self.first_address_family_count,
             max_attempts: self.max_attempts,
             lookup: None,
@@ -224,11 +301,41 @@ impl happy_options {
     }
 }
 
+/// The local address behind a pointer; None: not given. What is none of IPv4 and IPv6 is `Some(None)`.
+///
+/// # Safety
+/// NULL or a `T`, and `address` the same pointer.
+unsafe fn local<T>(address: *const libc::sockaddr, typed: *const T) -> Option<Option<SocketAddr>> {
+    // SAFETY: promised by the caller.
+    (!typed.is_null()).then(|| unsafe { socket_address(address, size_of::<T>() as libc::socklen_t) })
+}
+
+/// Copies a list of known addresses.
+///
+/// # Safety
+/// NULL, or a node whose address can be read and whose `ai_next` is such a list.
+unsafe fn read_addresses(mut list: *const libc::addrinfo, into: &mut Vec<SocketAddr>) -> Result<(), PlanError> {
+    // SAFETY: promised by the caller.
+    while let Some(node) = unsafe { list.as_ref() } {
+        if into.len() == MOST_ADDRESSES {
+            return Err(invalid(Argument::Addresses, c"more than 4096"));
+        }
+        // SAFETY: promised by the caller.
+        let Some(address) = (unsafe { socket_address(node.ai_addr, node.ai_addrlen) }) else {
+            return Err(invalid(Argument::Addresses, c"one is neither AF_INET nor AF_INET6, or too short"));
+        };
+        into.try_reserve(1).map_err(|_| PlanError::OutOfMemory)?;
+        into.push(address);
+        list = node.ai_next;
+    }
+    Ok(())
+}
+
 /// Makes a plan of what a caller gave.
 ///
 /// # Safety
-/// The strings are NULL or end with a zero byte; `options` is NULL or readable for the size that it begins with; its callbacks
-/// keep the promises of their documentation.
+/// The strings are NULL or end with a zero byte; `options` is NULL or readable for the size that it begins
+/// with; its callbacks keep the promises of their documentation.
 pub(crate) unsafe fn plan(
     remote_host: *const c_char,
     remote_service: *const c_char,
@@ -236,14 +343,16 @@ pub(crate) unsafe fn plan(
 ) -> Result<Plan, Refusal> {
     // SAFETY: promised by the caller.
     let given = unsafe { happy_options::read(options) }?;
+    let mut addresses = Vec::new();
     // SAFETY: promised by the caller; the strings outlive this call.
-    let mut options = unsafe { given.check() }?;
+    let mut options = unsafe { given.check(&mut addresses) }?;
     // SAFETY: promised by the caller.
     let (host, service) = unsafe { (string(remote_host), string(remote_service)) };
     // Until the arguments are accepted, userdata_free must not be called: it is armed at the end.
     let userdata = Userdata::new(given.userdata, given.userdata_free);
     if let Some(function) = given.lookup {
-        // SAFETY: the caller promises what `happy_lookup_fn` demands, for as long as the userdata is not freed.
+        // SAFETY: the caller promises what `happy_lookup_fn` demands, for as long as the userdata is not
+        // freed.
         options.lookup = Some(unsafe {
             LookupCallback::new(function, given.lookup_free, given.userdata, Arc::clone(&userdata) as Arc<_>)
         });
@@ -252,42 +361,23 @@ pub(crate) unsafe fn plan(
     if given.configure_socket.is_some() || given.trace.is_some() || given.userdata_free.is_some() {
         options.hooks = Some(Arc::new(CallerHooks::new(given.configure_socket, given.trace, Arc::clone(&userdata))));
     }
-    let plan = Plan::new(host, service, &options).map_err(|error| match error {
-        PlanError::OutOfMemory => Refusal::no_memory(),
-        PlanError::Invalid(invalid) => {
-            let argument = match invalid.argument {
-                "remote_host" => c"remote_host",
-                "remote_service" => c"remote_service",
-                "local_host" => c"local_host",
-                "local_service" => c"local_service",
-                _ => c"open_timeout_ms",
-            };
-            Refusal::argument(argument, invalid.gai_error, invalid.message)
-        }
-    })?;
+    let plan = Plan::new(host, service, &options)?;
     userdata.arm();
     Ok(plan)
 }
 
-/// # Safety
-/// NULL, or ends with a zero byte and lives as long as the answer.
-pub(crate) unsafe fn string<'a>(text: *const c_char) -> Option<&'a CStr> {
-    // SAFETY: promised by the caller.
-    if text.is_null() { None } else { Some(unsafe { CStr::from_ptr(text) }) }
-}
-
 /// A limit in milliseconds: -1 none.
-fn limit(argument: &'static CStr, milliseconds: i32) -> Result<Option<Duration>, Refusal> {
+fn limit(argument: Argument, milliseconds: i32) -> Result<Option<Duration>, PlanError> {
     match milliseconds {
         -1 => Ok(None),
         0.. => Ok(Some(Duration::from_millis(milliseconds as u64))),
-        _ => Err(Refusal::argument(argument, 0, "must be -1 (no limit) or more")),
+        _ => Err(invalid(argument, c"must be -1 (no limit) or more")),
     }
 }
 
-fn delay(argument: &'static CStr, milliseconds: i32) -> Result<Duration, Refusal> {
+fn delay(argument: Argument, milliseconds: i32) -> Result<Duration, PlanError> {
     match u64::try_from(milliseconds) {
         Ok(milliseconds) => Ok(Duration::from_millis(milliseconds)),
-        Err(_) => Err(Refusal::argument(argument, 0, "must not be negative")),
+        Err(_) => Err(invalid(argument, c"must not be negative")),
     }
 }

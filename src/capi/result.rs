@@ -1,36 +1,17 @@
 //! What a connect came to.
 
-use super::boundary::set_errno;
+use super::boundary::{Length, Status, export, set_errno};
+use super::codes::*;
+use super::message::{errno_text, gai_text, set_message};
 use super::options::Refusal;
-use super::status::*;
 use super::trace::address_family_of;
-use crate::drive::{Report, system_call};
-use crate::race::{Attempt, AttemptOutcome, Limit, LookupError, Operation, Outcome};
-use crate::sys::address::RawAddress;
-use std::ffi::{CStr, c_char};
+use crate::drive::{Argument, Report, system_call};
+use crate::race::{Attempt, AttemptOutcome, LookupError, Operation, Outcome};
+use crate::sys::address::{RawAddress, socket_address};
+use std::ffi::{CStr, c_char, c_int};
 use std::mem::{MaybeUninit, offset_of, size_of};
 use std::os::fd::IntoRawFd;
 use std::time::Instant;
-
-/// Still running when it was looked at.
-pub const HAPPY_OUTCOME_RUNNING: i32 = 0;
-/// Connected: the winner.
-pub const HAPPY_OUTCOME_CONNECTED: i32 = 1;
-/// Failed; `sys_errno` and `syscall` say how.
-pub const HAPPY_OUTCOME_FAILED: i32 = 2;
-/// Ended by a limit.
-pub const HAPPY_OUTCOME_TIMED_OUT: i32 = 3;
-/// Given up because another one won, because the connect was cancelled, or for the next address under `max_attempts`.
-pub const HAPPY_OUTCOME_ABANDONED: i32 = 4;
-
-/// No limit ended it.
-pub const HAPPY_LIMIT_NONE: i32 = 0;
-/// `resolv_timeout_ms` ended it.
-pub const HAPPY_LIMIT_RESOLV: i32 = 1;
-/// `connect_timeout_ms` ended it.
-pub const HAPPY_LIMIT_CONNECT: i32 = 2;
-/// `open_timeout_ms` ended it.
-pub const HAPPY_LIMIT_OPEN: i32 = 3;
 
 /// One attempt of a connect.
 #[repr(C)]
@@ -44,7 +25,7 @@ pub struct happy_attempt {
     pub sys_errno: i32,
     /// The length of `address`.
     pub address_length: libc::socklen_t,
-    /// The system call that failed, such as "connect(2)" (static), or NULL.
+    /// What failed, such as "connect(2)" (static), or NULL.
     pub syscall: *const c_char,
     /// When it started, in nanoseconds since the race began.
     pub started_ns: u64,
@@ -54,7 +35,8 @@ pub struct happy_attempt {
     pub address: libc::sockaddr_storage,
 }
 
-/// What a connect came to. Start from `HAPPY_RESULT_INIT`; give `attempts` room if you want to see every attempt:
+/// What a connect came to. Start from `HAPPY_RESULT_INIT`; give `attempts` room if you want to see every
+/// attempt:
 ///
 /// ```c
 /// happy_attempt attempts[16];
@@ -63,7 +45,8 @@ pub struct happy_attempt {
 /// result.attempts_capacity = 16;
 /// ```
 ///
-/// It owns nothing but `fd`, which is the caller's to close.
+/// It owns nothing but `fd`, which is the caller's to close. All texts are static. Fields that later versions
+/// append are 0 where there is nothing to say.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct happy_result {
@@ -73,52 +56,40 @@ pub struct happy_result {
     pub status: i32,
     /// The connected socket (close-on-exec, blocking unless asked otherwise), or -1.
     pub fd: i32,
-    /// `EAI_*` code with HAPPY_ERESOLVE, and with HAPPY_EINVALID where getaddrinfo(3) would have given one; else 0.
+    /// `EAI_*` code with HAPPY_ERESOLVE, and with HAPPY_EINVALID where getaddrinfo(3) would have given one;
+    /// else 0.
     pub gai_error: i32,
-    /// errno with HAPPY_ESYSCALL, ETIMEDOUT with HAPPY_ETIMEOUT, ECANCELED with HAPPY_ECANCELLED; with HAPPY_ERESOLVE and
-    /// EAI_SYSTEM the errno of the lookup; else 0.
+    /// errno with HAPPY_ESYSCALL, ETIMEDOUT with HAPPY_ETIMEOUT, ECANCELED with HAPPY_ECANCELLED; with
+    /// HAPPY_ERESOLVE and EAI_SYSTEM the errno of the lookup; else 0.
     pub sys_errno: i32,
-    /// The system call that failed, such as "connect(2)" or "bind(2)" (static), or NULL.
+    /// What failed: a system call, such as "connect(2)" or "bind(2)", or "configure_socket", the caller's
+    /// function; or NULL.
     pub syscall: *const c_char,
-    /// The name of the argument at fault, such as "remote_host" (static), or NULL.
+    /// The name of the argument at fault, such as "remote_host", or NULL.
     pub argument: *const c_char,
+    /// What is wrong with the argument, in a few English words, with HAPPY_EINVALID; or NULL.
+    pub reason: *const c_char,
     /// `HAPPY_LIMIT_*`: the limit that ended it with HAPPY_ETIMEOUT.
     pub limit: i32,
     /// 1: the local address was at fault (its lookup, its family, or bind); else 0.
     pub local_at_fault: i32,
-    /// The winner's address, or that of the attempt that failed last; `address_length` 0 when no attempt was made.
+    /// 1: connected, but not over the family that was attempted first: that one failed or had not answered by
+    /// then; else 0.
+    pub fell_back: i32,
+    /// How many attempts were made, whatever the capacity.
+    pub attempts_count: u32,
+    /// The winner's address, or that of the attempt that failed last; `address_length` 0 when no attempt was
+    /// made.
     pub address: libc::sockaddr_storage,
     /// The length of `address`.
     pub address_length: libc::socklen_t,
-    /// How many attempts were made, whatever the capacity.
-    pub attempts_count: u32,
-    /// Room for the attempts, in the order of their start, or NULL. The caller's. In a done callback: the library's, until the
-    /// callback returns.
+    /// Room for the attempts, in the order of their start, or NULL. The caller's. In a done callback: the
+    /// library's, until the callback returns; go through them with happy_result_get_attempt there.
     pub attempts: *mut happy_attempt,
     /// How many attempts there is room for.
     pub attempts_capacity: usize,
-}
-
-/// The `HAPPY_OUTCOME_*`, the errno and the step of an attempt's outcome.
-pub(crate) fn outcome_parts(outcome: AttemptOutcome) -> (i32, i32, Option<Operation>) {
-    match outcome {
-        AttemptOutcome::Running => (HAPPY_OUTCOME_RUNNING, 0, None),
-        AttemptOutcome::Connected => (HAPPY_OUTCOME_CONNECTED, 0, None),
-        AttemptOutcome::Failed(failure) => (HAPPY_OUTCOME_FAILED, failure.sys_errno, Some(failure.operation)),
-        AttemptOutcome::TimedOut(_) => (HAPPY_OUTCOME_TIMED_OUT, libc::ETIMEDOUT, None),
-        AttemptOutcome::Abandoned => (HAPPY_OUTCOME_ABANDONED, 0, None),
-    }
-}
-
-/// The status that an outcome gives.
-pub(crate) fn status_of(outcome: &Outcome) -> i32 {
-    match outcome {
-        Outcome::Connected { .. } => HAPPY_OK,
-        Outcome::ResolveFailed { .. } | Outcome::LocalFailed { .. } => HAPPY_ERESOLVE,
-        Outcome::NoLocalAddress | Outcome::AttemptsFailed { .. } | Outcome::Broken { .. } => HAPPY_ESYSCALL,
-        Outcome::TimedOut { .. } => HAPPY_ETIMEOUT,
-        Outcome::Cancelled => HAPPY_ECANCELLED,
-    }
+    /// sizeof(happy_attempt) as whoever made the room was compiled: from one attempt to the next.
+    pub attempt_size: usize,
 }
 
 impl happy_attempt {
@@ -150,26 +121,31 @@ impl happy_result {
             sys_errno: 0,
             syscall: std::ptr::null(),
             argument: std::ptr::null(),
+            reason: std::ptr::null(),
             limit: HAPPY_LIMIT_NONE,
             local_at_fault: 0,
+            fell_back: 0,
             // SAFETY: sockaddr_storage is plain data for which all zeros is a value.
             address: unsafe { MaybeUninit::zeroed().assume_init() },
             address_length: 0,
             attempts_count: 0,
             attempts: std::ptr::null_mut(),
             attempts_capacity: 0,
+            attempt_size: size_of::<happy_attempt>(),
         }
     }
 
     pub(crate) fn of_refusal(refusal: &Refusal) -> happy_result {
         happy_result {
             gai_error: refusal.gai_error,
-            argument: refusal.argument.map_or(std::ptr::null(), CStr::as_ptr),
+            argument: refusal.argument.map_or(std::ptr::null(), |argument| argument.name().as_ptr()),
+            reason: refusal.reason.map_or(std::ptr::null(), CStr::as_ptr),
             ..happy_result::of_status(refusal.status)
         }
     }
 
-    /// What a race came to; the winner's descriptor is the result's from here. The attempts are left to [`write`](happy_result::write).
+    /// What a race came to; the winner's descriptor is the result's from here. The attempts are left to
+    /// [`write`](happy_result::write).
     pub(crate) fn of_report(report: &mut Report<'_>) -> happy_result {
         let mut result = happy_result::of_status(status_of(&report.outcome));
         result.attempts_count = report.attempts.len() as u32;
@@ -186,16 +162,22 @@ impl happy_result {
             result.address_length = raw.length();
         }
         match report.outcome {
-            Outcome::Connected { .. } => result.fd = report.socket.take().map_or(-1, IntoRawFd::into_raw_fd),
-            Outcome::ResolveFailed { error } => result.resolve_failed(error, c"remote_host", c"remote_service"),
+            Outcome::Connected { .. } => {
+                result.fd = report.socket.take().map_or(-1, IntoRawFd::into_raw_fd);
+                let is_v6 = |attempt: &Attempt| attempt.destination.is_ipv6();
+                result.fell_back = i32::from(report.attempts.first().map(is_v6) != shown.map(is_v6));
+            }
+            Outcome::ResolveFailed { error } => {
+                result.resolve_failed(error, Argument::RemoteHost, Argument::RemoteService);
+            }
             Outcome::LocalFailed { error } => {
-                result.resolve_failed(error, c"local_host", c"local_service");
+                result.resolve_failed(error, Argument::LocalHost, Argument::LocalService);
                 result.local_at_fault = 1;
             }
             Outcome::NoLocalAddress => {
                 result.sys_errno = libc::EAFNOSUPPORT;
                 result.syscall = c"bind(2)".as_ptr();
-                result.argument = c"local_host".as_ptr();
+                result.argument = Argument::LocalHost.name().as_ptr();
                 result.local_at_fault = 1;
             }
             Outcome::AttemptsFailed { .. } => {
@@ -207,97 +189,161 @@ impl happy_result {
             }
             Outcome::TimedOut { limit } => {
                 result.sys_errno = libc::ETIMEDOUT;
-                result.limit = match limit {
-                    Limit::Resolve => HAPPY_LIMIT_RESOLV,
-                    Limit::Connect => HAPPY_LIMIT_CONNECT,
-                    Limit::Open => HAPPY_LIMIT_OPEN,
-                };
+                result.limit = limit_of(limit);
             }
             Outcome::Cancelled => result.sys_errno = libc::ECANCELED,
             Outcome::Broken { sys_errno } => {
                 result.sys_errno = sys_errno;
-                result.syscall = c"poll(2)".as_ptr();
+                result.syscall = c"ppoll(2)".as_ptr();
             }
         }
         result.explain();
         result
     }
 
-    fn resolve_failed(&mut self, error: LookupError, host: &'static CStr, service: &'static CStr) {
+    fn resolve_failed(&mut self, error: LookupError, host: Argument, service: Argument) {
         self.gai_error = error.gai_error;
         self.sys_errno = error.sys_errno;
         let at_fault = if error.gai_error == libc::EAI_SERVICE { service } else { host };
-        self.argument = at_fault.as_ptr();
+        self.argument = at_fault.name().as_ptr();
     }
 
     /// Leaves the text for happy_error_message().
     fn explain(&self) {
-        if self.status == HAPPY_OK {
-            return;
+        if self.status != HAPPY_OK {
+            set_message(self.sentence());
         }
-        // SAFETY: static strings, or NULL which `unwrap_or` of `string` stands in for.
-        let (argument, syscall) =
-            unsafe { (super::options::string(self.argument), super::options::string(self.syscall)) };
-        let cause = match self.status {
-            HAPPY_ERESOLVE if self.gai_error != libc::EAI_SYSTEM => {
-                // SAFETY: gai_strerror answers a static string for every number.
-                let text = unsafe { CStr::from_ptr(libc::gai_strerror(self.gai_error)) };
-                text.to_string_lossy().into_owned()
-            }
-            HAPPY_ETIMEOUT => match self.limit {
-                HAPPY_LIMIT_RESOLV => "resolv_timeout_ms was reached".to_owned(),
-                HAPPY_LIMIT_CONNECT => "connect_timeout_ms was reached".to_owned(),
-                _ => "open_timeout_ms was reached".to_owned(),
-            },
-            HAPPY_ECANCELLED => "cancelled".to_owned(),
-            _ => error_text(self.sys_errno),
-        };
-        let at = argument.or(syscall).map(|at| format!("{}: ", at.to_string_lossy())).unwrap_or_default();
-        set_message(format!("{at}{cause}"));
     }
 
-    /// The errno that stands for this result.
+    /// What a person reads.
+    fn sentence(&self) -> String {
+        // SAFETY: the address is a whole sockaddr_storage, and its length lies within it.
+        let address = unsafe {
+            let length = (self.address_length as usize).min(size_of::<libc::sockaddr_storage>());
+            socket_address((&raw const self.address).cast(), length as libc::socklen_t)
+        };
+        let argument = text(self.argument).map(|argument| format!("{argument}: ")).unwrap_or_default();
+        match self.status {
+            HAPPY_OK => match address {
+                Some(address) => format!("connected to {address}"),
+                None => "connected".to_owned(),
+            },
+            HAPPY_ERESOLVE => format!("{argument}{}", gai_text(self.gai_error, self.sys_errno)),
+            HAPPY_ESYSCALL => {
+                let syscall = text(self.syscall).unwrap_or_else(|| "a system call".to_owned());
+                let to = match (address, syscall.as_str()) {
+                    // What was bound is not told; where the socket was to go is.
+                    (Some(address), "connect(2)") => format!(" to {address}"),
+                    (Some(address), _) => format!(" for {address}"),
+                    (None, _) => String::new(),
+                };
+                format!("{argument}{syscall}{to}: {}", errno_text(self.sys_errno))
+            }
+            HAPPY_ETIMEOUT => match address {
+                Some(address) => format!("{} was reached, last at {address}", self.limit_text()),
+                None => format!("{} was reached", self.limit_text()),
+            },
+            HAPPY_EINVALID => match text(self.reason) {
+                Some(reason) => format!("{argument}{reason}"),
+                None => format!("{argument}invalid argument"),
+            },
+            status => format!("{argument}{}", status_name(status).to_string_lossy()),
+        }
+    }
+
+    fn limit_text(&self) -> String {
+        match self.limit {
+            HAPPY_LIMIT_NONE => "a time limit".to_owned(),
+            limit => limit_name(limit).to_string_lossy().into_owned(),
+        }
+    }
+
+    /// The errno that stands for this result: one whose words in strerror(3) are true of it.
     fn errno(&self) -> i32 {
         match self.status {
             HAPPY_ERESOLVE => match self.gai_error {
                 libc::EAI_SYSTEM => self.sys_errno,
                 libc::EAI_AGAIN => libc::EAGAIN,
                 libc::EAI_MEMORY => libc::ENOMEM,
-                _ => libc::ENOENT,
+                libc::EAI_FAMILY | EAI_ADDRFAMILY => libc::EAFNOSUPPORT,
+                libc::EAI_FAIL => libc::EIO,
+                libc::EAI_BADFLAGS => libc::EINVAL,
+                _ => libc::ENXIO,
             },
-            HAPPY_EINVALID | HAPPY_ESTATE | HAPPY_EREENTRANT => libc::EINVAL,
+            HAPPY_EINVALID | HAPPY_ESTATE => libc::EINVAL,
+            HAPPY_EREENTRANT => libc::EBUSY,
             HAPPY_ENOMEM => libc::ENOMEM,
             HAPPY_EAGAIN => libc::EAGAIN,
             HAPPY_EFORKED => libc::ESTALE,
+            HAPPY_EINTERNAL => libc::ENOTRECOVERABLE,
             _ => self.sys_errno,
         }
     }
 
-    /// Whether a caller's result can be written: NULL, or of a size that this version knows how to fill.
+    /// Whether a caller's result can be written: NULL, or of sizes that this version knows how to fill. Else
+    /// the argument is refused; there is no place where the result could say so.
     ///
     /// # Safety
-    /// NULL or readable for a size_t.
-    pub(crate) unsafe fn is_acceptable(ret_result: *const happy_result) -> bool {
+    /// NULL, or readable for the `size` that it begins with.
+    pub(crate) unsafe fn check(ret_result: *const happy_result) -> Result<(), Refusal> {
         // SAFETY: promised by the caller.
-        unsafe { ret_result.cast::<usize>().as_ref() }.is_none_or(|&size| size >= FIRST_SIZE)
+        let Some(&size) = (unsafe { ret_result.cast::<usize>().as_ref() }) else { return Ok(()) };
+        if !(FIRST_SIZE..=GREATEST_SIZE).contains(&size) {
+            return Err(Refusal::of_argument(Argument::RetResult, c"size is not sizeof(happy_result)"));
+        }
+        // SAFETY: the fields of the first version are there, promised by the caller.
+        let (attempts, attempt_size) = unsafe { ((*ret_result).attempts, (*ret_result).attempt_size) };
+        let aligned = attempt_size % align_of::<happy_attempt>() == 0;
+        let fits = aligned && (FIRST_ATTEMPT_SIZE..=GREATEST_SIZE).contains(&attempt_size);
+        if !attempts.is_null() && !fits {
+            return Err(Refusal::of_argument(Argument::RetResult, c"attempt_size is not sizeof(happy_attempt)"));
+        }
+        Ok(())
     }
 
-    /// Gives the result to the caller, with as many attempts as there is room for, and sets errno on failure; returns the descriptor.
+    /// Tells of a refusal: in the result, if that is there and can be written, in errno, and as the status.
     ///
     /// # Safety
-    /// `ret_result` is NULL or was found acceptable, and has room for `attempts_capacity` attempts where `attempts` is not NULL.
+    /// NULL, or readable and writable for the `size` that it begins with.
+    pub(crate) unsafe fn refuse(refusal: &Refusal, ret_result: *mut happy_result) -> Status {
+        // SAFETY: promised by the caller.
+        let writable = unsafe { happy_result::check(ret_result) }.is_ok();
+        let target = if writable { ret_result } else { std::ptr::null_mut() };
+        // SAFETY: NULL or found fit just now; no attempts are written.
+        unsafe { happy_result::of_refusal(refusal).write(target, None) };
+        Status(refusal.status)
+    }
+
+    /// Gives the result to the caller, with as many attempts as there is room for, and sets errno on failure;
+    /// returns the descriptor.
+    ///
+    /// # Safety
+    /// `ret_result` is NULL or was found fit by [`check`](happy_result::check), and has room for
+    /// `attempts_capacity` attempts where `attempts` is not NULL.
     pub(crate) unsafe fn write(self, ret_result: *mut happy_result, report: Option<&Report<'_>>) -> libc::c_int {
         if !ret_result.is_null() {
             // SAFETY: the fields of the first version are there, promised by the caller.
-            let (size, attempts, attempts_capacity) =
-                unsafe { ((*ret_result).size, (*ret_result).attempts, (*ret_result).attempts_capacity) };
+            let (size, attempts, attempts_capacity, attempt_size) = unsafe {
+                (
+                    (*ret_result).size,
+                    (*ret_result).attempts,
+                    (*ret_result).attempts_capacity,
+                    (*ret_result).attempt_size,
+                )
+            };
             if let (Some(report), false) = (report, attempts.is_null()) {
                 for (index, attempt) in report.attempts.iter().take(attempts_capacity).enumerate() {
-                    // SAFETY: there is room for `attempts_capacity` attempts, promised by the caller.
-                    unsafe { attempts.add(index).write(happy_attempt::new(attempt, report.began)) };
+                    let attempt = happy_attempt::new(attempt, report.began);
+                    let known = attempt_size.min(size_of::<happy_attempt>());
+                    // SAFETY: there is room for `attempts_capacity` attempts of `attempt_size` bytes,
+                    // promised by the caller.
+                    unsafe {
+                        let place = attempts.cast::<u8>().add(index * attempt_size);
+                        std::ptr::copy_nonoverlapping((&raw const attempt).cast::<u8>(), place, known);
+                    }
                 }
             }
-            let filled = happy_result { size, attempts, attempts_capacity, ..self };
+            let filled = happy_result { size, attempts, attempts_capacity, attempt_size, ..self };
             // Only what the caller's struct has room for.
             let known = size.min(size_of::<happy_result>());
             // SAFETY: `known` bytes lie in both structs.
@@ -310,11 +356,87 @@ impl happy_result {
     }
 }
 
-/// The text of strerror(3): that of Rust without the number behind it.
-fn error_text(sys_errno: i32) -> String {
-    let text = std::io::Error::from_raw_os_error(sys_errno).to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
+/// A static text of a result.
+fn text(text: *const c_char) -> Option<String> {
+    // SAFETY: NULL, or one of our static texts.
+    unsafe { super::boundary::string(text) }.map(|text| text.to_string_lossy().into_owned())
 }
 
-/// The size of the struct in 0.1.0, the first version: a smaller one is no struct but an accident.
-const FIRST_SIZE: usize = offset_of!(happy_result, attempts_capacity) + size_of::<usize>();
+/// netdb.h of glibc; the libc crate has no name for it.
+const EAI_ADDRFAMILY: i32 = -9;
+
+/// The sizes of the structs in 0.1.0, the first version: a smaller one is no struct but an accident.
+const FIRST_SIZE: usize = offset_of!(happy_result, attempt_size) + size_of::<usize>();
+const FIRST_ATTEMPT_SIZE: usize = offset_of!(happy_attempt, address) + size_of::<libc::sockaddr_storage>();
+// What is appended goes behind what was there, and padding would be a field of theirs with any value.
+const _: () = assert!(FIRST_SIZE == size_of::<happy_result>(), "no padding behind the last field");
+const _: () = assert!(FIRST_ATTEMPT_SIZE == size_of::<happy_attempt>(), "no padding behind the last field");
+/// So is a larger one.
+const GREATEST_SIZE: usize = 4096;
+
+/// Writes the sentence that a person reads, such as `connect(2) to [2001:db8::77]:80: Connection refused`,
+/// `remote_host: Name or service not known`, `open_timeout_ms was reached` or `connected to 192.0.2.7:80`.
+///
+/// At most `size` bytes are written, the zero byte at the end included; `buffer` may be NULL where `size` is
+/// 0. The words of the system are those of strerror(3) and gai_strerror(3). Any thread, any time.
+///
+/// Returns
+///   0 or more         the length of the whole sentence without its zero byte, as snprintf(3): it was cut
+///                     where that is not below `size`
+///   -1                `result` or `buffer` is NULL, or `result->size` is not sizeof(happy_result); errno is
+///                     EINVAL
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn happy_result_message(result: *const happy_result, buffer: *mut c_char, size: usize) -> c_int {
+    export!(Length, {
+        // SAFETY: NULL or a happy_result, promised by the caller.
+        let readable = !result.is_null() && unsafe { *result.cast::<usize>() } >= FIRST_SIZE;
+        if !readable || (buffer.is_null() && size > 0) {
+            set_message("result or buffer: NULL, or not a happy_result");
+            set_errno(libc::EINVAL);
+            return Length(-1);
+        }
+        let mut given = happy_result::of_status(HAPPY_OK);
+        // SAFETY: so many bytes lie in both structs, promised by the caller, and every bit pattern of the
+        // fields is a value of theirs.
+        unsafe {
+            let known = (*result.cast::<usize>()).min(size_of::<happy_result>());
+            std::ptr::copy_nonoverlapping(result.cast::<u8>(), (&raw mut given).cast::<u8>(), known);
+        }
+        let sentence = given.sentence();
+        let length = sentence.len().min(size.saturating_sub(1));
+        if size > 0 {
+            // SAFETY: `length` bytes and a zero byte fit into the `size` bytes that the caller has there.
+            unsafe {
+                std::ptr::copy_nonoverlapping(sentence.as_ptr(), buffer.cast::<u8>(), length);
+                *buffer.add(length) = 0;
+            }
+        }
+        Length(sentence.len() as c_int)
+    })
+}
+
+/// The attempt with the number `index`, in the order of their start. It steps by `attempt_size`, so that it
+/// finds them also where the library's happy_attempt has grown beyond that of the program: in a done
+/// callback. Any thread.
+///
+/// Returns
+///   an attempt        which lives as long as `result->attempts`
+///   NULL              there is no such attempt in it, or `result` is NULL
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn happy_result_get_attempt(result: *const happy_result, index: usize) -> *const happy_attempt {
+    export!(*const happy_attempt, {
+        // SAFETY: NULL or a happy_result, promised by the caller.
+        if unsafe { happy_result::check(result) }.is_err() || result.is_null() {
+            return std::ptr::null();
+        }
+        // SAFETY: found fit just now.
+        let (attempts, capacity, count, stride) = unsafe {
+            ((*result).attempts, (*result).attempts_capacity, (*result).attempts_count, (*result).attempt_size)
+        };
+        if attempts.is_null() || index >= capacity.min(count as usize) {
+            return std::ptr::null();
+        }
+        // SAFETY: so many attempts of that size are there, promised by the caller.
+        unsafe { attempts.cast::<u8>().add(index * stride).cast::<happy_attempt>() }
+    })
+}

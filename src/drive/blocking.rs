@@ -1,10 +1,10 @@
 //! The Rust way in: one call, one stream.
 
 use super::connect::Connect;
-use super::plan::{Options, Plan, PlanError};
+use super::plan::{Argument, Invalid, Options, Plan, PlanError};
 use super::report::system_call;
 use crate::race::{Attempt, AttemptOutcome, Limit, LookupError, Outcome};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::net::TcpStream;
 use std::{fmt, io};
 
@@ -12,7 +12,9 @@ use std::{fmt, io};
 #[derive(Clone, Debug)]
 pub enum ConnectError {
     /// An argument was refused; nothing was done.
-    Invalid { argument: &'static str, message: &'static str },
+    Invalid { argument: Argument, reason: &'static CStr },
+    /// There was no memory for the arguments; nothing was done.
+    OutOfMemory,
     /// The race ended without a connection.
     Failed { outcome: Outcome, attempts: Vec<Attempt> },
 }
@@ -20,7 +22,10 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (outcome, attempts) = match self {
-            ConnectError::Invalid { argument, message } => return write!(formatter, "{argument}: {message}"),
+            ConnectError::Invalid { argument, reason } => {
+                return write!(formatter, "{argument}: {}", reason.to_string_lossy());
+            }
+            ConnectError::OutOfMemory => return write!(formatter, "out of memory"),
             ConnectError::Failed { outcome, attempts } => (outcome, attempts),
         };
         match outcome {
@@ -55,12 +60,12 @@ impl std::error::Error for ConnectError {}
 /// # Ok::<(), happysock::ConnectError>(())
 /// ```
 pub fn connect(host: &str, port: u16, options: &Options<'_>) -> Result<TcpStream, ConnectError> {
-    let invalid = |argument, message| ConnectError::Invalid { argument, message };
-    let host = CString::new(host).map_err(|_| invalid("remote_host", "contains a zero byte"))?;
+    let host = CString::new(host)
+        .map_err(|_| ConnectError::Invalid { argument: Argument::RemoteHost, reason: c"contains a zero byte" })?;
     let service = CString::new(port.to_string()).expect("digits contain no zero byte");
     let plan = Plan::new(Some(&host), Some(&service), options).map_err(|error| match error {
-        PlanError::Invalid(refused) => invalid(refused.argument, refused.message),
-        PlanError::OutOfMemory => invalid("remote_host", "out of memory"),
+        PlanError::Invalid(Invalid { argument, reason, .. }) => ConnectError::Invalid { argument, reason },
+        PlanError::OutOfMemory => ConnectError::OutOfMemory,
     })?;
     let mut connect = Connect::new(plan);
     // Nobody else has it, so nobody interrupts it.

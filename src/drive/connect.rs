@@ -8,6 +8,7 @@ use super::running::Running;
 use crate::lookup::Mailbox;
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::poll::{self, PollFd, milliseconds_until};
+use crate::sys::timer::Timer;
 use crate::sys::{Interest, fork};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -64,7 +65,7 @@ pub struct Connect {
 /// Who waits for the sockets: nobody but the next poll(2), or a set whose descriptor was given away.
 enum Watch {
     Poll(Vec<PollFd>),
-    Epoll { set: Epoll, ready: Vec<Ready> },
+    Epoll { set: Epoll, timer: Timer, armed: Option<Instant>, ready: Vec<Ready> },
 }
 
 impl Reactor for Watch {
@@ -141,29 +142,54 @@ impl Connect {
         if self.signals.cancelled.load(Ordering::Acquire) {
             self.running.cancel(now);
         }
-        self.running.advance(now, &mut self.watch)
+        let finished = self.running.advance(now, &mut self.watch);
+        self.arm();
+        finished
+    }
+
+    /// When the next dispatch is due although no descriptor is ready; None: not at all.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        if self.fresh || self.running.is_finished() { Some(now) } else { self.running.deadline() }
+    }
+
+    /// Has the timer in the epoll set fire when the next dispatch is due. One that has fired stays readable
+    /// until it is set again.
+    fn arm(&mut self) {
+        if matches!(self.watch, Watch::Poll(_)) {
+            return;
+        }
+        let now = Instant::now();
+        let due = self.due(now);
+        if let Watch::Epoll { timer, armed, .. } = &mut self.watch
+            && *armed != due
+        {
+            *armed = due;
+            // It fails for a time that there is not, and only then.
+            let _ = timer.set(due.map(|due| due.saturating_duration_since(now)));
+        }
     }
 
     /// How long to wait before the next dispatch at most: -1 no limit, rounded up to milliseconds.
     pub fn timeout_ms(&self) -> i32 {
-        if self.fresh || self.running.is_finished() {
-            return 0;
-        }
-        milliseconds_until(self.running.deadline(), Instant::now())
+        let now = Instant::now();
+        milliseconds_until(self.due(now), now)
     }
 
-    /// The one descriptor, made on first use.
+    /// The one descriptor, made on first use: readable whenever [`dispatch`](Connect::dispatch) has something
+    /// to do, and once it is finished.
     pub fn descriptor(&mut self) -> io::Result<RawFd> {
         if let Watch::Epoll { set, .. } = &self.watch {
             return Ok(set.as_raw_fd());
         }
-        let set = Epoll::new()?;
+        let (set, timer) = (Epoll::new()?, Timer::new()?);
+        set.add(timer.as_raw_fd(), Interest::Readable, Key::Timer.to_bits())?;
         set.add(self.mailbox.waker().descriptor()?, Interest::Readable, Key::WakeUp.to_bits())?;
         for (key, fd, interest) in self.running.watched() {
             set.add(fd, interest, key.to_bits())?;
         }
         let fd = set.as_raw_fd();
-        self.watch = Watch::Epoll { set, ready: Vec::with_capacity(16) };
+        self.watch = Watch::Epoll { set, timer, armed: None, ready: Vec::with_capacity(16) };
+        self.arm();
         Ok(fd)
     }
 
@@ -241,7 +267,7 @@ impl Connect {
 
     fn gather_by_epoll(&mut self, limit: Option<Duration>) -> io::Result<()> {
         let now = Instant::now();
-        let Watch::Epoll { set, ready } = &mut self.watch else { return Ok(()) };
+        let Watch::Epoll { set, ready, .. } = &mut self.watch else { return Ok(()) };
         set.wait(ready, milliseconds_until(limit.map(|limit| now + limit), now))?;
         let now = Instant::now();
         let keys: Vec<Key> = ready.iter().map(|ready| Key::from_bits(ready.token())).collect();

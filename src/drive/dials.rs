@@ -26,8 +26,8 @@ pub(super) struct Dials {
 pub(super) type Failed = (Operation, io::Error);
 
 impl Dials {
-    pub fn new(nonblocking: bool, hooks: Option<Arc<dyn Hooks>>) -> Dials {
-        Dials { sockets: Vec::new(), winner: None, nonblocking, hooks, locals: Box::default() }
+    pub fn new(nonblocking: bool, hooks: Option<Arc<dyn Hooks>>, locals: Box<[SocketAddr]>) -> Dials {
+        Dials { sockets: Vec::new(), winner: None, nonblocking, hooks, locals }
     }
 
     /// Attempts that begin from here on bind to one of these.

@@ -18,5 +18,5 @@ mod running;
 pub use blocking::{ConnectError, connect};
 pub use connect::{Connect, Signals};
 pub use multi::{EventLoop, Multi, Refused};
-pub use plan::{Hooks, Invalid, Options, Plan, PlanError};
+pub use plan::{Argument, Hooks, Invalid, Options, Plan, PlanError};
 pub use report::{Report, system_call};

@@ -1,9 +1,10 @@
 //! What one connect is to do, checked.
 
-use crate::lookup::{Form, Hints, LookupCallback, Query};
+use crate::lookup::{Form, Hints, LookupCallback, Query, QueryArgument, Rejection};
 use crate::race::{Families, Family, PolicyTable, Settings};
 use std::ffi::CStr;
-use std::net::{IpAddr, SocketAddr};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,12 +17,83 @@ pub trait Hooks: Send + Sync {
     fn trace(&self, began: std::time::Instant, trace: &crate::race::Trace);
 }
 
-/// What a caller may choose. `Default` gives the standard's values and no limits.
+/// An argument of a connect, to be named where it is refused or where the connect fails because of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    RemoteHost,
+    RemoteService,
+    Options,
+    LocalHost,
+    LocalService,
+    LocalV4,
+    LocalV6,
+    Addresses,
+    Family,
+    PreferredFamily,
+    Flags,
+    ResolvTimeout,
+    ConnectTimeout,
+    OpenTimeout,
+    ResolutionDelay,
+    ConnectionAttemptDelay,
+    FirstAddressFamilyCount,
+    /// The handle itself.
+    Handle,
+    Done,
+    RetConnect,
+    RetResult,
+}
+
+impl Argument {
+    /// Its name in the C ABI.
+    pub const fn name(self) -> &'static CStr {
+        match self {
+            Argument::RemoteHost => c"remote_host",
+            Argument::RemoteService => c"remote_service",
+            Argument::Options => c"options",
+            Argument::LocalHost => c"local_host",
+            Argument::LocalService => c"local_service",
+            Argument::LocalV4 => c"local_v4",
+            Argument::LocalV6 => c"local_v6",
+            Argument::Addresses => c"addresses",
+            Argument::Family => c"family",
+            Argument::PreferredFamily => c"preferred_family",
+            Argument::Flags => c"flags",
+            Argument::ResolvTimeout => c"resolv_timeout_ms",
+            Argument::ConnectTimeout => c"connect_timeout_ms",
+            Argument::OpenTimeout => c"open_timeout_ms",
+            Argument::ResolutionDelay => c"resolution_delay_ms",
+            Argument::ConnectionAttemptDelay => c"connection_attempt_delay_ms",
+            Argument::FirstAddressFamilyCount => c"first_address_family_count",
+            Argument::Handle => c"self",
+            Argument::Done => c"done",
+            Argument::RetConnect => c"ret_connect",
+            Argument::RetResult => c"ret_result",
+        }
+    }
+}
+
+impl fmt::Display for Argument {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.name().to_string_lossy())
+    }
+}
+
+/// What a caller may choose. `Default` gives the standard's values and no limits; the defaults of the C ABI
+/// are these.
 #[derive(Clone)]
 pub struct Options<'a> {
     pub local_host: Option<&'a CStr>,
     pub local_service: Option<&'a CStr>,
+    /// What attempts of each family are bound to; a family without one is not bound. Not together with a
+    /// local host or service.
+    pub local_v4: Option<SocketAddrV4>,
+    pub local_v6: Option<SocketAddrV6>,
+    /// Attempted instead of what a lookup finds, ports included; the host and the service are not used then.
+    pub addresses: Option<&'a [SocketAddr]>,
     pub families: Families,
+    /// Whose addresses go first; None: as the system's policy table says (RFC 6724, gai.conf).
+    pub preferred_family: Option<Family>,
     pub fast_fallback: bool,
     pub nonblocking: bool,
     /// `AI_*` flags for the lookup of the remote host.
@@ -43,7 +115,11 @@ impl Default for Options<'_> {
         Options {
             local_host: None,
             local_service: None,
+            local_v4: None,
+            local_v6: None,
+            addresses: None,
             families: Families::Both,
+            preferred_family: None,
             fast_fallback: true,
             nonblocking: false,
             lookup_flags: 0,
@@ -62,26 +138,34 @@ impl Default for Options<'_> {
 }
 
 /// An argument that is refused before anything is done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid {
-    /// The argument's name in the C ABI.
-    pub argument: &'static str,
+    pub argument: Argument,
     /// What getaddrinfo(3) would have answered, or 0.
     pub gai_error: i32,
-    pub message: &'static str,
+    /// What is wrong with it, to be read behind its name.
+    pub reason: &'static CStr,
 }
 
 /// Why no plan could be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanError {
     Invalid(Invalid),
     OutOfMemory,
+}
+
+impl PlanError {
+    pub(crate) const fn invalid(argument: Argument, reason: &'static CStr) -> PlanError {
+        PlanError::Invalid(Invalid { argument, gai_error: 0, reason })
+    }
 }
 
 /// A checked connect: what is asked, and how the race is set.
 pub struct Plan {
     pub(super) remote: Query,
     pub(super) local: Option<Query>,
+    /// What attempts are bound to, where that need not be looked up: one of a family at most.
+    pub(super) local_addresses: Box<[SocketAddr]>,
     /// The addresses of a host that needs no lookup.
     pub(super) literal: Literal,
     pub(super) settings: Settings,
@@ -89,7 +173,8 @@ pub struct Plan {
     pub(super) hooks: Option<Arc<dyn Hooks>>,
 }
 
-/// A host that needs no lookup: one address, or for a NULL host both loopback addresses.
+/// A host that needs no lookup: one address, or several (both loopback addresses of a NULL host, or what the
+/// caller knows).
 pub(super) enum Literal {
     No,
     One(SocketAddr),
@@ -109,39 +194,41 @@ impl Literal {
 impl Plan {
     /// Checks the arguments and copies what is needed; nothing is opened or asked.
     pub fn new(host: Option<&CStr>, service: Option<&CStr>, options: &Options<'_>) -> Result<Plan, PlanError> {
+        let known = known_addresses(options)?;
+        // Where the addresses are known, nothing is asked.
+        let (host, service) = if known.is_some() { (None, None) } else { (host, service) };
         let remote = Query::new(host, service, hints(options.lookup_flags, libc::AF_UNSPEC), options.lookup.clone())
             .map_err(|_| PlanError::OutOfMemory)?;
-        remote.check().map_err(|rejection| {
-            let argument = if rejection.argument == "service" { "remote_service" } else { "remote_host" };
-            PlanError::Invalid(Invalid { argument, gai_error: rejection.gai_error, message: rejection.message })
-        })?;
+        if known.is_none() {
+            check(&remote, Argument::RemoteHost, Argument::RemoteService)?;
+        }
         let local = match (options.local_host, options.local_service) {
             (None, None) => None,
             (host, service) => {
                 // Without a host the wildcard address is meant: AI_PASSIVE, getaddrinfo(3).
                 let query = Query::new(host, service, hints(libc::AI_PASSIVE, libc::AF_UNSPEC), None)
                     .map_err(|_| PlanError::OutOfMemory)?;
-                query.check().map_err(|rejection| {
-                    let argument = if rejection.argument == "service" { "local_service" } else { "local_host" };
-                    PlanError::Invalid(Invalid { argument, gai_error: rejection.gai_error, message: rejection.message })
-                })?;
+                check(&query, Argument::LocalHost, Argument::LocalService)?;
                 Some(query)
             }
         };
+        let local_addresses = local_addresses(options)?;
         if options.open_timeout.is_some() && (options.resolv_timeout.is_some() || options.connect_timeout.is_some()) {
-            return Err(PlanError::Invalid(Invalid {
-                argument: "open_timeout_ms",
-                gai_error: 0,
-                message: "cannot be set together with resolv_timeout_ms or connect_timeout_ms",
-            }));
+            return Err(PlanError::invalid(
+                Argument::OpenTimeout,
+                c"cannot be set together with resolv_timeout_ms or connect_timeout_ms",
+            ));
         }
-        let policy = system_policy();
+        let policy = match options.preferred_family {
+            None => Arc::clone(system_policy()),
+            Some(family) => Arc::new(system_policy().preferring(family)),
+        };
         let settings = Settings {
             families: options.families,
             preferred_family: policy.preferred_family(),
             fast_fallback: options.fast_fallback,
             local: local.is_some(),
-            policy: Arc::clone(policy),
+            policy,
             resolution_delay: options.resolution_delay,
             connection_attempt_delay: options.connection_attempt_delay,
             first_address_family_count: options.first_address_family_count,
@@ -151,10 +238,56 @@ impl Plan {
             open_limit: options.open_timeout,
             trace: options.trace,
         };
-        let literal = literal(host, service, &remote, options);
-        Ok(Plan { remote, local, literal, settings, nonblocking: options.nonblocking, hooks: options.hooks.clone() })
+        let literal = known.map_or_else(|| literal(host, service, &remote, options), Literal::Many);
+        let (nonblocking, hooks) = (options.nonblocking, options.hooks.clone());
+        Ok(Plan { remote, local, local_addresses, literal, settings, nonblocking, hooks })
     }
 }
+
+fn check(query: &Query, host: Argument, service: Argument) -> Result<(), PlanError> {
+    query.check().map_err(|Rejection { argument, gai_error, reason }| {
+        let argument = match argument {
+            QueryArgument::Node => host,
+            QueryArgument::Service => service,
+        };
+        PlanError::Invalid(Invalid { argument, gai_error, reason })
+    })
+}
+
+/// The addresses that the caller knows, as far as they are of a family that is wanted.
+fn known_addresses(options: &Options<'_>) -> Result<Option<Vec<SocketAddr>>, PlanError> {
+    let Some(given) = options.addresses else { return Ok(None) };
+    if options.lookup.is_some() {
+        return Err(PlanError::invalid(Argument::Addresses, c"cannot be set together with lookup"));
+    }
+    let mut addresses = Vec::new();
+    addresses.try_reserve_exact(given.len()).map_err(|_| PlanError::OutOfMemory)?;
+    let wanted = |address: &&SocketAddr| match options.families {
+        Families::Both => true,
+        Families::Only(Family::V6) => address.is_ipv6(),
+        Families::Only(Family::V4) => address.is_ipv4(),
+    };
+    addresses.extend(given.iter().filter(wanted));
+    if addresses.is_empty() {
+        let reason = c"none of them is of the family that is asked for";
+        let gai_error = EAI_ADDRFAMILY;
+        return Err(PlanError::Invalid(Invalid { argument: Argument::Addresses, gai_error, reason }));
+    }
+    Ok(Some(addresses))
+}
+
+/// What attempts are bound to without a lookup.
+fn local_addresses(options: &Options<'_>) -> Result<Box<[SocketAddr]>, PlanError> {
+    let (v4, v6) = (options.local_v4, options.local_v6);
+    if (options.local_host.is_some() || options.local_service.is_some()) && (v4.is_some() || v6.is_some()) {
+        let argument = if v4.is_some() { Argument::LocalV4 } else { Argument::LocalV6 };
+        return Err(PlanError::invalid(argument, c"cannot be set together with local_host or local_service"));
+    }
+    Ok(v4.map(SocketAddr::from).into_iter().chain(v6.map(SocketAddr::from)).collect())
+}
+
+/// netdb.h of glibc; the libc crate has no name for it.
+const EAI_ADDRFAMILY: i32 = -9;
 
 fn hints(flags: i32, family: i32) -> Hints {
     Hints { flags, family, socktype: libc::SOCK_STREAM, protocol: libc::IPPROTO_TCP }
@@ -169,8 +302,9 @@ pub(super) fn address_family(families: Families) -> i32 {
     }
 }
 
-/// The addresses of a host that needs no lookup. The plain forms are read here; for the rarer ones ("127.1", a scope, NULL)
-/// libc is asked, which does no I/O for them. One that does not fit the family is left to the lookup, which answers as libc does.
+/// The addresses of a host that needs no lookup. The plain forms are read here; for the rarer ones ("127.1",
+/// a scope, NULL) libc is asked, which does no I/O for them. One that does not fit the family is left to the
+/// lookup, which answers as libc does.
 fn literal(host: Option<&CStr>, service: Option<&CStr>, remote: &Query, options: &Options<'_>) -> Literal {
     // Any other flag may change the answer, or be none that libc knows.
     let plain = options.lookup_flags & !(libc::AI_NUMERICHOST | libc::AI_NUMERICSERV) == 0;
@@ -197,7 +331,8 @@ fn plain_port(text: &str) -> Option<u16> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
-/// The policy table of this system: /etc/gai.conf, read once as libc does with `reload no`, or the standard's.
+/// The policy table of this system: /etc/gai.conf, read once as libc does with `reload no`, or the
+/// standard's.
 fn system_policy() -> &'static Arc<PolicyTable> {
     static POLICY: OnceLock<Arc<PolicyTable>> = OnceLock::new();
     POLICY.get_or_init(|| {

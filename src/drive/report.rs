@@ -15,11 +15,12 @@ pub struct Report<'a> {
     pub began: Instant,
 }
 
-/// The system call behind a step of an attempt, as a person writes it.
+/// What failed at a step of an attempt: the system call as a person writes it, or the caller's function by
+/// the name of its option.
 pub fn system_call(operation: Operation) -> &'static std::ffi::CStr {
     match operation {
         Operation::Socket => c"socket(2)",
-        Operation::Configure => c"setsockopt(2)",
+        Operation::Configure => c"configure_socket",
         Operation::Bind => c"bind(2)",
         Operation::Connect => c"connect(2)",
         Operation::Wait => c"epoll_ctl(2)",

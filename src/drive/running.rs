@@ -29,14 +29,14 @@ impl Running {
     /// Begins a race: its limits count from `now`. Answers of lookups come through `mailbox` under `token`, shifted by
     /// [`TOKEN_BITS`](super::lookups::TOKEN_BITS).
     pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
-        let Plan { remote, local, literal, settings, nonblocking, hooks } = plan;
+        let Plan { remote, local, local_addresses, literal, settings, nonblocking, hooks } = plan;
         let lookups = (literal.addresses().is_none() || local.is_some())
             .then(|| Box::new(Lookups::new(remote, local, settings.families, mailbox, token)));
         let race = match literal.addresses() {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
             None => Race::new(settings, now),
         };
-        Running { race, began: now, lookups, dials: Dials::new(nonblocking, hooks) }
+        Running { race, began: now, lookups, dials: Dials::new(nonblocking, hooks, local_addresses) }
     }
 
     /// A lookup has left its token in the mailbox: hands its answer to the race.

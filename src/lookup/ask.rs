@@ -4,7 +4,7 @@ use super::answer::{Answer, Found};
 use super::callback::LookupCallback;
 use super::fork_gate;
 use super::list::AddressList;
-use super::query::{Form, Hints, Query, is_digits, may_be_numeric};
+use super::query::{Form, Hints, Query, is_digits, is_scoped_address, may_be_numeric};
 use crate::race::LookupError;
 use std::ffi::{CStr, c_char, c_int};
 use std::net::SocketAddr;
@@ -31,9 +31,21 @@ impl Query {
             flags |= libc::AI_NUMERICHOST;
         }
         match ask_libc(self.node(), self.service(), Hints { flags, ..self.hints() }) {
-            // It only looked like an address ("1.example", "a:b").
-            Err(error) if error.gai_error == libc::EAI_NONAME && self.hints().flags & libc::AI_NUMERICHOST == 0 => None,
-            answer => Some(answer.map(|list| self.found(list))),
+            // It only looked like an address ("1.example", "a:b"). An address with a scope that there is not ("fe80::1%nosuch") is one all
+            // the same, and no name: getaddrinfo(3) asks nobody.
+            Err(error)
+                if error.gai_error == libc::EAI_NONAME
+                    && self.hints().flags & libc::AI_NUMERICHOST == 0
+                    && !node.is_some_and(is_scoped_address) =>
+            {
+                None
+            }
+            // The answer has the flags of the question, and these two were not asked for.
+            Ok(mut list) => {
+                list.set_flags(self.hints().flags);
+                Some(Ok(self.found(list)))
+            }
+            Err(error) => Some(Err(error)),
         }
     }
 
@@ -85,9 +97,11 @@ impl Query {
             }
         };
         let Some(node) = self.node() else { return Err(LookupError { gai_error: libc::EAI_NONAME, sys_errno: 0 }) };
-        let hosts = super::host::ask(node, self.hints().family).map_err(|failure| match failure.gai_error() {
-            libc::EAI_SYSTEM => lookup_error(libc::EAI_SYSTEM, failure.errno),
-            gai_error => LookupError { gai_error, sys_errno: 0 },
+        let hosts = super::host::ask(node, self.hints().family).map_err(|failure| {
+            match failure.gai_error(self.hints().family) {
+                libc::EAI_SYSTEM => lookup_error(libc::EAI_SYSTEM, failure.errno),
+                gai_error => LookupError { gai_error, sys_errno: 0 },
+            }
         })?;
         // A link-local address is of no use without its interface, which only getaddrinfo(3) gives (sin6_scope_id).
         if hosts.iter().any(|host| matches!(host, std::net::IpAddr::V6(v6) if v6.is_unicast_link_local())) {
@@ -119,9 +133,12 @@ fn ask_function(
     raw_hints.ai_protocol = hints.protocol;
     let pointer = |name: Option<&CStr>| name.map_or(std::ptr::null(), CStr::as_ptr);
     let mut list = std::ptr::null_mut();
+    let from_caller = maker.is_some();
     match function(pointer(node), pointer(service), &raw_hints, &mut list) {
-        // SAFETY: the function succeeded, so the list is its own and now ours.
-        0 => Ok(unsafe { AddressList::from_raw(list, maker) }),
+        // SAFETY: the function succeeded, so the list is its own and now ours; it ends, or is let go of unread below.
+        0 if !from_caller || unsafe { ends(list) } => Ok(unsafe { AddressList::from_raw(list, maker) }),
+        // It may have no end, and then nobody can free it.
+        0 => Err(LookupError { gai_error: libc::EAI_FAIL, sys_errno: 0 }),
         gai_error => {
             let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
             Err(lookup_error(gai_error, errno))
@@ -129,7 +146,34 @@ fn ask_function(
     }
 }
 
+/// The longest list that is taken from a caller's function.
+const LONGEST_LIST: usize = 4096;
+
+/// Whether a list of a caller's function has an end, within the length that is taken.
+///
+/// # Safety
+/// Null, or a node whose `ai_next` is such a list.
+unsafe fn ends(mut list: *const libc::addrinfo) -> bool {
+    for _ in 0..=LONGEST_LIST {
+        // SAFETY: promised by the caller.
+        match unsafe { list.as_ref() } {
+            None => return true,
+            Some(node) => list = node.ai_next,
+        }
+    }
+    false
+}
+
+/// Whether getaddrinfo(3) has such a code: EAI_BADFLAGS to EAI_OVERFLOW of netdb.h, without a gap in glibc.
+fn is_gai_error(code: c_int) -> bool {
+    (libc::EAI_OVERFLOW..=libc::EAI_BADFLAGS).contains(&code)
+}
+
 fn lookup_error(gai_error: c_int, errno: i32) -> LookupError {
+    // A caller's function may answer anything. What is no code must not pass for a status.
+    if !is_gai_error(gai_error) {
+        return LookupError { gai_error: libc::EAI_FAIL, sys_errno: 0 };
+    }
     // With "mdns4_minimal [NOTFOUND=return]" in nsswitch.conf and no mDNS daemon, glibc reports the missing socket of the daemon for
     // a name that does not exist.
     if cfg!(target_os = "linux") && gai_error == libc::EAI_SYSTEM && errno == libc::ENOENT {

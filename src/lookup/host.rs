@@ -38,12 +38,14 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// The `EAI_*` code that getaddrinfo(3) makes of it; with `EAI_SYSTEM` the errno counts too.
-    pub(super) fn gai_error(&self) -> c_int {
+    /// The `EAI_*` code that getaddrinfo(3) makes of it; with `EAI_SYSTEM` the errno counts too. It never says EAI_FAIL there: what a
+    /// server answers that is of no use (a CNAME to a name without records, a record that is cut short) it takes for EAI_NODATA where
+    /// IPv4 is asked for, and for EAI_NONAME where IPv6 is (seen with glibc 2.36).
+    pub(super) fn gai_error(&self, family: c_int) -> c_int {
         match self.host_error {
             NETDB_INTERNAL => libc::EAI_SYSTEM,
             TRY_AGAIN => libc::EAI_AGAIN,
-            NO_RECOVERY => libc::EAI_FAIL,
+            NO_RECOVERY if family == libc::AF_INET6 => libc::EAI_NONAME,
             HOST_NOT_FOUND => libc::EAI_NONAME,
             _ => libc::EAI_NODATA,
         }
@@ -97,4 +99,24 @@ pub(super) fn ask(node: &CStr, family: c_int) -> Result<Vec<IpAddr>, Failure> {
         }
     }
     Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What getaddrinfo(3) answers where gethostbyname2_r(3) says this, for IPv4 and for IPv6.
+    #[test]
+    fn errors_are_those_of_getaddrinfo() {
+        for (host_error, v4, v6) in [
+            (HOST_NOT_FOUND, libc::EAI_NONAME, libc::EAI_NONAME),
+            (TRY_AGAIN, libc::EAI_AGAIN, libc::EAI_AGAIN),
+            (NO_RECOVERY, libc::EAI_NODATA, libc::EAI_NONAME),
+            (4, libc::EAI_NODATA, libc::EAI_NODATA),
+        ] {
+            let failure = Failure { host_error, errno: 0 };
+            assert_eq!(failure.gai_error(libc::AF_INET), v4, "{host_error}");
+            assert_eq!(failure.gai_error(libc::AF_INET6), v6, "{host_error}");
+        }
+    }
 }

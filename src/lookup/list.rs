@@ -40,6 +40,17 @@ impl AddressList {
         self.nodes().filter_map(|node| unsafe { socket_address(node.ai_addr, node.ai_addrlen) })
     }
 
+    /// Writes `ai_flags` of every node, as getaddrinfo(3) gives those of its hints.
+    pub(super) fn set_flags(&mut self, flags: i32) {
+        let mut next = self.head;
+        while let Some(mut node) = next {
+            // SAFETY: the nodes live until `self` is dropped, and `self` is borrowed by nobody else.
+            let node = unsafe { node.as_mut() };
+            node.ai_flags = flags;
+            next = NonNull::new(node.ai_next);
+        }
+    }
+
     fn nodes(&self) -> impl Iterator<Item = &libc::addrinfo> {
         // SAFETY: the nodes live until `self` is dropped and nobody writes to them.
         let follow = |node: *const libc::addrinfo| unsafe { node.as_ref() };

@@ -16,6 +16,7 @@ mod list;
 mod mailbox;
 #[cfg(all(test, loom))]
 mod model;
+mod object;
 mod pool;
 mod query;
 mod queue;
@@ -27,7 +28,8 @@ pub use answer::{Answer, Found};
 pub use callback::{LookupCallback, LookupFunction};
 pub use list::AddressList;
 pub use mailbox::Mailbox;
+pub use object::{Lookup, Refused};
 pub use pool::{set_thread_limit, thread_limit};
-pub use query::{Form, Hints, OutOfMemory, Query, Rejection};
-pub use request::{Request, StartError};
+pub use query::{Form, Hints, OutOfMemory, Query, QueryArgument, Rejection};
+pub use request::{Request, StartError, end_idle_workers};
 pub use source::Source;

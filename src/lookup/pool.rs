@@ -9,7 +9,7 @@
 use super::queue::{Link, Priority, Queue, is_needed_now};
 use crate::sys::fork::PerProcess;
 use crate::sys::wake::Waker;
-use crate::sys::{fork, thread};
+use crate::sys::{fork, module, thread};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -40,6 +40,31 @@ pub fn thread_limit() -> usize {
 /// than there are workers, the surplus leaves when it has done its work.
 pub fn set_thread_limit(limit: usize) {
     THREAD_LIMIT.store(limit.max(1), Ordering::Relaxed);
+}
+
+/// How long [`end_idle_workers`] waits for the threads that it has told to leave; they have nothing left to do but that.
+const LEAVE_TIME: Duration = Duration::from_secs(1);
+
+/// Has the idle workers leave, and returns when their threads have ended. Whether there is no worker left: one that is at a job is not
+/// waited for.
+pub(super) fn end_idle_workers<J: Job>() -> bool {
+    let pool = Pool::<J>::current();
+    let mut shared = pool.lock();
+    let leaving = std::mem::take(&mut shared.idle);
+    for seat in &leaving {
+        seat.dismissed.store(true, Ordering::Relaxed);
+    }
+    shared.workers -= leaving.len();
+    let none_left = shared.workers == 0;
+    drop(shared);
+    for seat in &leaving {
+        seat.waker.wake();
+    }
+    let mut gone = true;
+    for seat in &leaving {
+        gone &= thread::wait_until_gone(seat.thread, LEAVE_TIME);
+    }
+    none_left && gone
 }
 
 /// Something to be done by a worker. The pool knows a job weakly: whoever drops the last reference has it leave the queue.
@@ -114,6 +139,10 @@ struct Seat {
     waker: Waker,
     /// It was taken from the idle ones and is counted as coming. Written under the lock.
     called: AtomicBool,
+    /// It was taken from the idle ones to leave, and is counted no more. Written under the lock.
+    dismissed: AtomicBool,
+    /// The kernel's number of its thread.
+    thread: libc::pid_t,
 }
 
 /// What is to be done, without the lock, to bring a worker that is already counted as coming.
@@ -247,7 +276,12 @@ impl<J: Job> Pool<J> {
     }
 
     fn work(&'static self) {
-        let seat = Arc::new(Seat { waker: Waker::new(), called: AtomicBool::new(false) });
+        let seat = Arc::new(Seat {
+            waker: Waker::new(),
+            called: AtomicBool::new(false),
+            dismissed: AtomicBool::new(false),
+            thread: thread::id(),
+        });
         let mut shared = self.lock();
         shared.coming -= 1;
         loop {
@@ -278,6 +312,9 @@ impl<J: Job> Pool<J> {
                     shared.coming -= 1;
                     break;
                 }
+                if seat.dismissed.load(Ordering::Relaxed) {
+                    return;
+                }
                 if !woken {
                     shared.idle.retain(|other| !Arc::ptr_eq(other, &seat));
                     shared.workers -= 1;
@@ -301,6 +338,7 @@ fn stack_size() -> usize {
 }
 
 fn spawn<J: Job>() -> std::io::Result<()> {
+    module::pin();
     let mut tries = 1;
     loop {
         match thread::spawn_detached(c"happysock-look", stack_size(), || Pool::<J>::current().work()) {

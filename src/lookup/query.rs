@@ -2,6 +2,7 @@
 
 use super::callback::LookupCallback;
 use std::ffi::{CStr, CString};
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 /// A host name of this many bytes or more is refused (netdb.h, with the terminating zero).
@@ -22,14 +23,21 @@ pub struct Hints {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory;
 
+/// An argument of getaddrinfo(3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryArgument {
+    Node,
+    Service,
+}
+
 /// An input that is refused before anything is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// Which argument of getaddrinfo(3) is at fault: "node" or "service".
-    pub argument: &'static str,
+    pub argument: QueryArgument,
     /// The code that getaddrinfo(3) gives for it.
     pub gai_error: i32,
-    pub message: &'static str,
+    /// What is wrong with it; "contains a space", as it were, behind the argument's name.
+    pub reason: &'static CStr,
 }
 
 #[derive(Debug)]
@@ -101,34 +109,42 @@ impl Query {
     /// Refuses what no resolver should be asked. What getaddrinfo(3) itself refuses at little cost (unknown flags and families) is left
     /// to it; bytes above 0x7f and trailing dots pass as they are.
     pub fn check(&self) -> Result<(), Rejection> {
-        let refuse = |argument, gai_error, message| Err(Rejection { argument, gai_error, message });
+        let refuse = |argument, gai_error, reason| Err(Rejection { argument, gai_error, reason });
         let node = self.node().map(CStr::to_bytes);
         let service = self.service().map(CStr::to_bytes);
         if node.is_none() && service.is_none() {
-            return refuse("node", libc::EAI_NONAME, "neither a host nor a service is given");
+            return refuse(QueryArgument::Node, libc::EAI_NONAME, c"neither a host nor a service is given");
         }
         if let Some(node) = node {
             if node.is_empty() {
-                return refuse("node", libc::EAI_NONAME, "the host is empty");
+                return refuse(QueryArgument::Node, libc::EAI_NONAME, c"the host is empty");
             }
             if node.len() >= NI_MAXHOST {
-                return refuse("node", libc::EAI_NONAME, "the host is longer than 1024 bytes");
+                return refuse(QueryArgument::Node, libc::EAI_NONAME, c"the host is longer than 1024 bytes");
             }
             if node.iter().any(|&byte| is_blank_or_control(byte)) {
-                return refuse("node", libc::EAI_NONAME, "the host contains a space or a control character");
+                return refuse(
+                    QueryArgument::Node,
+                    libc::EAI_NONAME,
+                    c"the host contains a space or a control character",
+                );
             }
         }
         if let Some(service) = service {
             if service.len() >= NI_MAXSERV {
-                return refuse("service", libc::EAI_SERVICE, "the service is longer than 31 bytes");
+                return refuse(QueryArgument::Service, libc::EAI_SERVICE, c"the service is longer than 31 bytes");
             }
             if service.iter().any(|&byte| is_blank_or_control(byte)) {
-                return refuse("service", libc::EAI_SERVICE, "the service contains a space or a control character");
+                return refuse(
+                    QueryArgument::Service,
+                    libc::EAI_SERVICE,
+                    c"the service contains a space or a control character",
+                );
             }
             let digits = service.strip_prefix(b"-").or_else(|| service.strip_prefix(b"+")).unwrap_or(service);
             if is_digits(digits) && (digits.len() != service.len() || !is_port(digits)) {
                 // glibc would take the number modulo 65536.
-                return refuse("service", libc::EAI_SERVICE, "the port is not a number from 0 to 65535");
+                return refuse(QueryArgument::Service, libc::EAI_SERVICE, c"the port is not a number from 0 to 65535");
             }
         }
         Ok(())
@@ -157,6 +173,12 @@ fn is_port(digits: &[u8]) -> bool {
     let significant = digits.iter().position(|&digit| digit != b'0').unwrap_or(digits.len());
     let digits = &digits[significant..];
     digits.len() <= 5 && digits.iter().fold(0u32, |number, digit| number * 10 + u32::from(digit - b'0')) <= 65535
+}
+
+/// An IPv6 address with a scope behind it, whether or not there is such a scope.
+pub(super) fn is_scoped_address(node: &[u8]) -> bool {
+    let Some(percent) = node.iter().position(|&byte| byte == b'%') else { return false };
+    std::str::from_utf8(&node[..percent]).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
 /// Every form that inet_aton(3) takes starts with a digit, and every IPv6 address has a colon; few names do either.

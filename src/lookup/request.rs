@@ -221,6 +221,11 @@ impl Drop for Request {
     }
 }
 
+/// See [`pool::end_idle_workers`].
+pub fn end_idle_workers() -> bool {
+    pool::end_idle_workers::<Request>()
+}
+
 /// Lets the compiler check what the module says: requests and answers cross threads.
 const _: fn() = || {
     fn crosses_threads<T: Send + Sync>() {}

@@ -1,5 +1,5 @@
 //! The policy table of RFC 6724, section 2.1, and the gai.conf(5) that may replace it.
-use super::family::Family;
+use super::Family;
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -27,8 +27,7 @@ const fn entry(segments: [u16; 8], bits: u32, value: u32) -> Entry {
     Entry { prefix: Ipv6Addr::new(a, b, c, d, e, f, g, h).to_bits(), bits, value }
 }
 
-/// RFC 6724, section 2.1. Longest prefix first, as in every table here: the first entry that matches is the
-/// one.
+/// RFC 6724, section 2.1. Longest prefix first, as in every table here: the first entry that matches is the one.
 const DEFAULT_PRECEDENCES: &[Entry] = &[
     entry([0, 0, 0, 0, 0, 0, 0, 1], 128, 50),
     entry([0, 0, 0, 0, 0, 0xffff, 0, 0], 96, 35),
@@ -54,8 +53,8 @@ const DEFAULT_LABELS: &[Entry] = &[
     entry([0, 0, 0, 0, 0, 0, 0, 0], 0, 1),
 ];
 
-/// The scope of an IPv4 address (RFC 6724, section 3.2): link-local for 169.254/16 and 127/8; private
-/// addresses are global.
+/// The scope of an IPv4 address (RFC 6724, section 3.2): link-local for 169.254/16 and 127/8; private addresses are
+/// global.
 const DEFAULT_SCOPES: &[Entry] = &[
     entry([0, 0, 0, 0, 0, 0xffff, 0xa9fe, 0], 112, SCOPE_LINK_LOCAL),
     entry([0, 0, 0, 0, 0, 0xffff, 0x7f00, 0], 104, SCOPE_LINK_LOCAL),
@@ -68,7 +67,12 @@ pub struct PolicyTable {
     labels: Cow<'static, [Entry]>,
     precedences: Cow<'static, [Entry]>,
     scopes: Cow<'static, [Entry]>,
+    /// The family whose addresses all have a higher precedence than those of the other.
+    preferred: Option<Family>,
 }
+
+/// What an address of a preferred family has more: higher than any precedence of a table.
+const PREFERENCE: u32 = GREATEST_VALUE + 1;
 
 impl Default for PolicyTable {
     /// RFC 6724, section 2.1.
@@ -77,6 +81,7 @@ impl Default for PolicyTable {
             labels: Cow::Borrowed(DEFAULT_LABELS),
             precedences: Cow::Borrowed(DEFAULT_PRECEDENCES),
             scopes: Cow::Borrowed(DEFAULT_SCOPES),
+            preferred: None,
         }
     }
 }
@@ -84,9 +89,9 @@ impl Default for PolicyTable {
 impl PolicyTable {
     /// Reads the text of a gai.conf(5) file; lines that libc would not accept are skipped.
     ///
-    /// As in glibc, one `label` line replaces the whole table of labels, and likewise for `precedence` and
-    /// `scopev4`; a table without an entry for everything gets one; among equal prefixes the first line
-    /// counts. `reload` is ignored: when to read the file again is for the caller to know.
+    /// As in glibc, one `label` line replaces the whole table of labels, and likewise for `precedence` and `scopev4`; a
+    /// table without an entry for everything gets one; among equal prefixes the first line counts. `reload` is ignored:
+    /// when to read the file again is for the caller to know.
     pub fn from_gai_conf(text: &str) -> PolicyTable {
         let (mut labels, mut precedences, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
         for line in text.lines() {
@@ -107,25 +112,35 @@ impl PolicyTable {
             labels: table(labels, entry([0; 8], 0, FALLBACK_LABEL), default.labels),
             precedences: table(precedences, entry([0; 8], 0, FALLBACK_PRECEDENCE), default.precedences),
             scopes: table(scopes, entry([0, 0, 0, 0, 0, 0xffff, 0, 0], 96, SCOPE_GLOBAL), default.scopes),
+            preferred: None,
         }
     }
 
-    /// The family whose global addresses rank first: the precedence of `::ffff:0:0/96` against that of
-    /// `::/0`.
+    /// The same table with every address of a family above those of the other (rule 6); within each family
+    /// nothing changes.
+    pub fn preferring(&self, family: Family) -> PolicyTable {
+        PolicyTable { preferred: Some(family), ..self.clone() }
+    }
+
+    /// The family whose global addresses rank first: the precedence of `::ffff:0:0/96` against that of `::/0`.
     pub fn preferred_family(&self) -> Family {
+        if let Some(preferred) = self.preferred {
+            return preferred;
+        }
         let everything = self.precedences.last().map_or(FALLBACK_PRECEDENCE, |entry| entry.value);
         if self.precedence(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) > everything { Family::V4 } else { Family::V6 }
     }
 
-    /// The label of an address (RFC 6724, section 2.1): equal for a source and a destination that fit
-    /// together.
+    /// The label of an address (RFC 6724, section 2.1): equal for a source and a destination that fit together.
     pub fn label(&self, address: IpAddr) -> u32 {
         find(&self.labels, address)
     }
 
     /// The precedence of a destination (RFC 6724, section 2.1): the higher, the sooner.
     pub fn precedence(&self, address: IpAddr) -> u32 {
-        find(&self.precedences, address)
+        let family = if address.is_ipv6() { Family::V6 } else { Family::V4 };
+        let preference = if self.preferred == Some(family) { PREFERENCE } else { 0 };
+        find(&self.precedences, address) + preference
     }
 
     /// The scope of an address (RFC 6724, sections 3.1 and 3.2): the higher, the wider.
@@ -167,8 +182,8 @@ fn matches(entry: &Entry, address: u128) -> bool {
     (entry.prefix ^ address).checked_shr(128 - entry.bits).unwrap_or(0) == 0
 }
 
-/// The lines of a file as a table: longest prefix first, `everything` at the end if no line says it; the
-/// default if the file has no such line at all.
+/// The lines of a file as a table: longest prefix first, `everything` at the end if no line says it; the default if the
+/// file has no such line at all.
 fn table(mut lines: Vec<Entry>, everything: Entry, default: Cow<'static, [Entry]>) -> Cow<'static, [Entry]> {
     if lines.is_empty() {
         return default;

@@ -5,6 +5,7 @@ pub(crate) mod atomic;
 pub mod epoll;
 pub mod fork;
 pub(crate) mod futex;
+pub(crate) mod module;
 pub mod poll;
 pub mod route;
 pub mod socket;

@@ -219,3 +219,29 @@ fn glibc_own_default_table_can_be_written_out() {
     assert_eq!((policy.label(ip("::2")), policy.precedence(ip("::2"))), (3, 20));
     assert_eq!(policy.preferred_family(), Family::V6);
 }
+
+#[test]
+fn a_caller_may_prefer_a_family_whatever_the_table_says() {
+    let addresses =
+        ["2001:db8::1", "::1", "fc00::1", "2002::1", "192.0.2.1", "127.0.0.1"].map(|text| text.parse().unwrap());
+    for text in
+        ["", "precedence ::ffff:0:0/96 100", "precedence ::/0 2147483647", "precedence ::ffff:0:0/96 2147483647"]
+    {
+        let table = PolicyTable::from_gai_conf(text);
+        for family in [Family::V4, Family::V6] {
+            let preferring = table.preferring(family);
+            assert_eq!(preferring.preferred_family(), family, "{text}");
+            let (preferred, other): (Vec<IpAddr>, Vec<IpAddr>) =
+                addresses.iter().partition(|address: &&IpAddr| address.is_ipv6() == (family == Family::V6));
+            let of = |table: &PolicyTable, addresses: &[IpAddr]| -> Vec<u32> {
+                addresses.iter().map(|&address| table.precedence(address)).collect()
+            };
+            assert!(of(&preferring, &preferred).iter().min() > of(&preferring, &other).iter().max(), "{text}");
+            // Within a family nothing changes.
+            let ranks =
+                |precedences: Vec<u32>| -> Vec<bool> { precedences.windows(2).map(|two| two[0] > two[1]).collect() };
+            assert_eq!(ranks(of(&preferring, &preferred)), ranks(of(&table, &preferred)));
+            assert_eq!(of(&preferring, &other), of(&table, &other));
+        }
+    }
+}

@@ -352,7 +352,10 @@ impl<L: EventLoop> Multi<L> {
     /// Refuses what cannot take a connect.
     pub fn check_open(&self) -> Result<(), Refused> {
         self.check()?;
-        if self.closing.get() { Err(Refused::State("the handle is being freed")) } else { Ok(()) }
+        if self.closing.get() {
+            return Err(Refused::State("the handle is being freed"));
+        }
+        if self.state.borrow().slots.is_full() { Err(Refused::Full) } else { Ok(()) }
     }
 
     fn check(&self) -> Result<(), Refused> {

@@ -52,6 +52,11 @@ impl<T> Slots<T> {
         self.used
     }
 
+    /// Whether every place there can be is taken.
+    pub fn is_full(&self) -> bool {
+        self.used == PLACES
+    }
+
     /// How many places there are, free ones included.
     pub fn places(&self) -> u32 {
         self.slots.len() as u32

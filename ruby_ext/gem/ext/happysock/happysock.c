@@ -4,14 +4,14 @@
 
 /* Where a lookup's answer and its handle live: released by garbage collection where no ensure runs. */
 struct native_lookup {
-    happy_resolve *resolve;
+    happy_lookup *handle;
     struct addrinfo *list;
 };
 
 static void
 native_lookup_release(struct native_lookup *lookup)
 {
-    happy_resolve_unref(lookup->resolve);
+    happy_lookup_unref(lookup->handle);
     if (lookup->list) freeaddrinfo(lookup->list);
     *lookup = (struct native_lookup){ NULL, NULL };
 }
@@ -24,7 +24,7 @@ native_lookup_free(void *lookup)
 }
 
 static const rb_data_type_t native_lookup_type = {
-    .wrap_struct_name = "happy_resolve",
+    .wrap_struct_name = "happy_lookup",
     .function = { .dfree = native_lookup_free },
     .flags = RUBY_TYPED_FREE_IMMEDIATELY | RUBY_TYPED_WB_PROTECTED,
 };
@@ -82,21 +82,14 @@ struct native_lookup_call {
 
 /* Waits on the lookup's descriptor, so that signals, Thread#raise and a fiber scheduler work as with any IO. */
 static int
-native_lookup_wait(happy_resolve *resolve, int32_t timeout_ms, struct addrinfo **ret_list)
+native_lookup_wait(happy_lookup *handle, struct addrinfo **ret_list)
 {
-    int64_t deadline = happy_ruby_now_ms() + timeout_ms;
-    int status;
-
-    while ((status = happy_resolve_take_result(resolve, ret_list)) == HAPPY_EAGAIN) {
-        int64_t rest = timeout_ms < 0 ? -1 : deadline - happy_ruby_now_ms();
-        struct timeval interval = { rest / 1000, rest % 1000 * 1000 };
-        int fd = happy_resolve_get_fd(resolve);
-        if (fd < 0) rb_sys_fail("happy_resolve_get_fd");
-        /* The limit is over: the lookup ends itself with ETIMEDOUT and this returns at once. */
-        if (timeout_ms >= 0 && rest <= 0) happy_resolve_wait(resolve);
-        else rb_wait_for_single_fd(fd, RB_WAITFD_IN, rest < 0 ? NULL : &interval);
+    while (happy_lookup_dispatch(handle) == HAPPY_EAGAIN) {
+        int fd = happy_lookup_get_fd(handle);
+        if (fd < 0) rb_sys_fail("happy_lookup_get_fd");
+        rb_wait_for_single_fd(fd, RB_WAITFD_IN, NULL);
     }
-    return status;
+    return happy_lookup_take_result(handle, ret_list);
 }
 
 static VALUE
@@ -123,10 +116,9 @@ native_lookup_body(VALUE argument)
                                              &call->hints.ai_flags);
     int32_t timeout_ms = happy_ruby_milliseconds(call->timeout);
 
-    lookup->resolve = happy_resolve_new(host, service, &call->hints, timeout_ms);
-    if (!lookup->resolve) rb_sys_fail("happy_resolve_new");
-    int status = happy_resolve_start(lookup->resolve);
-    if (status == HAPPY_OK) status = native_lookup_wait(lookup->resolve, timeout_ms, &lookup->list);
+    int status = happy_lookup_new(host, service, &call->hints, timeout_ms, &lookup->handle);
+    if (status == HAPPY_OK) status = happy_lookup_start(lookup->handle);
+    if (status == HAPPY_OK) status = native_lookup_wait(lookup->handle, &lookup->list);
 
     if (status == 0) return native_lookup_list(lookup->list);
     int sys_errno = errno;

@@ -1,0 +1,84 @@
+//! The shapes of the caller's functions, and what they are given. Imports nothing of `capi`.
+//!
+//! What holds for all of them is said in the header's introduction.
+
+use std::ffi::{c_char, c_int, c_void};
+
+/// Stands in for getaddrinfo(3): same arguments, same answer (0 or an `EAI_*` code, errno with EAI_SYSTEM).
+///
+/// Called on a worker thread of the library with all signals blocked, for each address family that is asked
+/// for (`hints->ai_family`), possibly at the same time; it may block as long as it likes. `node` and
+/// `service` live until it returns. A host that is an IP literal is not asked. A number that is no EAI_* code
+/// counts as EAI_FAIL, and so does a list of more than 4096 nodes, which is not freed: it may have no end.
+pub type happy_lookup_fn = Option<
+    unsafe extern "C" fn(
+        node: *const c_char,
+        service: *const c_char,
+        hints: *const libc::addrinfo,
+        ret_res: *mut *mut libc::addrinfo,
+        userdata: *mut c_void,
+    ) -> c_int,
+>;
+
+/// Frees a list that a `happy_lookup_fn` gave. Any thread.
+pub type happy_lookup_free_fn = Option<unsafe extern "C" fn(res: *mut libc::addrinfo, userdata: *mut c_void)>;
+
+/// Sees each socket after it was made and before it is bound and connected, to set socket options. It may
+/// bind the socket where the options give no local address of its family. It must not connect or close it.
+///
+/// Called on the thread that drives the connect.
+///
+/// Returns
+///   0                 go on
+///   an errno          this attempt fails with it; `syscall` is "configure_socket"
+///   -1                as with the errno that it left
+pub type happy_configure_socket_fn = Option<
+    unsafe extern "C" fn(
+        fd: c_int,
+        address: *const libc::sockaddr,
+        address_length: libc::socklen_t,
+        userdata: *mut c_void,
+    ) -> c_int,
+>;
+
+/// Sees each step of the race as it happens, on the thread that drives the connect. `event` lives until it
+/// returns.
+pub type happy_trace_fn = Option<unsafe extern "C" fn(event: *const happy_trace_event, userdata: *mut c_void)>;
+
+/// Frees `userdata`. Any thread.
+pub type happy_userdata_free_fn = Option<unsafe extern "C" fn(userdata: *mut c_void)>;
+
+/// One step of a race.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct happy_trace_event {
+    /// sizeof(happy_trace_event) as the library was compiled.
+    pub size: usize,
+    /// Nanoseconds since the race began.
+    pub time_ns: u64,
+    /// `HAPPY_TRACE_*`.
+    pub kind: i32,
+    /// AF_INET, AF_INET6, AF_UNSPEC for a lookup of both, or -1 where there is none (also for the lookup of
+    /// the local address).
+    pub family: i32,
+    /// The attempt's number, from 0 in the order of start, or -1.
+    pub attempt: i32,
+    /// `HAPPY_OUTCOME_*`, or -1.
+    pub outcome: i32,
+    /// `HAPPY_*` status of the whole race with HAPPY_TRACE_FINISHED, else HAPPY_OK.
+    pub status: i32,
+    /// `EAI_*` code, or 0.
+    pub gai_error: i32,
+    /// errno, or 0.
+    pub sys_errno: i32,
+    /// The length of a timer in milliseconds, or -1.
+    pub delay_ms: i32,
+    /// The number of addresses in an answer.
+    pub count: u32,
+    /// The length of `address`.
+    pub address_length: libc::socklen_t,
+    /// The address, or NULL.
+    pub address: *const libc::sockaddr,
+    /// The system call that failed, such as "connect(2)", or NULL.
+    pub syscall: *const c_char,
+}
