@@ -116,7 +116,9 @@ install:
 	$(INSTALL) -m 644 $(STATIC) "$(DESTDIR)$(LIBDIR)/libhappysock.a"
 ifneq ($(STRIP),)
 	$(STRIP) --strip-unneeded "$(DESTDIR)$(LIBDIR)/$(SHARED_NAME)"
-	$(STRIP) --strip-debug --enable-deterministic-archives "$(DESTDIR)$(LIBDIR)/libhappysock.a"
+	@# Rust keeps its intermediate code in the objects of an archive, where it is two thirds of them.
+	$(STRIP) --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd --enable-deterministic-archives \
+	    "$(DESTDIR)$(LIBDIR)/libhappysock.a"
 endif
 	ln -sf $(SHARED_NAME) "$(DESTDIR)$(LIBDIR)/libhappysock.so.$(SOVERSION)"
 	ln -sf libhappysock.so.$(SOVERSION) "$(DESTDIR)$(LIBDIR)/libhappysock.so"
