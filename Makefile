@@ -32,7 +32,7 @@ SUITES := format scripts clippy msrv rust c c-release memory install abi demo
 CAMPAIGNS :=
 # The groups of scripts/install-packages that `make test` needs; fragments add theirs. EXTRA_PACKAGES is what the rest needs.
 PACKAGES := build demo test
-EXTRA_PACKAGES := bench storm
+EXTRA_PACKAGES := bench
 
 # Every target that is for people; scripts/test-makefile holds that none is left out. Those named suite-*, run-* and
 # *-programs are the makefiles' own.

@@ -54,6 +54,7 @@ test-faults:
 	@$(MAKE) -s suite-faults
 
 SUITES += faults
+PACKAGES += storm
 
 # ---- Cancel storm ----------------------------------------------------------------------------------------------------
 
