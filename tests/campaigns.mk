@@ -6,9 +6,11 @@ NIGHTLY ?= $(CARGO) +nightly
 # ---- Model checking --------------------------------------------------------------------------------------------------
 # The handoff between worker, owner and canceller, and the wake-up, in every order that loom finds.
 
+# Optimised for the many orders, but without what takes the compiler minutes.
 .PHONY: models suite-models
 models:
-	RUSTFLAGS="--cfg loom" $(CARGO) test --quiet --release --lib --target-dir target/loom model::
+	RUSTFLAGS="--cfg loom" $(CARGO) test --quiet --release --lib --target-dir target/loom \
+	    --config profile.release.lto=false --config profile.release.codegen-units=16 model::
 
 CAMPAIGNS += models
 suite-models: models
