@@ -47,4 +47,4 @@ mutants:
 
 CAMPAIGNS += mutants
 suite-mutants:
-	@$(MAKE) -s mutants SHARD=0/40
+	@MUTANTS_JOBS=1 $(MAKE) -s mutants SHARD=0/40
