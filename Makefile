@@ -6,7 +6,10 @@ PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+DATADIR ?= $(PREFIX)/share
 INSTALL ?= install
+# What is installed is stripped of what only a debugger reads. STRIP= leaves it, for packages that keep it in a file beside.
+STRIP ?= strip
 # For `make demo` and the connect program: make connect ARGS="HOST PORT --json".
 ARGS ?=
 
@@ -14,37 +17,75 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 # As in build.rs: the number in the SONAME is that of the ABI.
 SOVERSION := 0
 
+# The oldest Rust that compiles it.
+MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1/p' Cargo.toml)
+
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 # Linked from the archive, with versions for its symbols; cargo has another of its own in target/release.
 SHARED := target/shared/libhappysock.so
 STATIC := target/release/libhappysock.a
+# What a program needs besides the archive.
+NATIVE_LIBS := target/release/native-static-libs
 
-# The suites of `make test`, in this order; each is a target suite-NAME. Fragments add theirs.
-SUITES := format clippy rust c c-release memory install demo
+# The suites of `make test`, in this order; each is a target suite-NAME. Fragments add theirs. The campaigns, which compute
+# for minutes, come last: nothing runs beside a suite that waits for clocks.
+SUITES := format scripts clippy msrv rust c c-release memory install abi demo
+CAMPAIGNS :=
+# The groups of scripts/install-packages that `make test` needs; fragments add theirs. EXTRA_PACKAGES is what the rest needs.
 PACKAGES := build demo test
+EXTRA_PACKAGES := bench
 
+# Every target that is for people; scripts/test-makefile holds that none is left out. Those named suite-*, run-* and
+# *-programs are the makefiles' own.
 .PHONY: help
 help:
-	@echo "make demo               build, start a dual-stack server on loopback, race to it by name, print the timeline"
-	@echo "make connect ARGS=...   the same program for real use: make connect ARGS=\"example.org 80\""
-	@echo "make test               every test; installs the packages it needs"
-	@echo "make test-sanitizers    the C tests with the address and thread sanitizers (nightly Rust)"
-	@echo "make test-faults        failing system calls, signals, limits, forks, cancel storms: the short forms"
-	@echo "make faults             the full forms; cancel-storm CANCELS=, soak MINUTES=, fuzz SECONDS=, models, mutants likewise"
-	@echo "make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
-	@echo "make bench              what a connect costs next to plain system calls; bench-check judges it"
-	@echo "make build              the libraries, in target/shared and target/release"
-	@echo "make header             rewrite include/happysock.h from the source"
-	@echo "make install            PREFIX=$(PREFIX) LIBDIR= INCLUDEDIR= DESTDIR=; make uninstall undoes it"
+	@echo "To try it"
+	@echo "  make demo               build, start a dual-stack server on loopback, race to it by name, print the timeline"
+	@echo "  make connect ARGS=...   the same program for real use: make connect ARGS=\"example.org 80\""
+	@echo "To use it"
+	@echo "  make build              the libraries, in target/shared and target/release"
+	@echo "  make install            what was built; PREFIX=$(PREFIX) LIBDIR= INCLUDEDIR= DATADIR= DESTDIR= STRIP="
+	@echo "  make uninstall          removes what install installed, with the same variables"
+	@echo "To work on it"
+	@echo "  make deps               install every Debian package that any of this uses; as root, or with sudo"
+	@echo "  make check              between two edits: format, clippy, the Rust and the C tests"
+	@echo "  make test               every suite; SUITES=\"rust c\" and CAMPAIGNS= choose"
+	@echo "  make header             rewrite include/happysock.h from the source"
+	@echo "  make abi                rewrite include/happysock.abi, the description of the ABI that tests compare with"
+	@echo "  make clean              remove target/"
+	@echo "Tests in their full forms"
+	@echo "  make test-sanitizers    the C tests with the address and thread sanitizers (nightly Rust)"
+	@echo "  make test-faults        failing system calls, signals, limits, forks, cancel storms: the short forms"
+	@echo "  make faults             the full forms"
+	@echo "  make cancel-storm       lookups cancelled from every side, with sanitizers (nightly Rust); CANCELS= SEED="
+	@echo "  make soak               many connects for MINUTES=60, with descriptors, threads and memory watched"
+	@echo "  make models             the handoff between threads in every order that loom finds"
+	@echo "  make fuzz               each fuzz target for SECONDS=60 (nightly Rust); FUZZ_TARGETS="
+	@echo "  make mutants            mutation tests of the state machine; SHARD=0/40 tries every fortieth"
+	@echo "Measurements"
+	@echo "  make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
+	@echo "  make lab-short          a shorter form of it"
+	@echo "  make bench              what a connect costs next to plain system calls"
+	@echo "  make bench-check        the same, judged"
+	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
+	@echo "  make bench-ruby         TCPSocket.new beside stock Ruby's"
+	@echo "Ruby (RUBY= RUBY_SRC=)"
+	@echo "  make cruby              CRuby's socket.so with our file in the place of ipsocket.c"
+	@echo "  make cruby-test         CRuby's own tests with it"
+	@echo "  make cruby-test-stock   the same tests without it, to compare"
+	@echo "  make ruby-preload       the library for LD_PRELOAD on a stock Ruby"
+	@echo "  make ruby-test          the tests of what Ruby programs get"
+	@echo "  make gem                the gem"
+	@echo "  make gem-test           installs it into a directory of its own and tests it"
 
 # ---- Build -----------------------------------------------------------------------------------------------------------
 
-.PHONY: build packages header
-build: $(SHARED) $(STATIC)
+.PHONY: build deps header
+build: $(SHARED) $(STATIC) $(NATIVE_LIBS)
 
 # cargo leaves files alone that would not change, hence the touch.
 $(STATIC): $(SOURCES)
-	@command -v $(CARGO) >/dev/null || { echo "make: $(CARGO) was not found; install Rust 1.85 or newer" >&2; exit 1; }
+	@command -v $(CARGO) >/dev/null || { echo "make: $(CARGO) was not found; install Rust $(MSRV) or newer" >&2; exit 1; }
 	$(CARGO) build --release --lib
 	@touch $(STATIC)
 
@@ -52,8 +93,13 @@ $(SHARED): $(STATIC) include/happysock.map scripts/link-shared
 	@mkdir -p $(@D)
 	CC="$(CC)" scripts/link-shared "$(CURDIR)/$(STATIC)" "$(CURDIR)/$(SHARED)"
 
-packages:
-	@scripts/install-packages $(PACKAGES)
+# Asked here, and not by `make install`: root may have no Rust.
+$(NATIVE_LIBS): scripts/native-static-libs $(SHARED)
+	@scripts/native-static-libs >$@.partial
+	@mv $@.partial $@
+
+deps:
+	@scripts/install-packages $(sort $(PACKAGES) $(EXTRA_PACKAGES))
 
 header:
 	HAPPYSOCK_WRITE_HEADER=1 $(CARGO) test --quiet --test header the_committed_header
@@ -62,21 +108,28 @@ header:
 
 SHARED_NAME := libhappysock.so.$(VERSION)
 
-target/happysock.pc: happysock.pc.in Makefile Cargo.toml FORCE
-	@mkdir -p target
-	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-	     -e 's|@VERSION@|$(VERSION)|' -e "s|@STATIC_LIBS@|$$(scripts/native-static-libs)|" \
-	     -e 's|^\([a-z]*dir=\)$(PREFIX)/|\1$${prefix}/|' happysock.pc.in > $@
-
-.PHONY: install uninstall FORCE
-install: $(SHARED) $(STATIC) target/happysock.pc
-	$(INSTALL) -d "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(PKGCONFIGDIR)"
+# Builds nothing: it is run by root, who may have no Rust and whose files would stand in the way of the next build.
+.PHONY: install uninstall
+install:
+	@for file in $(SHARED) $(STATIC) $(NATIVE_LIBS); do [ -s $$file ] || { \
+	    echo "make install: $$file is not there; run \`make build' first, as the user who has Rust" >&2; exit 1; }; done
+	$(INSTALL) -d "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(PKGCONFIGDIR)" "$(DESTDIR)$(DATADIR)/happysock"
 	$(INSTALL) -m 644 include/happysock.h "$(DESTDIR)$(INCLUDEDIR)/happysock.h"
 	$(INSTALL) -m 644 $(SHARED) "$(DESTDIR)$(LIBDIR)/$(SHARED_NAME)"
+	$(INSTALL) -m 644 $(STATIC) "$(DESTDIR)$(LIBDIR)/libhappysock.a"
+ifneq ($(STRIP),)
+	$(STRIP) --strip-unneeded "$(DESTDIR)$(LIBDIR)/$(SHARED_NAME)"
+	@# Rust keeps its intermediate code in the objects of an archive, where it is two thirds of them.
+	$(STRIP) --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd --enable-deterministic-archives \
+	    "$(DESTDIR)$(LIBDIR)/libhappysock.a"
+endif
 	ln -sf $(SHARED_NAME) "$(DESTDIR)$(LIBDIR)/libhappysock.so.$(SOVERSION)"
 	ln -sf libhappysock.so.$(SOVERSION) "$(DESTDIR)$(LIBDIR)/libhappysock.so"
-	$(INSTALL) -m 644 $(STATIC) "$(DESTDIR)$(LIBDIR)/libhappysock.a"
-	$(INSTALL) -m 644 target/happysock.pc "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
+	$(INSTALL) -m 644 c_tests/valgrind.supp c_tests/thread_sanitizer.supp "$(DESTDIR)$(DATADIR)/happysock"
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	    -e 's|@VERSION@|$(VERSION)|' -e "s|@STATIC_LIBS@|$$(cat $(NATIVE_LIBS))|" \
+	    -e 's|^\([a-z]*dir=\)$(PREFIX)/|\1$${prefix}/|' happysock.pc.in >"$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
+	chmod 644 "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
 	@# On the running system the linker's cache has to learn of it; in a staging directory that is the package's business.
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
@@ -86,38 +139,67 @@ uninstall:
 	      "$(DESTDIR)$(LIBDIR)/libhappysock.so.$(SOVERSION)" \
 	      "$(DESTDIR)$(LIBDIR)/libhappysock.so" \
 	      "$(DESTDIR)$(LIBDIR)/libhappysock.a" \
+	      "$(DESTDIR)$(DATADIR)/happysock/valgrind.supp" \
+	      "$(DESTDIR)$(DATADIR)/happysock/thread_sanitizer.supp" \
 	      "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
+	@if [ -d "$(DESTDIR)$(DATADIR)/happysock" ]; then rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(DATADIR)/happysock"; fi
 
 # ---- Tests -----------------------------------------------------------------------------------------------------------
 
-.PHONY: test clean
+.PHONY: test check clean
 test:
 	@scripts/install-packages $(PACKAGES)
-	@MAKE="$(MAKE)" scripts/run-suites $(SUITES) -- $(CAMPAIGNS)
+	@MAKE="$(MAKE)" scripts/run-suites $(SUITES) $(CAMPAIGNS)
 
-.PHONY: suite-format suite-clippy suite-rust suite-install suite-demo
+# Three C programs at a time: most of what they do is wait, each in a network of its own.
+check:
+	@scripts/install-packages $(PACKAGES)
+	@MAKE="$(MAKE)" RUN_JOBS=3 scripts/run-suites format clippy rust c
+
+.PHONY: suite-format suite-scripts suite-clippy suite-msrv suite-rust suite-install suite-demo
 suite-format:
 	$(CARGO) fmt --all --check
 
+# The scripts themselves, and what the makefiles promise.
+suite-scripts:
+	@MAKE="$(MAKE)" scripts/test-scripts
+
 suite-clippy:
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+
+# The oldest Rust that Cargo.toml promises compiles it. Asked of rustup by name: cargo +VERSION could fetch it.
+suite-msrv:
+	@if rustup toolchain list 2>/dev/null | grep -q '^$(MSRV)[.-]'; then \
+	    $(CARGO) +$(MSRV) check --quiet --lib --target-dir target/msrv && echo "1 passed, 0 failed"; \
+	else \
+	    echo "skipped: compiling with Rust $(MSRV): it is not here (rustup toolchain install $(MSRV))"; \
+	fi
 
 # The lab's tests watch the C program connect.
 suite-rust:
 	@$(MAKE) -s PROFILE=debug target/c/debug/connect
 	$(CARGO) test --quiet --workspace --no-fail-fast
 
-suite-install: $(SHARED) $(STATIC)
+suite-install: build
 	scripts/test-install
 
 suite-demo:
 	@$(MAKE) -s PROFILE=release target/c/release/connect target/c/release/greeter
 	@scripts/test-demo
 
+# ---- The ABI ---------------------------------------------------------------------------------------------------------
+# include/happysock.abi describes what programs are compiled and linked against: scripts/abi-description says how.
+
+.PHONY: abi suite-abi
+abi: $(SHARED)
+	@scripts/abi-description $(SHARED) include >target/happysock.abi
+	@mv target/happysock.abi include/happysock.abi
+
+suite-abi: $(SHARED)
+	@scripts/test-abi $(SHARED)
+
 clean:
 	rm -rf target
-
-FORCE:
 
 include c_tests/c_tests.mk
 -include c_tests/faults.mk

@@ -11,6 +11,7 @@ target/c/release/connect_floor: benches/connect_floor.c include/happysock.h targ
 bench:
 	@scripts/install-packages build bench
 	@$(MAKE) -s PROFILE=release target/c/release/connect_floor
+	@pkg-config --exists libcurl 2>/dev/null || echo "skipped: libcurl: it is not installed"
 	@scripts/in-test-network target/c/release/connect_floor $(BENCH_ARGS)
 
 # Ends with an error when a connect by name costs more than 1.5 times B, or to a numeric address more than 1.15 times A.

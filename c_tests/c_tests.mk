@@ -11,8 +11,10 @@ C_LINK := -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN' -lhappysock
 C_HEADERS := include/happysock.h c_tests/support.h c_tests/servers.h
 C_TESTS := $(patsubst c_tests/%.c,%,$(wildcard c_tests/test_*.c))
 SANITIZED_TESTS := $(filter-out test_loops,$(C_TESTS))
-# How a test program is run.
+# How a test program is run, and how many seconds it may take, on a machine that is busy.
 RUN_IN := scripts/in-test-network
+TEST_LIMIT := 120
+MEMORY_TEST_LIMIT := 300
 
 # The library under the names that programs look for: linked as it is for installation, but for the sanitizers.
 $(C_DIRECTORY)/libhappysock.so: $(SOURCES) include/happysock.map scripts/link-shared
@@ -49,10 +51,8 @@ c-programs: $(C_TESTS:%=$(C_DIRECTORY)/%) $(C_DIRECTORY)/connect $(C_DIRECTORY)/
 # The sanitizers are for the tests that call the library themselves.
 sanitizer-programs: $(SANITIZED_TESTS:%=$(C_DIRECTORY)/%)
 
-# All of them run, whatever fails.
 run-c-tests: c-programs
-	@failed=0; for test in $(C_TESTS); do \
-	    $(RUN_IN) $(RUN_WITH) $(C_DIRECTORY)/$$test || failed=1; done; exit $$failed
+	@RUN_WITH="$(RUN_IN)" scripts/run-each $(TEST_LIMIT) $(C_TESTS:%=$(C_DIRECTORY)/%)
 
 .PHONY: suite-c suite-c-release suite-memory
 suite-c:
@@ -67,10 +67,9 @@ suite-c-release:
 
 suite-memory:
 	@$(MAKE) -s c-programs PROFILE=release
-	@failed=0; for test in $(MEMORY_TESTS); do \
-	    $(RUN_IN) valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
-	        --errors-for-leak-kinds=definite --suppressions=c_tests/valgrind.supp target/c/release/$$test || failed=1; \
-	done; exit $$failed
+	@RUN_WITH="$(RUN_IN) valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
+	    --errors-for-leak-kinds=definite --suppressions=c_tests/valgrind.supp" \
+	    scripts/run-each $(MEMORY_TEST_LIMIT) $(MEMORY_TESTS:%=target/c/release/%)
 
 # ---- The demo --------------------------------------------------------------------------------------------------------
 
@@ -110,9 +109,8 @@ endif
 .PHONY: test-sanitizers suite-sanitizer-address suite-sanitizer-thread
 suite-sanitizer-address suite-sanitizer-thread: suite-sanitizer-%:
 	@$(MAKE) -s sanitizer-programs PROFILE=$*
-	@failed=0; for test in $(SANITIZED_TESTS); do \
-	    TSAN_OPTIONS="suppressions=$(abspath c_tests/thread_sanitizer.supp) die_after_fork=0" \
-	    $(RUN_IN) target/c/$*/$$test || failed=1; done; exit $$failed
+	@TSAN_OPTIONS="suppressions=$(abspath c_tests/thread_sanitizer.supp) die_after_fork=0" RUN_WITH="$(RUN_IN)" \
+	    scripts/run-each $(MEMORY_TEST_LIMIT) $(SANITIZED_TESTS:%=target/c/$*/%)
 
 test-sanitizers:
 	@scripts/install-packages $(PACKAGES)

@@ -54,13 +54,14 @@ faults:
 suite-faults:
 	@$(MAKE) -s run-faults PROFILE=debug FAULTS_FORM=--short
 	@if $(CARGO) +nightly --version >/dev/null 2>&1; then $(MAKE) -s cancel-storm CANCELS=5000; \
-	else echo "cancel-storm: no nightly Rust here, not run"; fi
+	else echo "skipped: the cancel storm: no nightly Rust here (rustup toolchain install nightly)"; fi
 
 test-faults:
 	@scripts/install-packages build storm
 	@$(MAKE) -s suite-faults
 
 SUITES += faults
+PACKAGES += storm
 
 # ---- Cancel storm ----------------------------------------------------------------------------------------------------
 

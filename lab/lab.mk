@@ -2,6 +2,7 @@
 
 # More arguments for `lab measure`, for example LAB_ARGS="--part selection --repeat 20". PEERS=1 measures peers too.
 LAB_ARGS ?=
+PEERS ?=
 # What CI allows a median to be away from what it should be; `make lab` judges by 3 ms.
 LAB_CI_TOLERANCE_MS := 25
 # Clients run at real-time priority, so that what else the machine does stays out of the figures; LAB_PRIORITY= has them
@@ -14,6 +15,8 @@ LAB_CLIENT := connect {host} {port} --json --read-timeout 0
 lab:
 	@scripts/install-packages build demo lab
 	@$(MAKE) -s PROFILE=release target/c/release/connect
+	@[ -z "$(filter-out 0,$(PEERS))" ] || for peer in python3 node ruby go curl; do \
+	    command -v $$peer >/dev/null || echo "skipped: $$peer: it is not installed"; done
 	@$(CARGO) run --quiet --package happysock-lab -- measure $(LAB_PRIORITY) --client 'target/c/release/$(LAB_CLIENT)' $(LAB_ARGS)
 
 lab-short:

@@ -2,12 +2,14 @@
 # target/ruby/.
 #
 #   RUBY      the Ruby to build for and to run; Debian's unless given
-#   RUBY_SRC  the source tree of the same version, for cruby and cruby-test; that of Debian's package unless given
+#   RUBY_SRC  the source tree of the same minor version, for cruby and cruby-test; that of Debian's package unless given
 #
 # For example: make cruby-test RUBY=/opt/ruby-4.0/bin/ruby RUBY_SRC=/usr/src/ruby-4.0
 
 RUBY ?= ruby
-RUBY_SRC ?= $(shell ruby_ext/debian-source target/ruby/source)
+RUBY_DEBIAN_SOURCE := RUBY="$(RUBY)" ruby_ext/debian-source target/ruby/source
+# Found when it is first used, and once: the variable replaces itself by its value.
+RUBY_SRC ?= $(eval RUBY_SRC := $$(shell $(RUBY_DEBIAN_SOURCE)))$(RUBY_SRC)
 # More arguments for the tests of ours, for example RUBY_TEST_ARGS="-v -n /fork/".
 RUBY_TEST_ARGS ?=
 
@@ -27,20 +29,21 @@ RUBY_CRUBY_TEST = cd "$(RUBY_SRC)" && $(CURDIR)/target/debug/lab run --scenario 
 PACKAGES += ruby
 SUITES += ruby
 
-.PHONY: cruby cruby-test cruby-test-stock ruby-preload gem gem-test ruby-test ruby-lab suite-ruby bench-ruby
+.PHONY: cruby cruby-test cruby-test-stock ruby-preload gem gem-test ruby-test lab-programs suite-ruby bench-ruby
 
 # socket.so of RUBY with ruby_ext/ipsocket/ipsocket.c in the place of CRuby's.
 cruby: $(STATIC)
+	@[ -n "$(RUBY_SRC)" ] || { echo "make cruby: there is no source of this Ruby; give RUBY_SRC=DIRECTORY" >&2; exit 1; }
 	$(RUBY) ruby_ext/ipsocket/build.rb --source "$(RUBY_SRC)" --output $(RUBY_SOCKET) --library $(STATIC)
 
-ruby-lab:
+lab-programs:
 	@$(CARGO) build --quiet --package happysock-lab
 
-cruby-test: cruby ruby-lab
+cruby-test: cruby lab-programs
 	export RUBYLIB=$(RUBY_SOCKET):$(RUBY_SOCKET)/lib; $(RUBY_CRUBY_TEST)
 
 # The same tests with the stock library, to compare.
-cruby-test-stock: ruby-lab
+cruby-test-stock: lab-programs
 	$(RUBY_CRUBY_TEST)
 
 # For LD_PRELOAD on a stock Ruby of the version of RUBY.
@@ -64,10 +67,19 @@ ruby-test: ruby-preload
 	$(RUBY_TEST) --with preload=$(CURDIR)/$(RUBY_PRELOAD) $(RUBY_TEST_ARGS)
 	test ! -e $(RUBY_SOCKET)/socket.so || $(RUBY_TEST) --with cruby=$(RUBY_SOCKET) $(RUBY_TEST_ARGS)
 
+# Only the drop-in needs the source. Each part runs, whatever the others did.
 suite-ruby:
-	@$(MAKE) -s cruby-test
-	@$(MAKE) -s ruby-test
-	@$(MAKE) -s gem-test
+	@failed=0; source="$(if $(filter-out undefined default file,$(origin RUBY_SRC)),$(RUBY_SRC))"; \
+	if [ -n "$$source" ] || source=$$($(RUBY_DEBIAN_SOURCE)); then \
+	    echo "note: CRuby's tests and socket.so are of $$(basename "$$source"), the Ruby is $$($(RUBY) -e 'print RUBY_VERSION')"; \
+	    $(MAKE) -s cruby-test RUBY_SRC="$$source" || failed=1; \
+	else \
+	    echo "skipped: CRuby's tests and the drop-in: no source of this Ruby can be had; RUBY_SRC=DIRECTORY gives one"; \
+	    rm -rf "$(RUBY_SOCKET)"; \
+	fi; \
+	$(MAKE) -s ruby-test || failed=1; \
+	$(MAKE) -s gem-test || failed=1; \
+	exit $$failed
 
 # TCPSocket.new: stock, ours, and a C loop. With the drop-in where it was built, else with the preload library.
 bench-ruby: ruby-preload
