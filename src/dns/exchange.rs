@@ -212,28 +212,27 @@ impl Exchange {
         first_transmission: Transmission,
     ) -> Exchange {
         let transport = if schedule.use_vc { Transport::Tcp } else { Transport::Udp };
-        let mut exchange =
-            Exchange {
-                progress: FAMILIES
-                    .map(|family| if types.contains(&family) { Progress::ToSend(transport) } else { Progress::Ended }),
-                ids: [None; 2],
-                sent: [None; 2],
-                next_transmission: first_transmission,
-                deadline: None,
-                streams: None,
-                first_server: first_server % schedule.count(),
-                turn: 0,
-                round: 0,
-                repeated: 0,
-                by_tcp: schedule.use_vc,
-                heard: false,
-                servfail: false,
-                answered: false,
-                no_aaaa,
-                reopened: [false; 2],
-                first: None,
-                cause: Cause::TimedOut,
-            };
+        let mut exchange = Exchange {
+            progress: FAMILIES
+                .map(|family| if types.contains(&family) { Progress::ToSend(transport) } else { Progress::Ended }),
+            ids: [None; 2],
+            sent: [None; 2],
+            next_transmission: first_transmission,
+            deadline: None,
+            streams: None,
+            first_server: first_server % schedule.count(),
+            turn: 0,
+            round: 0,
+            repeated: 0,
+            by_tcp: schedule.use_vc,
+            heard: false,
+            servfail: false,
+            answered: false,
+            no_aaaa,
+            reopened: [false; 2],
+            first: None,
+            cause: Cause::TimedOut,
+        };
         if schedule.attempts == 0 {
             exchange.exhaust();
         }
@@ -409,20 +408,13 @@ impl Exchange {
 
     fn tcp_data(&mut self, family: Family, data: &[u8], name: &WireName) {
         let index = index_of(family);
-        self.streams.get_or_insert_default()[index].extend_from_slice(data);
+        let mut stream = std::mem::take(&mut self.streams.get_or_insert_default()[index]);
+        stream.extend_from_slice(data);
         // Messages that answer something else are passed over, as datagrams are.
-        loop {
-            let Some(stream) = self.streams.as_deref_mut().map(|streams| &mut streams[index]) else { return };
-            let Some(length) = stream.first_chunk().map(|octets| usize::from(u16::from_be_bytes(*octets))) else {
-                return;
-            };
-            if stream.len() < 2 + length {
-                return;
-            }
-            let stream = std::mem::take(stream);
-            let (message, rest) = stream[2..].split_at(length);
+        let mut rest = &stream[..];
+        while let Some((message, after)) = first_message(rest) {
             match self.read(family, message, Transport::Tcp, name) {
-                Reply::Ignored => self.streams.get_or_insert_default()[index] = rest.to_vec(),
+                Reply::Ignored => rest = after,
                 Reply::TooShort => {
                     self.cause = Cause::Other;
                     self.progress[index] = Progress::Failed(Setback::NoServer);
@@ -431,6 +423,9 @@ impl Exchange {
                 reply => return self.replied(family, reply),
             }
         }
+        let passed_over = stream.len() - rest.len();
+        stream.drain(..passed_over);
+        self.streams.get_or_insert_default()[index] = stream;
     }
 
     fn tcp_failed(&mut self, family: Family, failure: TcpFailure) {
@@ -541,4 +536,10 @@ impl Exchange {
         }
         self.streams = None;
     }
+}
+
+/// The first message of a stream, each with its length before it (RFC 1035, section 4.2.2), and what follows it.
+fn first_message(stream: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = stream.split_first_chunk()?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
 }
