@@ -1,7 +1,7 @@
 //! Which server is asked when: the retry schedule of resolv.conf(5), as seen with time stamps.
 use crate::packets::*;
 use crate::script::*;
-use happysock::dns::exchange::Schedule;
+use happysock::dns::schedule::Schedule;
 use happysock::dns::walk::Walk;
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,7 +164,8 @@ fn what_answered_is_not_asked_again_when_the_other_family_goes_on() {
     script.unreachable(A).expect("A www.test @1").says(1, A, "192.0.2.1").expect("A = 192.0.2.1, finish");
 }
 
-// One server answers one family and fails at the other: glibc does not leave it for that (tst-resolv-semi-failure).
+// One server answers one family and fails at the other: glibc does not leave it for that
+// (tst-resolv-semi-failure).
 
 #[test]
 fn a_server_that_answers_one_family_is_not_left_for_failing_at_the_other() {
@@ -218,6 +219,33 @@ fn an_unanswered_a_question_beside_an_answered_aaaa_question_is_repeated_once_an
     script.expect("AAAA www.test @0, A www.test @0").says(0, AAAA, "2001:db8::1").expect("AAAA = 2001:db8::1");
     script.at(5_000).expect("A www.test @0").at(10_000).expect("A www.test @1");
     script.says(1, A, "192.0.2.1").expect("A = 192.0.2.1, finish");
+}
+
+#[test]
+fn an_empty_answer_does_not_hold_if_its_server_keeps_silent_about_a_records() {
+    // Seen with glibc 2.36: EAI_AGAIN, not EAI_NODATA.
+    let mut script = Script::new(TWO, BOTH, "www.test");
+    script.expect("AAAA www.test @0, A www.test @0").says(0, AAAA, "nodata").expect("");
+    script.at(5_000).expect("A www.test @0").at(10_000).expect("AAAA www.test @1, A www.test @1");
+    let lines = "nameserver 192.0.2.1\noptions attempts:1\n";
+    let mut script = Script::new(lines, BOTH, "www.test");
+    script.expect("AAAA www.test @0, A www.test @0").says(0, AAAA, "nodata").expect("");
+    script.at(5_000).expect("A www.test @0").at(10_000).expect("AAAA ! AGAIN, A ! AGAIN, finish");
+}
+
+#[test]
+fn an_empty_answer_holds_if_its_server_keeps_silent_about_aaaa_records() {
+    let mut script = Script::new(TWO, BOTH, "www.test");
+    script.expect("AAAA www.test @0, A www.test @0").says(0, A, "nodata").expect("");
+    script.at(5_000).expect("AAAA www.test @0").at(10_000).expect("AAAA www.test @0");
+    script.at(15_000).expect("AAAA ! NODATA, A ! NODATA, finish");
+}
+
+#[test]
+fn an_empty_answer_is_asked_for_again_if_its_server_turns_out_unreachable() {
+    let mut script = Script::new(TWO, BOTH, "www.test");
+    script.expect("AAAA www.test @0, A www.test @0").says(0, AAAA, "nodata").unreachable(A);
+    script.expect("AAAA www.test @1, A www.test @1");
 }
 
 #[test]

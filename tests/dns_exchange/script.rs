@@ -1,8 +1,10 @@
-//! A walk played like a script: `at`, what happens, what is expected. Times are milliseconds from the walk's start.
+//! A walk played like a script: `at`, what happens, what is expected. Times are milliseconds from the walk's
+//! start.
 //!
-//! Actions are compared as text: `AAAA www.test @0` is the question for that name, sent to the first server as a datagram, `@0/tcp`
-//! the same over TCP; `AAAA = 2001:db8::1` an answer, `A ! NONAME` a failure by its `EAI_*` code; then `finish`. What a server
-//! says is a word (`nxdomain`, `servfail`, ...) or the addresses that it gives.
+//! Actions are compared as text: `AAAA www.test @0` is the question for that name, sent to the first server
+//! as a datagram, `@0/tcp` the same over TCP; `AAAA = 2001:db8::1` an answer, `A ! NONAME` a failure by its
+//! `EAI_*` code; then `finish`. What a server says is a word (`nxdomain`, `servfail`, ...) or the addresses
+//! that it gives.
 use crate::packets::{self, Message};
 use happysock::dns::answer::Address;
 use happysock::dns::exchange::{TcpFailure, Transmission};

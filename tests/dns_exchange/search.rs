@@ -3,7 +3,8 @@ use crate::script::*;
 
 const LIST: &str = "nameserver 192.0.2.1\nsearch a.test b.test\noptions attempts:1 timeout:1\n";
 
-/// The names that are asked one after the other if `answer` is what the servers say, with what is told in the end.
+/// The names that are asked one after the other if `answer` is what the servers say, with what is told in the
+/// end.
 fn asked(lines: &str, name: &str, answer: impl Fn(&str) -> &'static str) -> String {
     let mut script = Script::new(lines, ONLY_AAAA, name);
     let mut line = Vec::new();

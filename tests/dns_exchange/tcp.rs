@@ -151,6 +151,17 @@ fn truncation_of_one_family_leaves_the_other_alone() {
 }
 
 #[test]
+fn truncation_of_one_family_takes_along_what_does_not_hold_by_itself() {
+    for words in ["nodata", "servfail"] {
+        let mut script = Script::new(ONE, BOTH, "www.test");
+        script.expect("AAAA www.test @0, A www.test @0").says(0, A, words).expect("");
+        script.says(0, AAAA, "truncated").expect("AAAA www.test @0/tcp, A www.test @0/tcp");
+        script.says_by_tcp(A, "nodata").expect("").says_by_tcp(AAAA, "nodata");
+        script.expect("AAAA ! NODATA, A ! NODATA, finish");
+    }
+}
+
+#[test]
 fn by_tcp_both_families_are_asked_at_once() {
     let mut script = Script::new(VC, BOTH, "www.test");
     script.expect("AAAA www.test @0/tcp, A www.test @0/tcp").says_by_tcp(A, "192.0.2.1").expect("A = 192.0.2.1");
