@@ -4,8 +4,8 @@ use super::text::{is_space, skip, to_nul, until};
 use super::{Families, Family, address};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The greatest file that is indexed. The index takes 16 bytes a name and 20 a line beside the text, so five or six times
-/// the text at the very worst (one-letter names).
+/// The greatest file that is indexed. Beside the text the index takes 16 bytes a name and 17 a line: as much again as the
+/// text for a list of ordinary names, eight times as much for names of one letter.
 pub const LARGEST_FILE: usize = 64 << 20;
 
 /// A place in the file where a name stands.
