@@ -46,7 +46,10 @@ impl Miss {
             Some(Cause::Refused | Cause::TimedOut) => Status::Unavailable,
             Some(Cause::Other) | None => Status::NotFound,
         };
-        Failure { status, error }
+        // glibc forgets the errno of a search that ends so, and then no code but that of an unknown name is
+        // left of it.
+        let forgotten = error == HostError::NoRecovery && status == Status::Unavailable;
+        Failure { status, error: if forgotten { HostError::HostNotFound } else { error } }
     }
 }
 

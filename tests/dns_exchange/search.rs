@@ -149,6 +149,21 @@ fn the_error_of_the_name_as_it_is_wins_if_it_was_asked_first() {
 }
 
 #[test]
+fn silence_at_the_end_of_the_list_does_not_change_the_code() {
+    // Seen with glibc 2.36, for IPv4 too, whose code depends on the status otherwise.
+    for (words, code) in [("nxdomain", "NONAME"), ("formerr", "NONAME"), ("nodata", "NODATA"), ("servfail", "AGAIN")] {
+        for (families, family) in [(ONLY_A, A), (ONLY_AAAA, AAAA)] {
+            let lines = "nameserver 192.0.2.1\nsearch a.test\noptions attempts:1\n";
+            let mut script = Script::new(lines, families, "www.x");
+            let kind = family_name(family);
+            script.expect(&format!("{kind} www.x @0")).says(0, family, words);
+            script.expect(&format!("{kind} www.x.a.test @0")).at(5_000).expect(&format!("{kind} ! {code}, finish"));
+            assert_eq!(script.failures[0].status, happysock::dns::failure::Status::Unavailable);
+        }
+    }
+}
+
+#[test]
 fn otherwise_no_data_wins_then_a_failed_server_then_the_last_error() {
     let answer = |name: &str| match name {
         "www.a.test" => "nodata",
