@@ -9,49 +9,14 @@
 //! open while it lives: an answer that comes late, from a server that was left already, is still good. A TCP
 //! connection belongs to one question at one server and is to be closed as soon as that question is sent
 //! again or has its outcome.
-use super::Family;
 use super::message::{Asked, Reply, Transport, read_reply};
 use super::name_wire::WireName;
+use super::outcome::{Cause, Outcome, Progress, Setback, Unanswered};
 use super::question::RecordType;
-use super::resolv_conf::ResolvConf;
-use std::time::{Duration, Instant};
-
-/// How servers are asked: of resolv.conf(5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    /// How many servers there are; 0 counts as 1.
-    pub servers: u8,
-    /// `timeout`, in seconds: the wait for the first server.
-    pub timeout: u8,
-    /// `attempts`: rounds over all servers. 0: nothing is sent.
-    pub attempts: u8,
-    /// `use-vc`: by TCP only, one round.
-    pub use_vc: bool,
-}
-
-impl Schedule {
-    pub fn of(conf: &ResolvConf) -> Schedule {
-        let small = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
-        Schedule {
-            servers: u8::try_from(conf.servers.len()).unwrap_or(u8::MAX),
-            timeout: small(conf.timeout),
-            attempts: small(conf.attempts),
-            use_vc: conf.use_vc,
-        }
-    }
-
-    /// How long a server is waited for: the timeout, doubled for each place of the server in the file, shared
-    /// among the servers from the second on, whole seconds, at least one (glibc's send_dg).
-    pub fn wait(&self, server: u8) -> Duration {
-        let seconds = u64::from(self.timeout) << server.min(32);
-        let shared = if server > 0 { seconds / u64::from(self.count()) } else { seconds };
-        Duration::from_secs(shared.max(1))
-    }
-
-    fn count(&self) -> u8 {
-        self.servers.max(1)
-    }
-}
+use super::schedule::Schedule;
+use super::stream::{Streams, first_message};
+use super::{Families, Family};
+use std::time::Instant;
 
 /// In the order of asking (RFC 8305, section 3): IPv6 first.
 const FAMILIES: [Family; 2] = [Family::V6, Family::V4];
@@ -105,57 +70,9 @@ pub enum Action {
     /// Send the question: as a datagram, or over a new TCP connection, any former one of this question
     /// closed.
     Send { transmission: Transmission, family: Family, server: u8, transport: Transport },
-    /// What became of a question, once for each, in the order in which the answers came.
+    /// What became of a question, once for each: addresses at once, everything else when all is known, in the
+    /// order in which the answers came.
     Ended { family: Family, outcome: Outcome },
-}
-
-/// What became of a question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Any of the replies that end the wait; `ServerFailure` by TCP only.
-    Replied(Reply),
-    /// No server answered it; or, beside an answer to the other question, its server did not.
-    Unanswered(Unanswered),
-}
-
-/// Why there is no answer. glibc decides by this errno whether the source is unavailable, and by the code
-/// whether the search list goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Unanswered {
-    pub cause: Cause,
-    /// The last server that said it had failed said SERVFAIL.
-    pub servfail: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cause {
-    /// Nothing was ever heard, and nobody was waited for in vain: there is no server.
-    Refused,
-    /// Servers failed or kept silent.
-    TimedOut,
-    /// The last TCP connection ended in another way.
-    Other,
-}
-
-/// Where a question stands.
-#[derive(Debug)]
-enum Progress {
-    /// Not asked, or its outcome was given.
-    Ended,
-    ToSend(Transport),
-    Waiting(Transport),
-    /// At the current server, which is left as soon as the other question allows it.
-    Failed(Setback),
-    /// The outcome is to be given.
-    Done(Outcome),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Setback {
-    /// The server said so: an answer to the other question is waited for, and then is all there is.
-    ServerFailure,
-    /// Unreachable, silent, or not a message.
-    NoServer,
 }
 
 /// How often a question is asked again of a server that has answered the other one and keeps silent about
@@ -175,13 +92,14 @@ fn repetitions(family: Family) -> u8 {
 #[derive(Debug)]
 pub struct Exchange {
     progress: [Progress; 2],
+    families: Families,
     ids: [Option<u16>; 2],
     /// The latest transmission of each, and the number of the next.
     sent: [Option<Transmission>; 2],
     next_transmission: Transmission,
     deadline: Option<Instant>,
     /// What has come by TCP so far; only while there is a connection.
-    streams: Option<Box<[Vec<u8>; 2]>>,
+    streams: Streams,
     /// The server whose turn is first (`rotate`), and how many turns have passed in this round.
     first_server: u8,
     turn: u8,
@@ -202,24 +120,29 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Both questions, or one. `first_server` is 0, or any number with `rotate`; transmissions are numbered
-    /// from `first_transmission` on.
+    /// `first_server` is 0, or any number with `rotate`; transmissions are numbered from `first_transmission`
+    /// on. With `no_aaaa` IPv6 addresses are not asked for: alone, a question for A records tells whether the
+    /// name exists.
     pub fn new(
         schedule: &Schedule,
-        types: &[Family],
+        families: Families,
         first_server: u8,
         no_aaaa: bool,
         first_transmission: Transmission,
     ) -> Exchange {
         let transport = if schedule.use_vc { Transport::Tcp } else { Transport::Udp };
+        let to_ask = |family| match families {
+            Families::Both => family == Family::V4 || !no_aaaa,
+            Families::Only(only) => family == only,
+        };
         let mut exchange = Exchange {
-            progress: FAMILIES
-                .map(|family| if types.contains(&family) { Progress::ToSend(transport) } else { Progress::Ended }),
+            progress: FAMILIES.map(|family| if to_ask(family) { Progress::ToSend(transport) } else { Progress::Ended }),
+            families,
             ids: [None; 2],
             sent: [None; 2],
             next_transmission: first_transmission,
             deadline: None,
-            streams: None,
+            streams: Streams::default(),
             first_server: first_server % schedule.count(),
             turn: 0,
             round: 0,
@@ -271,18 +194,20 @@ impl Exchange {
     pub fn next_action(&mut self, schedule: &Schedule, now: Instant) -> Option<Action> {
         self.settle(schedule, now);
         let in_order = if self.first == Some(Family::V4) { [Family::V4, Family::V6] } else { FAMILIES };
+        let all_decided = !FAMILIES.into_iter().any(|family| self.is_open(family));
         for family in in_order {
             let progress = &mut self.progress[index_of(family)];
-            if let Progress::Done(_) = progress {
-                let Progress::Done(outcome) = std::mem::replace(progress, Progress::Ended) else { unreachable!() };
-                return Some(Action::Ended { family, outcome });
+            if all_decided || progress.is_found() {
+                if let Progress::Done(outcome) = std::mem::replace(progress, Progress::Ended) {
+                    return Some(Action::Ended { family, outcome });
+                }
             }
         }
         let server = self.server(schedule);
         for family in FAMILIES {
             if let Progress::ToSend(transport) = self.progress[index_of(family)] {
                 self.progress[index_of(family)] = Progress::Waiting(transport);
-                self.clear_stream(family);
+                self.streams.take(index_of(family));
                 self.deadline = Some(now + schedule.wait(server));
                 let transmission = self.next_transmission;
                 self.next_transmission = Transmission(transmission.0.wrapping_add(1));
@@ -341,6 +266,11 @@ impl Exchange {
         !matches!(self.progress[index_of(family)], Progress::Ended | Progress::Done(_))
     }
 
+    /// The question is open, or its reply does not hold without the other question's.
+    fn is_undecided(&self, family: Family) -> bool {
+        self.is_open(family) || self.progress[index_of(family)].is_held()
+    }
+
     /// The question that waits for what comes of this transmission.
     fn waiting(&self, transmission: Transmission, transport: Transport) -> Option<Family> {
         FAMILIES.into_iter().find(|&family| {
@@ -353,7 +283,8 @@ impl Exchange {
     /// Reads a message as an answer to an open question.
     fn read(&self, family: Family, message: &[u8], transport: Transport, name: &WireName) -> Reply {
         let Some(id) = self.id(family).filter(|_| self.is_open(family)) else { return Reply::Ignored };
-        let asked = Asked { id, name, record_type: self.record_type(family) };
+        let any_class = self.families == Families::Both;
+        let asked = Asked { id, name, record_type: self.record_type(family), any_class };
         match read_reply(message, asked, transport) {
             Reply::Addresses(_) | Reply::Malformed(_) | Reply::NoAddress if self.no_aaaa && family == Family::V6 => {
                 Reply::NoData
@@ -371,15 +302,25 @@ impl Exchange {
                 Reply::Ignored => continue,
                 Reply::TooShort if current => self.fail_datagrams(),
                 Reply::ServerFailure { servfail } if waits => self.server_failed(family, servfail),
-                Reply::Truncated if waits => {
-                    self.by_tcp = true;
-                    self.progress[index_of(family)] = Progress::ToSend(Transport::Tcp);
-                }
+                Reply::Truncated if waits => self.truncated(family),
                 // Of a server that was left already only an answer counts.
                 Reply::TooShort | Reply::ServerFailure { .. } | Reply::Truncated => {}
                 reply => self.replied(family, reply),
             }
             return;
+        }
+    }
+
+    /// The answer has to come by TCP, of the same server; and with it whatever this server has said about the
+    /// other question that does not hold by itself.
+    fn truncated(&mut self, family: Family) {
+        self.by_tcp = true;
+        self.progress[index_of(family)] = Progress::ToSend(Transport::Tcp);
+        let beside = &mut self.progress[index_of(other(family))];
+        if beside.is_held() || matches!(beside, Progress::Failed(Setback::ServerFailure)) {
+            *beside = Progress::ToSend(Transport::Tcp);
+            self.answered = false;
+            self.first = None;
         }
     }
 
@@ -394,7 +335,7 @@ impl Exchange {
     fn replied(&mut self, family: Family, reply: Reply) {
         self.answered = true;
         self.first = self.first.or(Some(family));
-        self.clear_stream(family);
+        self.streams.take(index_of(family));
         self.progress[index_of(family)] = Progress::Done(Outcome::Replied(reply));
     }
 
@@ -408,20 +349,13 @@ impl Exchange {
 
     fn tcp_data(&mut self, family: Family, data: &[u8], name: &WireName) {
         let index = index_of(family);
-        self.streams.get_or_insert_default()[index].extend_from_slice(data);
+        let mut stream = self.streams.take(index);
+        stream.extend_from_slice(data);
         // Messages that answer something else are passed over, as datagrams are.
-        loop {
-            let Some(stream) = self.streams.as_deref_mut().map(|streams| &mut streams[index]) else { return };
-            let Some(length) = stream.first_chunk().map(|octets| usize::from(u16::from_be_bytes(*octets))) else {
-                return;
-            };
-            if stream.len() < 2 + length {
-                return;
-            }
-            let stream = std::mem::take(stream);
-            let (message, rest) = stream[2..].split_at(length);
+        let mut rest = &stream[..];
+        while let Some((message, after)) = first_message(rest) {
             match self.read(family, message, Transport::Tcp, name) {
-                Reply::Ignored => self.streams.get_or_insert_default()[index] = rest.to_vec(),
+                Reply::Ignored => rest = after,
                 Reply::TooShort => {
                     self.cause = Cause::Other;
                     self.progress[index] = Progress::Failed(Setback::NoServer);
@@ -430,11 +364,14 @@ impl Exchange {
                 reply => return self.replied(family, reply),
             }
         }
+        let passed_over = stream.len() - rest.len();
+        stream.drain(..passed_over);
+        self.streams.put(index, stream);
     }
 
     fn tcp_failed(&mut self, family: Family, failure: TcpFailure) {
         let index = index_of(family);
-        let nothing_came = self.streams.as_ref().is_none_or(|streams| streams[index].is_empty());
+        let nothing_came = self.streams.take(index).is_empty();
         if failure == TcpFailure::Reset && nothing_came && !self.reopened[index] {
             self.reopened[index] = true;
             self.progress[index] = Progress::ToSend(Transport::Tcp);
@@ -446,15 +383,6 @@ impl Exchange {
             TcpFailure::Closed | TcpFailure::Reset | TcpFailure::Other => Cause::Other,
         };
         self.progress[index] = Progress::Failed(Setback::NoServer);
-    }
-
-    fn clear_stream(&mut self, family: Family) {
-        if let Some(streams) = &mut self.streams {
-            streams[index_of(family)] = Vec::new();
-            if streams.iter().all(Vec::is_empty) {
-                self.streams = None;
-            }
-        }
     }
 
     /// Decides what follows from all that was noted, and from the time.
@@ -518,10 +446,14 @@ impl Exchange {
         }
         let transport = if self.by_tcp { Transport::Tcp } else { Transport::Udp };
         for family in FAMILIES {
-            if self.is_open(family) {
+            if self.is_undecided(family) {
                 self.progress[index_of(family)] = Progress::ToSend(transport);
                 self.reopened[index_of(family)] = false;
             }
+        }
+        if FAMILIES.into_iter().all(|family| self.is_open(family) || self.sent[index_of(family)].is_none()) {
+            self.answered = false;
+            self.first = None;
         }
     }
 
@@ -534,10 +466,10 @@ impl Exchange {
         };
         let unanswered = Unanswered { cause, servfail: self.servfail };
         for family in FAMILIES {
-            if self.is_open(family) {
+            if self.is_undecided(family) {
                 self.progress[index_of(family)] = Progress::Done(Outcome::Unanswered(unanswered));
             }
         }
-        self.streams = None;
+        self.streams = Streams::default();
     }
 }

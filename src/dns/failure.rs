@@ -57,7 +57,7 @@ impl Failure {
             (HostError::NoData, _) => libc::EAI_NODATA,
             (HostError::TryAgain, true) if self.status == Status::NotFound => libc::EAI_NONAME,
             (HostError::TryAgain, _) => libc::EAI_AGAIN,
-            (_, true) if self.status != Status::NotFound => libc::EAI_NODATA,
+            (HostError::NoRecovery, true) if self.status != Status::NotFound => libc::EAI_NODATA,
             (HostError::HostNotFound | HostError::NoRecovery, _) => libc::EAI_NONAME,
         }
     }

@@ -4,8 +4,8 @@ use super::text::{is_space, skip, to_nul, until};
 use super::{Families, Family, address};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The greatest file that is indexed. The index takes 16 bytes a name and 20 a line beside the text, so five or six times
-/// the text at the very worst (one-letter names).
+/// The greatest file that is indexed. Beside the text the index takes 16 bytes a name and 17 a line: as much again as the
+/// text for a list of ordinary names, eight times as much for names of one letter.
 pub const LARGEST_FILE: usize = 64 << 20;
 
 /// A place in the file where a name stands.
@@ -96,26 +96,33 @@ fn unterminated(line: &[u8]) -> Option<Vec<u8>> {
 
 /// One line: an address, then names. `at` is its place in the text.
 fn index(line: &[u8], at: usize, addresses: &mut Vec<IpAddr>, mentions: &mut Vec<Mention>) {
-    let content = skip(until(line, |byte| byte == b'#'), is_space);
-    let word = until(content, is_space);
-    let Some(address) = address::strict(word) else { return };
+    let content = until(line, |byte| byte == b'#');
+    let (address, mut rest) = word(skip(content, is_space));
+    let Some(address) = address::strict(address) else { return };
     let before = mentions.len();
-    let mut rest = skip(&content[word.len()..], is_space);
-    while !rest.is_empty() {
-        let name = until(rest, is_space);
-        // `rest` and `content` end where the line's content does.
-        let start = at + until(line, |byte| byte == b'#').len() - rest.len();
+    loop {
+        let (name, after) = word(skip(rest, is_space));
+        if name.is_empty() {
+            break;
+        }
+        // What is left ends where the content does.
+        let start = at + content.len() - after.len() - name.len();
         mentions.push(Mention {
             hash: hash(name),
             line: addresses.len() as u32,
             start: start as u32,
             length: name.len() as u32,
         });
-        rest = skip(&rest[name.len()..], is_space);
+        rest = after;
     }
     if mentions.len() > before {
         addresses.push(address);
     }
+}
+
+/// The first word, and what follows it.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(until(text, is_space).len())
 }
 
 /// What a line's address is for the families asked for, if it counts at all.

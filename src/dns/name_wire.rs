@@ -2,15 +2,15 @@
 //! label at the end.
 //!
 //! Kept on the stack, 255 octets at most. Reading follows compression pointers as glibc does, forward ones
-//! too, with one limit of our own: no more pointers than a name has room for labels, so that a message of
-//! pointers to pointers costs no more than any other of its size.
+//! too, with one limit of our own: no more pointers than a name has octets, so that a message of pointers to
+//! pointers costs no more than any other of its size.
 
 /// The most octets of a name, root label included (RFC 1035, section 2.3.4).
 pub const LONGEST_NAME: usize = 255;
 /// The most octets of a label (RFC 1035, section 2.3.4).
 const LONGEST_LABEL: usize = 63;
-/// A name of 255 octets has 127 labels; one pointer before each, and one before the root label.
-const MOST_POINTERS: usize = 128;
+/// No message of a server comes near it: a pointer to a pointer serves nothing.
+const MOST_POINTERS: usize = LONGEST_NAME;
 
 /// A domain name in wire form, not compressed.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@
 //! The rules are those of glibc's res_search. A name with enough dots is asked as it is first, any other
 //! last. The list goes on after an answer that there is nothing, and after SERVFAIL; any other failure ends
 //! it, and then the name as it is still gets its turn.
-use super::exchange::Cause;
 use super::failure::{Failure, HostError, Status};
+use super::outcome::Cause;
 use super::resolv_conf::ResolvConf;
 
 /// A domain of the list as it is put behind a name and a dot: a dot before it is not part of it, and both
@@ -46,7 +46,10 @@ impl Miss {
             Some(Cause::Refused | Cause::TimedOut) => Status::Unavailable,
             Some(Cause::Other) | None => Status::NotFound,
         };
-        Failure { status, error }
+        // glibc forgets the errno of a search that ends so, and then no code but that of an unknown name is
+        // left of it.
+        let forgotten = error == HostError::NoRecovery && status == Status::Unavailable;
+        Failure { status, error: if forgotten { HostError::HostNotFound } else { error } }
     }
 }
 

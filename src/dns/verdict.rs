@@ -5,9 +5,9 @@
 use super::Families;
 use super::Family;
 use super::answer::Addresses;
-use super::exchange::{Outcome, Unanswered};
 use super::failure::{Failure, HostError, Status};
 use super::message::Reply;
+use super::outcome::{Outcome, Unanswered};
 use super::search::Miss;
 
 /// The outcome of a question without its addresses.
@@ -55,7 +55,7 @@ impl Outcomes {
         let (heard, addresses) = match outcome {
             Outcome::Unanswered(unanswered) => (Heard::Unanswered(unanswered), None),
             Outcome::Replied(reply) => match reply {
-                Reply::Addresses(addresses) => (Heard::Addresses, Some(addresses)),
+                Reply::Addresses(addresses) => (Heard::Addresses, Some(addresses).filter(|_| !self.begins_malformed())),
                 // What a message holds before it breaks off is taken beside good addresses of the other
                 // family.
                 Reply::Malformed(addresses) => (Heard::Malformed, Some(addresses).filter(|_| self.found())),
@@ -73,18 +73,20 @@ impl Outcomes {
         addresses.filter(|addresses| !addresses.list.is_empty())
     }
 
-    /// A malformed answer that came first fails both families, whatever the other answer will be.
-    pub(super) fn is_settled_early(&self) -> bool {
-        matches!(self.heard, [Some((_, Heard::Malformed)), None])
-    }
-
+    /// There are addresses, and the answer that came first does not forbid them.
     fn found(&self) -> bool {
-        self.heard.iter().flatten().any(|(_, heard)| *heard == Heard::Addresses)
+        let mut heard = self.heard.iter().flatten().map(|(_, heard)| *heard);
+        !self.begins_malformed() && heard.any(|heard| heard == Heard::Addresses)
     }
 
-    /// What follows, once every question has its outcome or [`Outcomes::is_settled_early`].
+    /// A malformed answer that came first fails both families, whatever the other answer is.
+    fn begins_malformed(&self) -> bool {
+        matches!(self.heard[0], Some((_, Heard::Malformed)))
+    }
+
+    /// What follows, once every question has its outcome.
     pub(super) fn verdict(&self) -> Verdict {
-        if self.is_settled_early() {
+        if self.begins_malformed() {
             return Verdict::Failed(MALFORMED);
         }
         if self.found() {

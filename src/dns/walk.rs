@@ -38,14 +38,16 @@
 //! assert_eq!(walk.next_action(now), Some(Action::Finish));
 //! ```
 use super::answer::{Address, Addresses};
-use super::exchange::{self, Exchange, Outcome, Schedule, TcpFailure, Transmission};
+use super::exchange::{self, Exchange, TcpFailure, Transmission};
 use super::failure::{Failure, HostError, Status};
 use super::gate::{Ask, PlanStep};
 use super::message::Transport;
 use super::name_wire::NotAName;
 use super::nsswitch;
+use super::outcome::Outcome;
 use super::question::{LONGEST_QUERY, QueryName, QueryOptions, RecordType, write_query};
 use super::resolv_conf::ResolvConf;
+use super::schedule::Schedule;
 use super::search::{self, Candidate, Miss, Search};
 use super::verdict::{Outcomes, Verdict};
 use super::{Families, Family};
@@ -140,7 +142,7 @@ impl Walk {
     ) -> Walk {
         Walk {
             name: name.into(),
-            next_server: if conf.rotate { first_server } else { 0 },
+            next_server: if conf.rotate { first_server % Schedule::of(&conf).count() } else { 0 },
             conf,
             steps,
             place: Place::Before,
@@ -331,7 +333,7 @@ impl Walk {
     fn ended(&mut self, family: Family, outcome: Outcome) -> Option<Addresses> {
         let Place::Servers(query) = &mut self.place else { return None };
         let addresses = query.outcomes.add(family, outcome);
-        if query.exchange.is_over() || query.outcomes.is_settled_early() {
+        if query.exchange.is_over() {
             let (mut search, verdict) = (query.search, query.outcomes.verdict());
             self.next_transmission = query.exchange.next_transmission();
             match verdict {
@@ -348,14 +350,6 @@ impl Walk {
 
     /// Puts a name of the search list to the servers.
     fn ask_servers(&mut self, mut search: Search, mut candidate: Candidate) {
-        let both: &[Family] = &[Family::V6, Family::V4];
-        let families = match self.families {
-            // glibc asks for IPv4 addresses only, and that is the answer.
-            Families::Both if self.conf.no_aaaa => &both[1..],
-            Families::Both => both,
-            Families::Only(Family::V6) => &both[..1],
-            Families::Only(Family::V4) => &both[1..],
-        };
         // What cannot be a name fails without a packet.
         while let Err(NotAName) = query_name(&self.name, candidate, &self.conf).to_wire() {
             let miss = Miss::told(HostError::NoRecovery);
@@ -365,9 +359,10 @@ impl Walk {
             }
         }
         let schedule = Schedule::of(&self.conf);
-        let exchange = Exchange::new(&schedule, families, self.next_server, self.conf.no_aaaa, self.next_transmission);
+        let exchange =
+            Exchange::new(&schedule, self.families, self.next_server, self.conf.no_aaaa, self.next_transmission);
         if self.conf.rotate {
-            self.next_server = (self.next_server + 1) % schedule.servers.max(1);
+            self.next_server = (self.next_server + 1) % schedule.count();
         }
         self.place = Place::Servers(Query { search, candidate, exchange, outcomes: Outcomes::new(self.families) });
     }

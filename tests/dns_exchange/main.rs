@@ -1,0 +1,12 @@
+//! Names put to scripted servers in virtual time: each test holds a fact about glibc's resolver, or a wish of
+//! those who were bitten by another one. The clock is read once, for an origin.
+mod answers;
+mod oracle;
+mod packets;
+mod properties;
+mod schedule;
+mod script;
+mod search;
+mod stories;
+mod tcp;
+mod walk;
