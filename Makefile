@@ -31,6 +31,7 @@ help:
 	@echo "make test-faults        failing system calls, signals, limits, forks, cancel storms: the short forms"
 	@echo "make faults             the full forms; cancel-storm CANCELS=, soak MINUTES=, fuzz SECONDS=, models, mutants likewise"
 	@echo "make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
+	@echo "make dns-differential   CASES=$(CASES): answers beside libc's, in random systems with name servers that may do anything"
 	@echo "make bench              what a connect costs next to plain system calls; bench-check judges it"
 	@echo "make build              the libraries, in target/release"
 	@echo "make header             rewrite include/happysock.h from the source"
@@ -99,9 +100,9 @@ suite-format:
 suite-clippy:
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 
-# The lab's tests watch the C program connect.
+# The lab's tests watch C programs connect and ask.
 suite-rust:
-	@$(MAKE) -s PROFILE=debug target/c/debug/connect
+	@$(MAKE) -s PROFILE=debug target/c/debug/connect target/c/debug/ask
 	$(CARGO) test --quiet --workspace --no-fail-fast
 
 suite-install: $(SHARED) $(STATIC)

@@ -1,5 +1,5 @@
-//! The transport of a name server: UDP and TCP sockets, and messages that leave when they are due. What is said is a
-//! [`Responder`]'s business.
+//! The transport of a name server: UDP and TCP sockets, and messages that leave when they are due. What is
+//! said is a [`Responder`]'s business.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -32,8 +32,8 @@ pub struct Via {
 pub struct Outgoing {
     /// How long after the question's arrival.
     pub after: Duration,
-    /// The message to send; over TCP its length goes before it. None: a TCP connection is closed, over UDP nothing
-    /// happens.
+    /// The message to send; over TCP its length goes before it. None: a TCP connection is closed, over UDP
+    /// nothing happens.
     pub bytes: Option<Vec<u8>>,
     /// Handed to [`Responder::sent`] once the message is sent.
     pub mark: Option<usize>,
@@ -66,8 +66,8 @@ pub struct Endpoint {
     pub tcp: bool,
 }
 
-/// Starts a name server on `endpoints`, whose addresses the namespace of the calling thread has. It ends with what is
-/// returned.
+/// Starts a name server on `endpoints`, whose addresses the namespace of the calling thread has. It ends with
+/// what is returned.
 pub fn start(endpoints: &[Endpoint], responder: impl Responder) -> Result<Worker> {
     let mut sockets = Vec::new();
     let mut listeners = Vec::new();
