@@ -1,7 +1,7 @@
 //! The transport of a name server: UDP and TCP sockets, and messages that leave when they are due. What is
 //! said is a [`Responder`]'s business.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -35,6 +35,8 @@ pub struct Outgoing {
     /// The message to send; over TCP its length goes before it. None: a TCP connection is closed, over UDP
     /// nothing happens.
     pub bytes: Option<Vec<u8>>,
+    /// Over UDP: from another port than the question was sent to, as a forger would.
+    pub from_elsewhere: bool,
     /// Handed to [`Responder::sent`] once the message is sent.
     pub mark: Option<usize>,
 }
@@ -42,7 +44,12 @@ pub struct Outgoing {
 impl Outgoing {
     /// A message that nobody is told of.
     pub fn message(after: Duration, bytes: Vec<u8>) -> Outgoing {
-        Outgoing { after, bytes: Some(bytes), mark: None }
+        Outgoing { after, bytes: Some(bytes), from_elsewhere: false, mark: None }
+    }
+
+    /// The end of a TCP connection.
+    pub fn hang_up(after: Duration) -> Outgoing {
+        Outgoing { after, bytes: None, from_elsewhere: false, mark: None }
     }
 }
 
@@ -74,7 +81,8 @@ pub fn start(endpoints: &[Endpoint], responder: impl Responder) -> Result<Worker
     for &Endpoint { address, tcp } in endpoints {
         let socket = UdpSocket::bind((address, PORT)).with_context(|| format!("cannot bind UDP {address}:{PORT}"))?;
         socket.set_nonblocking(true)?;
-        sockets.push((address, socket));
+        let elsewhere = UdpSocket::bind((address, 0)).with_context(|| format!("cannot bind UDP {address}"))?;
+        sockets.push(Sockets { address, socket, elsewhere });
         if tcp {
             let listener =
                 TcpListener::bind((address, PORT)).with_context(|| format!("cannot bind TCP {address}:{PORT}"))?;
@@ -97,10 +105,18 @@ pub fn start(endpoints: &[Endpoint], responder: impl Responder) -> Result<Worker
 }
 
 /// Where a reply goes: an index into the sockets, or the number of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 enum Origin {
     Udp(usize, SocketAddr),
     Tcp(u64),
+}
+
+/// The sockets of an address.
+struct Sockets {
+    address: IpAddr,
+    socket: UdpSocket,
+    /// Of another port; nothing is read from it.
+    elsewhere: UdpSocket,
 }
 
 struct Connection {
@@ -109,12 +125,44 @@ struct Connection {
     received: Vec<u8>,
 }
 
-/// What is due: when, then in the order of scheduling; where to; the mark; the bytes.
-type Pending = Reverse<(Instant, u64, Origin, Option<usize>, Option<Vec<u8>>)>;
+/// What is due: when, then in the order of scheduling.
+struct Pending {
+    due: Instant,
+    number: u64,
+    to: Origin,
+    what: Outgoing,
+}
+
+impl Pending {
+    fn order(&self) -> (Instant, u64) {
+        (self.due, self.number)
+    }
+}
+
+impl PartialEq for Pending {
+    fn eq(&self, other: &Pending) -> bool {
+        self.order() == other.order()
+    }
+}
+
+impl Eq for Pending {}
+
+impl PartialOrd for Pending {
+    fn partial_cmp(&self, other: &Pending) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Pending {
+    /// The heap gives out its greatest, which is to be the earliest.
+    fn cmp(&self, other: &Pending) -> Ordering {
+        other.order().cmp(&self.order())
+    }
+}
 
 struct Server<R> {
     responder: R,
-    sockets: Vec<(IpAddr, UdpSocket)>,
+    sockets: Vec<Sockets>,
     listeners: Vec<(IpAddr, TcpListener)>,
     connections: HashMap<u64, Connection>,
     accepted: u64,
@@ -126,14 +174,14 @@ impl<R: Responder> Server<R> {
     fn run(mut self, stop: &Stop) -> Result<()> {
         while !stop.requested() {
             let mut descriptors = vec![PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
-            descriptors.extend(self.sockets.iter().map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
+            descriptors.extend(self.sockets.iter().map(|of| PollFd::new(of.socket.as_fd(), PollFlags::POLLIN)));
             if self.connections.len() < MAX_CONNECTIONS {
                 let listeners = self.listeners.iter();
                 descriptors.extend(listeners.map(|(_, listener)| PollFd::new(listener.as_fd(), PollFlags::POLLIN)));
             }
             let connections = self.connections.values();
             descriptors.extend(connections.map(|connection| PollFd::new(connection.stream.as_fd(), PollFlags::POLLIN)));
-            wait(&mut descriptors, self.pending.peek().map(|Reverse((due, ..))| *due))?;
+            wait(&mut descriptors, self.pending.peek().map(|pending| pending.due))?;
             self.receive();
             self.accept()?;
             self.read_connections();
@@ -146,8 +194,8 @@ impl<R: Responder> Server<R> {
         let mut buffer = [0_u8; 4096];
         for index in 0..self.sockets.len() {
             // Any error is passed over: EAGAIN means that all is read, the rest that a client has gone.
-            while let Ok((length, peer)) = self.sockets[index].1.recv_from(&mut buffer) {
-                let via = Via { server: self.sockets[index].0, tcp: false };
+            while let Ok((length, peer)) = self.sockets[index].socket.recv_from(&mut buffer) {
+                let via = Via { server: self.sockets[index].address, tcp: false };
                 self.take_question(&buffer[..length], via, Origin::Udp(index, peer));
             }
         }
@@ -192,23 +240,31 @@ impl<R: Responder> Server<R> {
 
     fn take_question(&mut self, bytes: &[u8], via: Via, origin: Origin) {
         let now = Instant::now();
-        for Outgoing { after, bytes, mark } in self.responder.respond(bytes, via) {
+        for what in self.responder.respond(bytes, via) {
             self.scheduled += 1;
-            self.pending.push(Reverse((now + after, self.scheduled, origin, mark, bytes)));
+            self.pending.push(Pending { due: now + what.after, number: self.scheduled, to: origin, what });
         }
     }
 
     fn send_due(&mut self) {
         let now = Instant::now();
-        while self.pending.peek().is_some_and(|Reverse((due, ..))| *due <= now) {
-            let Some(Reverse((_, _, origin, mark, bytes))) = self.pending.pop() else { break };
-            let sent = match (origin, bytes) {
-                (Origin::Udp(index, peer), Some(bytes)) => self.sockets[index].1.send_to(&bytes, peer).is_ok(),
+        while self.pending.peek().is_some_and(|pending| pending.due <= now) {
+            let Some(Pending { to, what, .. }) = self.pending.pop() else { break };
+            let Outgoing { bytes, from_elsewhere, mark, .. } = what;
+            let sent = match (to, bytes) {
+                (Origin::Udp(index, peer), Some(bytes)) => {
+                    let sockets = &self.sockets[index];
+                    let socket = if from_elsewhere { &sockets.elsewhere } else { &sockets.socket };
+                    socket.send_to(&bytes, peer).is_ok()
+                }
                 (Origin::Tcp(number), Some(bytes)) => self.connections.get_mut(&number).is_some_and(|connection| {
                     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
                     connection.stream.write_all(&[length.as_slice(), &bytes].concat()).is_ok()
                 }),
-                (Origin::Tcp(number), None) => self.connections.remove(&number).is_none(),
+                (Origin::Tcp(number), None) => {
+                    self.connections.remove(&number);
+                    false
+                }
                 (Origin::Udp(..), None) => false,
             };
             if let (true, Some(mark)) = (sent, mark) {

@@ -6,9 +6,11 @@
 
 mod answer;
 mod arena;
+mod behaviour;
 mod case;
 mod chance;
 mod compare;
+mod draft;
 mod etc;
 mod message;
 mod servers;
