@@ -62,6 +62,7 @@ help:
 	@echo "  make models             the handoff between threads in every order that loom finds"
 	@echo "  make fuzz               each fuzz target for SECONDS=60 (nightly Rust); FUZZ_TARGETS="
 	@echo "  make mutants            mutation tests of the state machine; SHARD=0/40 tries every fortieth"
+	@echo "  make dns-differential   lookups beside getaddrinfo's in random systems; CASES= SEED= CHECKS="
 	@echo "Measurements"
 	@echo "  make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
 	@echo "  make lab-short          a shorter form of it"
@@ -177,7 +178,7 @@ suite-msrv:
 
 # The lab's tests watch the C program connect.
 suite-rust:
-	@$(MAKE) -s PROFILE=debug target/c/debug/connect
+	@$(MAKE) -s PROFILE=debug target/c/debug/connect target/c/debug/ask
 	$(CARGO) test --quiet --workspace --no-fail-fast
 
 suite-install: build

@@ -28,3 +28,29 @@ suite-lab:
 	@$(MAKE) -s PROFILE=debug target/c/debug/connect
 	@$(CARGO) run --quiet --package happysock-lab -- measure --short $(LAB_PRIORITY) --tolerance-ms $(LAB_CI_TOLERANCE_MS) \
 	    --client 'target/c/debug/$(LAB_CLIENT)'
+
+# ---- Differential ----------------------------------------------------------------------------------------------------
+# Random systems, name servers that may do anything, one question: the library has to answer as libc does. Both are asked by
+# lab/ask.c. CHECKS may be lookup, family, subset, complete, clones; CASE=SEED runs one case and tells all about it.
+
+CASES ?= 20000
+SEED ?= 1
+CHECKS ?= lookup,family
+CASE ?=
+DIFFERENTIAL = $(CARGO) run --quiet --package happysock-lab -- differential --check $(CHECKS) --seed $(SEED) --ask $(C_DIRECTORY)/ask
+
+$(C_DIRECTORY)/ask: lab/ask.c include/happysock.h $(C_DIRECTORY)/libhappysock.so
+	$(CC) $(C_FLAGS) $(CFLAGS) -Iinclude -o $@ $< $(C_LINK)
+
+.PHONY: run-differential dns-differential suite-dns-differential
+run-differential: $(C_DIRECTORY)/ask
+	@$(DIFFERENTIAL) $(if $(CASE),--only $(CASE),--cases $(CASES))
+
+# The optimised library is what users have; the short form runs on the one that checks its own assertions.
+dns-differential:
+	@scripts/install-packages build lab
+	@$(MAKE) -s run-differential PROFILE=release
+
+SUITES += dns-differential
+suite-dns-differential:
+	@$(MAKE) -s run-differential PROFILE=debug CASES=800

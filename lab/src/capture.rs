@@ -19,6 +19,7 @@ use nix::sys::socket::{
 use serde::Serialize;
 
 use crate::dns;
+use crate::name_server::PORT;
 use crate::worker::{Worker, wait};
 
 /// One packet of interest. Others, data and acknowledgements among them, are not kept.
@@ -206,7 +207,7 @@ impl State {
                 };
                 (source, destination, kind)
             }
-            TransportSlice::Udp(udp) if udp.source_port() == dns::PORT || udp.destination_port() == dns::PORT => {
+            TransportSlice::Udp(udp) if udp.source_port() == PORT || udp.destination_port() == PORT => {
                 let source = SocketAddr::new(from, udp.source_port());
                 let destination = SocketAddr::new(to, udp.destination_port());
                 let message = Message::from_vec(udp.payload()).ok()?;

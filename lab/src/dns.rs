@@ -1,30 +1,22 @@
-//! A name server that answers by rules, over UDP and TCP.
+//! Replies to DNS questions by rules, and the log of the questions.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
-use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use hickory_proto::op::{Edns, Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use nix::poll::{PollFd, PollFlags};
 
+use crate::name_server::{Outgoing, Responder, Via};
 use crate::scenario::{Reply, Rule};
-use crate::worker::{Stop, Worker, wait};
 
-/// The port of DNS.
-pub const PORT: u16 = 53;
 /// Answers live for a second: nothing in the lab is to remember them.
 const TIME_TO_LIVE_SECONDS: u32 = 1;
 /// The longest UDP reply to a question without EDNS (RFC 1035 section 4.2.1).
 const PLAIN_UDP_BYTES: usize = 512;
-/// The largest number of TCP connections served at once; further ones wait in the backlog.
-const MAX_CONNECTIONS: usize = 64;
 /// Aliases followed in one answer; a longer chain or a loop ends there.
 const MAX_ALIASES: usize = 8;
 
@@ -154,150 +146,6 @@ impl Zone {
             }
         }
     }
-}
-
-/// Starts a name server on `addresses`, which the namespace of the calling thread has.
-pub fn start(addresses: &[IpAddr], zone: Arc<Zone>) -> Result<Worker> {
-    let mut sockets = Vec::new();
-    let mut listeners = Vec::new();
-    for address in addresses {
-        let socket = UdpSocket::bind((*address, PORT)).with_context(|| format!("cannot bind UDP {address}:{PORT}"))?;
-        socket.set_nonblocking(true)?;
-        sockets.push(socket);
-        let listener =
-            TcpListener::bind((*address, PORT)).with_context(|| format!("cannot bind TCP {address}:{PORT}"))?;
-        listener.set_nonblocking(true)?;
-        listeners.push(listener);
-    }
-    Worker::start("name server", move |stop| {
-        let server = Server {
-            zone,
-            sockets,
-            listeners,
-            connections: HashMap::new(),
-            accepted: 0,
-            pending: BinaryHeap::new(),
-            questions: 0,
-        };
-        server.run(&stop)
-    })
-}
-
-/// Where a reply goes: an index into the sockets, or the number of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Origin {
-    Udp(usize, SocketAddr),
-    Tcp(u64),
-}
-
-struct Connection {
-    stream: TcpStream,
-    received: Vec<u8>,
-}
-
-/// A reply that is due: when, then in order of arrival; where to; the number in the log; the bytes.
-type Pending = Reverse<(Instant, u64, Origin, usize, Vec<u8>)>;
-
-struct Server {
-    zone: Arc<Zone>,
-    sockets: Vec<UdpSocket>,
-    listeners: Vec<TcpListener>,
-    connections: HashMap<u64, Connection>,
-    accepted: u64,
-    pending: BinaryHeap<Pending>,
-    questions: u64,
-}
-
-impl Server {
-    fn run(mut self, stop: &Stop) -> Result<()> {
-        while !stop.requested() {
-            let mut descriptors = vec![PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
-            descriptors.extend(self.sockets.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
-            if self.connections.len() < MAX_CONNECTIONS {
-                let listeners = self.listeners.iter();
-                descriptors.extend(listeners.map(|listener| PollFd::new(listener.as_fd(), PollFlags::POLLIN)));
-            }
-            let connections = self.connections.values();
-            descriptors.extend(connections.map(|connection| PollFd::new(connection.stream.as_fd(), PollFlags::POLLIN)));
-            wait(&mut descriptors, self.pending.peek().map(|Reverse((due, ..))| *due))?;
-            self.receive();
-            self.accept()?;
-            self.read_connections();
-            self.send_due();
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self) {
-        let mut buffer = [0_u8; 4096];
-        for index in 0..self.sockets.len() {
-            // Any error is passed over: EAGAIN means that all is read, the rest that a client has gone.
-            while let Ok((length, peer)) = self.sockets[index].recv_from(&mut buffer) {
-                self.take_question(&buffer[..length], Origin::Udp(index, peer));
-            }
-        }
-    }
-
-    fn accept(&mut self) -> Result<()> {
-        for listener in &self.listeners {
-            while self.connections.len() < MAX_CONNECTIONS {
-                let Ok((stream, _)) = listener.accept() else { break };
-                stream.set_nonblocking(true)?;
-                self.accepted += 1;
-                self.connections.insert(self.accepted, Connection { stream, received: Vec::new() });
-            }
-        }
-        Ok(())
-    }
-
-    fn read_connections(&mut self) {
-        let mut questions = Vec::new();
-        self.connections.retain(|number, connection| {
-            let mut buffer = [0_u8; 4096];
-            let open = loop {
-                match connection.stream.read(&mut buffer) {
-                    Ok(0) => break false,
-                    Ok(length) => connection.received.extend_from_slice(&buffer[..length]),
-                    Err(error) => break matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
-                }
-            };
-            // Each message comes after its length (RFC 1035 section 4.2.2).
-            while let [high, low, rest @ ..] = connection.received.as_slice() {
-                let length = usize::from(u16::from_be_bytes([*high, *low]));
-                let Some(message) = rest.get(..length) else { break };
-                questions.push((*number, message.to_vec()));
-                connection.received.drain(..2 + length);
-            }
-            open
-        });
-        for (number, message) in questions {
-            self.take_question(&message, Origin::Tcp(number));
-        }
-    }
-
-    fn take_question(&mut self, bytes: &[u8], origin: Origin) {
-        let now = Instant::now();
-        let Ok(question) = Message::from_vec(bytes) else { return };
-        let Some(query) = question.queries.first() else { return };
-        let (name, record_type) = (text_of(query.name()), query.query_type().to_string());
-        let rule = self.zone.rule(&name, &record_type);
-        let tcp = matches!(origin, Origin::Tcp(_));
-        let number = self.zone.note(Question {
-            at: SystemTime::now(),
-            name,
-            record_type,
-            tcp,
-            reply: rule.reply,
-            answered: None,
-        });
-        if rule.reply == Reply::Never {
-            return;
-        }
-        let Ok(bytes) = self.reply(&question, &rule, tcp) else { return };
-        self.questions += 1;
-        let due = now + Duration::from_secs_f64(rule.delay_ms / 1000.0);
-        self.pending.push(Reverse((due, self.questions, origin, number, bytes)));
-    }
 
     fn reply(&self, question: &Message, rule: &Rule, tcp: bool) -> Result<Vec<u8>> {
         let query = question.queries.first().context("a question without a query")?;
@@ -336,7 +184,7 @@ impl Server {
             let mut target = Name::from_ascii(alias).with_context(|| format!("{alias} is not a name"))?;
             target.set_fqdn(true);
             records.push(Record::from_rdata(name, TIME_TO_LIVE_SECONDS, RData::CNAME(CNAME(target.clone()))));
-            rule = self.zone.rule(&text_of(&target), &record_type.to_string());
+            rule = self.rule(&text_of(&target), &record_type.to_string());
             name = target;
         }
         records.extend(rule.addresses.iter().map(|address| {
@@ -348,22 +196,32 @@ impl Server {
         }));
         Ok(records)
     }
+}
 
-    fn send_due(&mut self) {
-        let now = Instant::now();
-        while self.pending.peek().is_some_and(|Reverse((due, ..))| *due <= now) {
-            let Some(Reverse((_, _, origin, number, bytes))) = self.pending.pop() else { break };
-            let sent = match origin {
-                Origin::Udp(index, peer) => self.sockets[index].send_to(&bytes, peer).is_ok(),
-                Origin::Tcp(number) => self.connections.get_mut(&number).is_some_and(|connection| {
-                    let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
-                    connection.stream.write_all(&[length.as_slice(), &bytes].concat()).is_ok()
-                }),
-            };
-            if sent {
-                self.zone.note_answered(number);
-            }
+impl Responder for Arc<Zone> {
+    fn respond(&mut self, bytes: &[u8], via: Via) -> Vec<Outgoing> {
+        let Ok(question) = Message::from_vec(bytes) else { return Vec::new() };
+        let Some(query) = question.queries.first() else { return Vec::new() };
+        let (name, record_type) = (text_of(query.name()), query.query_type().to_string());
+        let rule = self.rule(&name, &record_type);
+        let number = self.note(Question {
+            at: SystemTime::now(),
+            name,
+            record_type,
+            tcp: via.tcp,
+            reply: rule.reply,
+            answered: None,
+        });
+        if rule.reply == Reply::Never {
+            return Vec::new();
         }
+        let Ok(bytes) = self.reply(&question, &rule, via.tcp) else { return Vec::new() };
+        let after = Duration::from_secs_f64(rule.delay_ms / 1000.0);
+        vec![Outgoing { mark: Some(number), ..Outgoing::message(after, bytes) }]
+    }
+
+    fn sent(&mut self, mark: usize) {
+        self.note_answered(mark);
     }
 }
 

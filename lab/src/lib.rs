@@ -33,13 +33,14 @@
 
 mod capture;
 mod dns;
-mod namespace;
+pub mod name_server;
+pub mod namespace;
 mod network;
 mod scenario;
 mod server;
 mod tun;
 mod wire;
-mod worker;
+pub mod worker;
 
 pub use capture::{Kind, Packet};
 pub use dns::Question;

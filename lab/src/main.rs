@@ -1,5 +1,6 @@
 //! The `lab` command: see `lab help` and README.md beside the crate.
 
+mod differential;
 mod measure;
 mod run;
 mod sandbox;
@@ -31,6 +32,10 @@ enum Task {
     ///
     /// Exits with 1 if the judged client is not at the delays that it was told to keep.
     Measure(measure::Options),
+    /// Ask libc and the library the same, in random systems with name servers that may do anything, and compare.
+    ///
+    /// Exits with 1 if a case differed in other ways than those that are documented.
+    Differential(differential::Options),
     /// Print a scenario with all its defaults.
     Scenario {
         /// A JSON file; without it, the default scenario.
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
     let status = match Arguments::parse().task {
         Task::Run(options) => sandbox::enter(move |sandbox| run::run(&options, sandbox)),
         Task::Measure(options) => sandbox::enter(move |sandbox| measure::measure(&options, sandbox)),
+        Task::Differential(options) => sandbox::enter(move |sandbox| differential::differential(&options, sandbox)),
         Task::Scenario { file } => print_scenario(file).map(|()| 0),
     };
     match status {

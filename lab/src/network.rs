@@ -10,7 +10,8 @@ use anyhow::Result;
 use nix::sched::CloneFlags;
 
 use crate::capture::{Capture, Packet};
-use crate::dns::{self, Question, Zone};
+use crate::dns::{Question, Zone};
+use crate::name_server::{self, Endpoint};
 use crate::namespace::{Namespace, cover_files, hide_directory, ip_batch, set_sysctl};
 use crate::scenario::{Family, Path, Rule, Scenario};
 use crate::server::{BACKLOG, Servers};
@@ -238,7 +239,9 @@ fn set_up_server(scenario: &Scenario, zone: Arc<Zone>) -> Result<(File, Servers,
             servers.listen(server.address, port, server.banner.as_deref())?;
         }
     }
-    let name_server = dns::start(&scenario.dns.addresses, zone)?;
+    let endpoints: Vec<Endpoint> =
+        scenario.dns.addresses.iter().map(|&address| Endpoint { address, tcp: true }).collect();
+    let name_server = name_server::start(&endpoints, zone)?;
     Ok((device, servers, name_server))
 }
 

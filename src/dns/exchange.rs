@@ -197,10 +197,10 @@ impl Exchange {
         let all_decided = !FAMILIES.into_iter().any(|family| self.is_open(family));
         for family in in_order {
             let progress = &mut self.progress[index_of(family)];
-            if all_decided || progress.is_found() {
-                if let Progress::Done(outcome) = std::mem::replace(progress, Progress::Ended) {
-                    return Some(Action::Ended { family, outcome });
-                }
+            if (all_decided || progress.is_found())
+                && let Progress::Done(outcome) = std::mem::replace(progress, Progress::Ended)
+            {
+                return Some(Action::Ended { family, outcome });
             }
         }
         let server = self.server(schedule);

@@ -240,10 +240,10 @@ impl Gate {
         let line = HostsLine::parse(facts.nsswitch, glibc).map_err(Reason::HostsLine)?;
         let steps = plan(line.steps(), facts)?;
         let last = line.steps().last().map(|step| step.source);
-        if let (Some(PlanStep { ask: Ask::Nobody(_), .. }), Some(module)) = (steps.last(), last) {
-            if !is_installed(module) {
-                return Err(Reason::ModuleMissing);
-            }
+        if let (Some(PlanStep { ask: Ask::Nobody(_), .. }), Some(module)) = (steps.last(), last)
+            && !is_installed(module)
+        {
+            return Err(Reason::ModuleMissing);
         }
         let without_dns = |step: &PlanStep| match step.ask {
             Ask::Dns => PlanStep { ask: Ask::Nobody(Failure::HOST_NOT_FOUND), ..*step },

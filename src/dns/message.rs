@@ -181,11 +181,10 @@ fn read_answers(message: &[u8], mut at: usize, count: u16, asked: Asked<'_>) -> 
             alias = Some(target);
         } else if record.record_type == asked.record_type.code()
             && record.owner.is_same(alias.as_ref().unwrap_or(asked.name))
+            && let Some(address) = address(&message[record.data_at..record.end], asked.record_type)
         {
-            if let Some(address) = address(&message[record.data_at..record.end], asked.record_type) {
-                addresses.ttl = smaller(addresses.ttl, record.ttl);
-                addresses.list.push(address);
-            }
+            addresses.ttl = smaller(addresses.ttl, record.ttl);
+            addresses.list.push(address);
         }
     }
     if addresses.list.is_empty() { Reply::NoAddress } else { Reply::Addresses(addresses) }

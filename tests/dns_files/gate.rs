@@ -365,5 +365,5 @@ fn plans_carry_the_actions() {
     let gate = gate(facts("hosts: files dns\n")).unwrap();
     let Verdict::Own(steps) = gate.decide(b"x", Families::Both, 0, || false) else { panic!() };
     let step = |ask| PlanStep { ask, actions: Actions::DEFAULT };
-    assert_eq!(steps, [step(Ask::Files { multi: true }), step(Ask::Dns)]);
+    assert_eq!(steps[..], [step(Ask::Files { multi: true }), step(Ask::Dns)]);
 }

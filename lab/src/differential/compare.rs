@@ -1,0 +1,337 @@
+//! Whether the library answers as libc does, and the differences that are meant.
+
+use serde::Serialize;
+
+use super::answer::{Answer, Answers};
+use super::case::{Asked, Case};
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    /// rb_getaddrinfo_happy and the lookup object against getaddrinfo(3): the same in everything.
+    Lookup,
+    /// A connect with one family against that family's getaddrinfo(3) and gethostbyname2_r(3): the same code,
+    /// the same addresses in any order.
+    Family,
+    /// A connect with both families has no address that getaddrinfo(3) with AF_UNSPEC would not give.
+    Subset,
+    /// And has all of those.
+    Complete,
+    /// The library makes no thread: strace(1) sees no clone(2).
+    Clones,
+}
+
+impl Check {
+    /// How ask.c calls it.
+    pub fn letter(self) -> Option<char> {
+        match self {
+            Check::Lookup => Some('l'),
+            Check::Family => Some('f'),
+            Check::Subset | Check::Complete => Some('c'),
+            Check::Clones => None,
+        }
+    }
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    pub check: Check,
+    /// The question, as the library's asker calls it.
+    pub question: &'static str,
+    pub text: String,
+    /// The exception that it falls under.
+    pub exception: Option<&'static str>,
+}
+
+/// A difference that does not make a case fail.
+pub struct Exception {
+    pub id: &'static str,
+    /// Whether the library means to differ. Else it is a known fault, and leaves this list when it is mended.
+    pub meant: bool,
+    pub reason: &'static str,
+    applies: fn(&Asked, libc: &Answer, library: &Answer) -> bool,
+}
+
+/// The exception for a question that libc does not survive.
+pub const LIBC_CRASHES: &str = "libc-crashes";
+
+/// All of them. What is not here is a failure.
+pub const EXCEPTIONS: [Exception; 7] = [
+    Exception {
+        id: "system-enoent",
+        meant: true,
+        reason: "EAI_SYSTEM with ENOENT (a module of nsswitch.conf that is not there) reads EAI_NONAME",
+        applies: |_, libc, library| {
+            (libc.code, libc.errno) == (libc::EAI_SYSTEM, libc::ENOENT) && library.code == libc::EAI_NONAME
+        },
+    },
+    Exception {
+        id: "service-number",
+        meant: true,
+        reason: "a numeric service above 65535 or with a sign is EAI_SERVICE; libc takes it modulo 65536",
+        applies: |asked, _, library| {
+            let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let service = asked.service.as_deref().unwrap_or_default();
+            let signed = service.strip_prefix(['-', '+']).is_some_and(digits);
+            let large = digits(service) && service.parse::<u16>().is_err();
+            library.code == libc::EAI_SERVICE && (signed || large)
+        },
+    },
+    Exception {
+        id: "node-refused",
+        meant: true,
+        reason: "a host that is empty, too long (NI_MAXHOST) or with blanks or control characters is EAI_NONAME",
+        applies: |asked, _, library| {
+            let node = asked.node.as_deref().unwrap_or("x");
+            library.code == libc::EAI_NONAME
+                && (node.is_empty() || node.len() >= NI_MAXHOST || has_blank_or_control(node))
+        },
+    },
+    Exception {
+        id: "service-refused",
+        meant: true,
+        reason: "a service that is too long (NI_MAXSERV) or with blanks or control characters is EAI_SERVICE",
+        applies: |asked, _, library| {
+            let service = asked.service.as_deref().unwrap_or_default();
+            library.code == libc::EAI_SERVICE && (service.len() >= NI_MAXSERV || has_blank_or_control(service))
+        },
+    },
+    Exception {
+        id: LIBC_CRASHES,
+        meant: true,
+        reason: "libc crashes (glibc 2.36: a hosts: line without a source); there is nothing to compare with",
+        // What has no answer is not compared.
+        applies: |_, _, _| false,
+    },
+];
+
+/// The codes of h_errno, and one of getaddrinfo(3) that is GNU's (netdb.h).
+const NETDB_INTERNAL: i32 = -1;
+const HOST_NOT_FOUND: i32 = 1;
+const TRY_AGAIN: i32 = 2;
+const NO_RECOVERY: i32 = 3;
+const NO_DATA: i32 = 4;
+const EAI_NODATA: i32 = -5;
+
+/// The longest host and service, terminating zero included (netdb.h).
+const NI_MAXHOST: usize = 1025;
+const NI_MAXSERV: usize = 32;
+
+fn has_blank_or_control(text: &str) -> bool {
+    text.bytes().any(|byte| byte <= b' ' || byte == 0x7f)
+}
+
+/// Whether a connect came to what getaddrinfo(3) says of the family.
+fn is_as_getaddrinfo(connect: &Answer, libc: &Answer) -> bool {
+    (connect.code, connect.errno) == (libc.code, libc.errno) && connect.addresses() == libc.addresses()
+}
+
+/// Whether a connect came to what gethostbyname2_r(3) says of the family. libc's functions do not always
+/// agree: where the last source of nsswitch.conf cannot be loaded, getaddrinfo(3) has EAI_SYSTEM with an
+/// errno that was left behind.
+fn is_as_gethostbyname(connect: &Answer, libc: &Answer) -> bool {
+    match libc.code {
+        0 => connect.code == 0 && connect.addresses() == libc.addresses(),
+        HOST_NOT_FOUND => connect.code == libc::EAI_NONAME,
+        TRY_AGAIN => connect.code == libc::EAI_AGAIN,
+        NO_DATA => connect.code == EAI_NODATA,
+        // getaddrinfo(3) has no code of its own for it: of an IPv4 address it says this, of an IPv6 address
+        // that.
+        NO_RECOVERY => [EAI_NODATA, libc::EAI_NONAME].contains(&connect.code),
+        NETDB_INTERNAL => connect.code == libc::EAI_SYSTEM,
+        _ => false,
+    }
+}
+
+/// What of `checks` differs between the two askers.
+pub fn compare(case: &Case, checks: &[Check], libc: &Answers, library: &Answers) -> Vec<Difference> {
+    let nothing = Answer { code: i32::MIN, ..Answer::default() };
+    let find = |answers: &Answers, question: &str| answers.get(question).cloned().unwrap_or_else(|| nothing.clone());
+    let mut differences = Vec::new();
+    let mut judge = |check, question, libc: &Answer, library: &Answer, text: Option<String>| {
+        let Some(text) = text else { return };
+        let mut exceptions = EXCEPTIONS.iter();
+        let exception = exceptions.find(|exception| (exception.applies)(&case.asked, libc, library));
+        differences.push(Difference { check, question, text, exception: exception.map(|exception| exception.id) });
+    };
+    for check in checks {
+        match check {
+            Check::Lookup => {
+                let system = find(libc, "lookup");
+                for question in ["blocking", "object"] {
+                    let ours = find(library, question);
+                    let text = (ours != system).then(|| format!("getaddrinfo: {system}\n{question}: {ours}"));
+                    judge(*check, question, &system, &ours, text);
+                }
+            }
+            Check::Family => {
+                for (question, sorted, plain) in [
+                    ("connect-4", "getaddrinfo-4", "gethostbyname-4"),
+                    ("connect-6", "getaddrinfo-6", "gethostbyname-6"),
+                ] {
+                    let (ours, sorted, plain) = (find(library, question), find(libc, sorted), find(libc, plain));
+                    let equal = is_as_getaddrinfo(&ours, &sorted) || is_as_gethostbyname(&ours, &plain);
+                    let text = (!equal)
+                        .then(|| format!("getaddrinfo: {sorted}\ngethostbyname2_r: {plain}\n{question}: {ours}"));
+                    judge(*check, question, &sorted, &ours, text);
+                }
+            }
+            Check::Subset | Check::Complete => {
+                let (system, ours) = (find(libc, "getaddrinfo-both"), find(library, "connect-both"));
+                let (theirs, known) = (system.addresses(), ours.addresses());
+                let (less, more) = if *check == Check::Subset { (&theirs, &known) } else { (&known, &theirs) };
+                let unequal: Vec<_> = more.difference(less).copied().collect();
+                let word = if *check == Check::Subset { "not in" } else { "only in" };
+                let text = (!unequal.is_empty()).then(|| {
+                    format!("{word} getaddrinfo's list: {}\ngetaddrinfo: {system}\nconnect: {ours}", unequal.join(" "))
+                });
+                judge(*check, "connect-both", &system, &ours, text);
+            }
+            Check::Clones => (),
+        }
+    }
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::parse;
+    use super::*;
+
+    const ALL: [Check; 4] = [Check::Lookup, Check::Family, Check::Subset, Check::Complete];
+    const LIBC: &str = "lookup 0 0 0x2/10/1/6/2001:db8::1/80/0/6100 0x2/2/1/6/203.0.113.1/80/0/-\n\
+                        getaddrinfo-4 0 0 0x0/2/1/6/203.0.113.1/9/0/-\n\
+                        gethostbyname-4 0 0 203.0.113.1 203.0.113.1\n\
+                        getaddrinfo-6 -2 0\n\
+                        gethostbyname-6 1 0\n\
+                        getaddrinfo-both 0 0 0x0/2/1/6/203.0.113.1/9/0/- 0x0/10/1/6/2001:db8::1/9/0/-\n";
+    const LIBRARY: &str = "blocking 0 0 0x2/10/1/6/2001:db8::1/80/0/6100 0x2/2/1/6/203.0.113.1/80/0/-\n\
+                           object 0 0 0x2/10/1/6/2001:db8::1/80/0/6100 0x2/2/1/6/203.0.113.1/80/0/-\n\
+                           connect-4 0 0 203.0.113.1\n\
+                           connect-6 -2 0\n\
+                           connect-both 0 0 2001:db8::1 203.0.113.1\n";
+
+    fn differences(service: &str, libc: &str, library: &str) -> Vec<Difference> {
+        let mut case = Case::draw(1);
+        case.asked.service = Some(service.to_owned());
+        compare(&case, &ALL, &parse(libc).unwrap(), &parse(library).unwrap())
+    }
+
+    fn questions(libc: &str, library: &str) -> Vec<(Check, &'static str)> {
+        let all = differences("80", libc, library);
+        assert!(all.iter().all(|difference| difference.exception.is_none()));
+        all.into_iter().map(|difference| (difference.check, difference.question)).collect()
+    }
+
+    #[test]
+    fn equal_answers_are_equal() {
+        assert_eq!(questions(LIBC, LIBRARY), []);
+    }
+
+    #[test]
+    fn every_field_of_an_answer_counts() {
+        let object = "object 0 0 0x2/10/1/6/2001:db8::1/80/0/6100 0x2/2/1/6/203.0.113.1/80/0/-";
+        for wrong in [
+            "object -2 0",
+            "object -11 2",
+            "object 0 0",
+            "object 0 0 0x2/10/1/6/2001:db8::1/80/0/6100",
+            // The order, the flags, the family, the type, the protocol, the address, the port, the scope, the
+            // name.
+            "object 0 0 0x2/2/1/6/203.0.113.1/80/0/- 0x2/10/1/6/2001:db8::1/80/0/6100",
+            "object 0 0 0x0/10/1/6/2001:db8::1/80/0/6100 0x2/2/1/6/203.0.113.1/80/0/-",
+            "object 0 0 0x2/2/1/6/2001:db8::1/80/0/6100 0x2/2/1/6/203.0.113.1/80/0/-",
+            "object 0 0 0x2/10/2/6/2001:db8::1/80/0/6100 0x2/2/1/6/203.0.113.1/80/0/-",
+            "object 0 0 0x2/10/1/0/2001:db8::1/80/0/6100 0x2/2/1/6/203.0.113.1/80/0/-",
+            "object 0 0 0x2/10/1/6/2001:db8::2/80/0/6100 0x2/2/1/6/203.0.113.1/80/0/-",
+            "object 0 0 0x2/10/1/6/2001:db8::1/81/0/6100 0x2/2/1/6/203.0.113.1/80/0/-",
+            "object 0 0 0x2/10/1/6/2001:db8::1/80/1/6100 0x2/2/1/6/203.0.113.1/80/0/-",
+            "object 0 0 0x2/10/1/6/2001:db8::1/80/0/- 0x2/2/1/6/203.0.113.1/80/0/-",
+        ] {
+            assert_eq!(questions(LIBC, &LIBRARY.replace(object, wrong)), [(Check::Lookup, "object")], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_question_without_an_answer_is_a_difference() {
+        let without = |question: &str| {
+            LIBRARY
+                .lines()
+                .filter(|line| !line.starts_with(question))
+                .map(|line| format!("{line}\n"))
+                .collect::<String>()
+        };
+        assert_eq!(questions(LIBC, &without("blocking")), [(Check::Lookup, "blocking")]);
+        assert_eq!(questions(LIBC, &without("connect-6")), [(Check::Family, "connect-6")]);
+        assert_eq!(questions(LIBC, &without("connect-both")), [(Check::Complete, "connect-both")]);
+    }
+
+    #[test]
+    fn a_family_has_its_addresses_in_any_order_and_no_others() {
+        for (line, wrong, question) in [
+            ("connect-4 0 0 203.0.113.1", "connect-4 0 0 203.0.113.1 203.0.113.2", "connect-4"),
+            ("connect-4 0 0 203.0.113.1", "connect-4 0 0 203.0.113.2", "connect-4"),
+            ("connect-4 0 0 203.0.113.1", "connect-4 -2 0", "connect-4"),
+            ("connect-4 0 0 203.0.113.1", "connect-4 0 0", "connect-4"),
+            ("connect-6 -2 0", "connect-6 -5 0", "connect-6"),
+            ("connect-6 -2 0", "connect-6 0 0 2001:db8::1", "connect-6"),
+        ] {
+            assert_eq!(questions(LIBC, &LIBRARY.replace(line, wrong)), [(Check::Family, question)], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_family_may_be_as_either_function_of_libc_has_it() {
+        let with = |plain: &str, ours: &str| {
+            let library = LIBRARY.replace("connect-6 -2 0", ours);
+            questions(&LIBC.replace("gethostbyname-6 1 0", plain), &library).is_empty()
+        };
+        for (plain, ours, equal) in [
+            ("gethostbyname-6 1 0", "connect-6 -2 0", true),
+            ("gethostbyname-6 2 0", "connect-6 -3 0", true),
+            ("gethostbyname-6 2 0", "connect-6 -5 0", false),
+            ("gethostbyname-6 3 0", "connect-6 -5 0", true),
+            ("gethostbyname-6 3 0", "connect-6 -3 0", false),
+            ("gethostbyname-6 4 0", "connect-6 -5 0", true),
+            ("gethostbyname-6 4 0", "connect-6 -3 0", false),
+            ("gethostbyname-6 -1 5", "connect-6 -11 5", true),
+            ("gethostbyname-6 0 0 ::1", "connect-6 0 0 ::1", true),
+            ("gethostbyname-6 0 0 ::1", "connect-6 0 0 ::1 ::2", false),
+        ] {
+            assert_eq!(with(plain, ours), equal, "{plain} {ours}");
+        }
+    }
+
+    #[test]
+    fn a_connect_has_the_addresses_of_getaddrinfo() {
+        let with = |items: &str| LIBRARY.replace("connect-both 0 0 2001:db8::1 203.0.113.1", items);
+        let more = "connect-both 0 0 2001:db8::1 203.0.113.1 203.0.113.2";
+        assert_eq!(questions(LIBC, &with(more)), [(Check::Subset, "connect-both")]);
+        assert_eq!(questions(LIBC, &with("connect-both 0 0 203.0.113.1")), [(Check::Complete, "connect-both")]);
+    }
+
+    #[test]
+    fn exceptions_are_narrow() {
+        let line = "lookup 0 0 0x2/10/1/6/2001:db8::1/80/0/6100 0x2/2/1/6/203.0.113.1/80/0/-";
+        let list = "0 0 0x2/10/1/6/2001:db8::1/80/0/6100 0x2/2/1/6/203.0.113.1/80/0/-";
+        let ours = &format!("blocking {list}\nobject {list}");
+        let found = |service: &str, libc: &str, library: i32| {
+            let library = LIBRARY.replace(ours, &format!("blocking {library} 0\nobject {library} 0"));
+            let all = differences(service, &LIBC.replace(line, libc), &library);
+            all.into_iter().map(|difference| difference.exception).collect::<Vec<_>>()
+        };
+        assert_eq!(found("80", "lookup -11 2", libc::EAI_NONAME), [Some("system-enoent"); 2]);
+        assert_eq!(found("80", "lookup -11 5", libc::EAI_NONAME), [None; 2]);
+        assert_eq!(found("80", "lookup -11 2", libc::EAI_AGAIN), [None; 2]);
+        for service in ["65536", "-1", "+80", "99999999999999999999"] {
+            assert_eq!(found(service, line, libc::EAI_SERVICE), [Some("service-number"); 2], "{service}");
+        }
+        for service in ["65535", "80", "http", "", "-", "80a"] {
+            assert_eq!(found(service, line, libc::EAI_SERVICE), [None; 2], "{service}");
+        }
+        assert_eq!(found("65536", line, libc::EAI_NONAME), [None; 2]);
+        assert_eq!(found("80 ", line, libc::EAI_SERVICE), [Some("service-refused"); 2]);
+    }
+}
