@@ -285,8 +285,14 @@ fn families_alternate_after_the_first_address_family_count() {
 #[test]
 fn the_cap_on_attempts_in_flight_holds() {
     let network = network((1..=4).map(|n| dead(v6(n))).collect());
-    connect(&network, &["--timeout", "700", "--attempt-delay", "100", "--max-attempts", "2"]);
-    assert_eq!(syns(&network).len(), 2);
+    let report = connect(&network, &["--timeout", "700", "--attempt-delay", "100", "--max-attempts", "2"]);
+    // Each in its turn, since the oldest makes room; and never three at once.
+    assert_eq!(syns(&network).len(), 4);
+    let attempts = report.json["attempts"].as_array().expect("there are attempts");
+    for (earlier, later) in attempts.iter().zip(&attempts[2..]) {
+        let (ended, started) = (earlier["ended_ms"].as_f64().unwrap(), later["started_ms"].as_f64().unwrap());
+        assert!(ended <= started, "{:#}", report.json);
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The policy table of RFC 6724, section 2.1, and the gai.conf(5) that may replace it.
-use super::Family;
+use super::family::Family;
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -27,7 +27,8 @@ const fn entry(segments: [u16; 8], bits: u32, value: u32) -> Entry {
     Entry { prefix: Ipv6Addr::new(a, b, c, d, e, f, g, h).to_bits(), bits, value }
 }
 
-/// RFC 6724, section 2.1. Longest prefix first, as in every table here: the first entry that matches is the one.
+/// RFC 6724, section 2.1. Longest prefix first, as in every table here: the first entry that matches is the
+/// one.
 const DEFAULT_PRECEDENCES: &[Entry] = &[
     entry([0, 0, 0, 0, 0, 0, 0, 1], 128, 50),
     entry([0, 0, 0, 0, 0, 0xffff, 0, 0], 96, 35),
@@ -53,8 +54,8 @@ const DEFAULT_LABELS: &[Entry] = &[
     entry([0, 0, 0, 0, 0, 0, 0, 0], 0, 1),
 ];
 
-/// The scope of an IPv4 address (RFC 6724, section 3.2): link-local for 169.254/16 and 127/8; private addresses are
-/// global.
+/// The scope of an IPv4 address (RFC 6724, section 3.2): link-local for 169.254/16 and 127/8; private
+/// addresses are global.
 const DEFAULT_SCOPES: &[Entry] = &[
     entry([0, 0, 0, 0, 0, 0xffff, 0xa9fe, 0], 112, SCOPE_LINK_LOCAL),
     entry([0, 0, 0, 0, 0, 0xffff, 0x7f00, 0], 104, SCOPE_LINK_LOCAL),
@@ -89,9 +90,9 @@ impl Default for PolicyTable {
 impl PolicyTable {
     /// Reads the text of a gai.conf(5) file; lines that libc would not accept are skipped.
     ///
-    /// As in glibc, one `label` line replaces the whole table of labels, and likewise for `precedence` and `scopev4`; a
-    /// table without an entry for everything gets one; among equal prefixes the first line counts. `reload` is ignored:
-    /// when to read the file again is for the caller to know.
+    /// As in glibc, one `label` line replaces the whole table of labels, and likewise for `precedence` and
+    /// `scopev4`; a table without an entry for everything gets one; among equal prefixes the first line
+    /// counts. `reload` is ignored: when to read the file again is for the caller to know.
     pub fn from_gai_conf(text: &str) -> PolicyTable {
         let (mut labels, mut precedences, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
         for line in text.lines() {
@@ -122,7 +123,8 @@ impl PolicyTable {
         PolicyTable { preferred: Some(family), ..self.clone() }
     }
 
-    /// The family whose global addresses rank first: the precedence of `::ffff:0:0/96` against that of `::/0`.
+    /// The family whose global addresses rank first: the precedence of `::ffff:0:0/96` against that of
+    /// `::/0`.
     pub fn preferred_family(&self) -> Family {
         if let Some(preferred) = self.preferred {
             return preferred;
@@ -131,7 +133,8 @@ impl PolicyTable {
         if self.precedence(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) > everything { Family::V4 } else { Family::V6 }
     }
 
-    /// The label of an address (RFC 6724, section 2.1): equal for a source and a destination that fit together.
+    /// The label of an address (RFC 6724, section 2.1): equal for a source and a destination that fit
+    /// together.
     pub fn label(&self, address: IpAddr) -> u32 {
         find(&self.labels, address)
     }
@@ -182,8 +185,8 @@ fn matches(entry: &Entry, address: u128) -> bool {
     (entry.prefix ^ address).checked_shr(128 - entry.bits).unwrap_or(0) == 0
 }
 
-/// The lines of a file as a table: longest prefix first, `everything` at the end if no line says it; the default if the
-/// file has no such line at all.
+/// The lines of a file as a table: longest prefix first, `everything` at the end if no line says it; the
+/// default if the file has no such line at all.
 fn table(mut lines: Vec<Entry>, everything: Entry, default: Cow<'static, [Entry]>) -> Cow<'static, [Entry]> {
     if lines.is_empty() {
         return default;

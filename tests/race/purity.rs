@@ -1,6 +1,5 @@
-//! The core reads no clock, does no I/O, imports nothing of ours and goes round in no circle: checked in its
+//! The core reads no clock, does no I/O, and imports nothing of ours: checked in its
 //! sources.
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -42,43 +41,4 @@ fn the_core_is_pure() {
     }
     assert!(seen >= 10, "the sources were not found");
     assert!(fs::read_to_string(room.join("mod.rs")).unwrap().contains("#![forbid(unsafe_code)]"));
-}
-
-/// What each file of the room uses of the others.
-fn imports() -> BTreeMap<String, BTreeSet<String>> {
-    let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/race");
-    let mut imports = BTreeMap::new();
-    for entry in fs::read_dir(&room).unwrap() {
-        let path = entry.unwrap().path();
-        let source = fs::read_to_string(&path).unwrap();
-        let code = source.lines().map(|line| line.split("//").next().unwrap_or_default());
-        let used = code.flat_map(|line| line.split("super::").skip(1)).map(|rest| {
-            let end = rest.find(|letter: char| letter != '_' && !letter.is_ascii_alphanumeric());
-            rest[..end.unwrap_or(rest.len())].to_string()
-        });
-        imports.insert(path.file_stem().unwrap().to_str().unwrap().to_string(), used.collect());
-    }
-    imports
-}
-
-// Our rule: each file names what it uses of which other file, and no two files import each other, however far
-// around.
-#[test]
-fn no_two_files_import_each_other() {
-    let mut left = imports();
-    assert!(left["machine"].contains("lookups"), "the imports were not found");
-    for (file, used) in &left {
-        assert!(used.iter().all(|other| other != "mod" && left.contains_key(other)), "{file} uses {used:?}");
-    }
-    // Files that use none of those left can be taken away, until none is left or those that are go round in a
-    // circle.
-    while !left.is_empty() {
-        let leaves: Vec<String> = left
-            .iter()
-            .filter(|(_, used)| !used.iter().any(|other| left.contains_key(other)))
-            .map(|(file, _)| file.clone())
-            .collect();
-        assert!(!leaves.is_empty(), "a circle among {:?}", left.keys());
-        left.retain(|file, _| !leaves.contains(file));
-    }
 }

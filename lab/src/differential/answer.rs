@@ -28,16 +28,6 @@ impl Answer {
     pub fn addresses(&self) -> BTreeSet<&str> {
         self.items.iter().map(|item| item.split('/').nth(ADDRESS_FIELD).unwrap_or(item)).collect()
     }
-
-    /// The same answer with these bits of ai_flags cleared.
-    pub fn without_flags(&self, bits: i32) -> Answer {
-        let clear = |item: &String| {
-            let (flags, rest) = item.strip_prefix("0x")?.split_once('/')?;
-            Some(format!("0x{:x}/{rest}", i32::from_str_radix(flags, 16).ok()? & !bits))
-        };
-        let items = self.items.iter().map(|item| clear(item).unwrap_or_else(|| item.clone())).collect();
-        Answer { items, ..self.clone() }
-    }
 }
 
 impl fmt::Display for Answer {
