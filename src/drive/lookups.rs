@@ -33,6 +33,10 @@ impl Lookups {
     pub fn ask(&mut self, lookup: LookupId, question: Question, urgency: Urgency) {
         let (query, token) = (self.query(question), self.token << TOKEN_BITS | u64::from(lookup.0));
         let source = match urgency {
+            // Where both families are asked for, the other one's question may follow this one.
+            Urgency::Now if question.kind.family().is_some() && self.families == Families::Both => {
+                Source::leading(query, &self.mailbox, token)
+            }
             Urgency::Now => Source::now(query, &self.mailbox, token),
             Urgency::WhenFree => {
                 // It can wait since the other family of the same name is being asked already.

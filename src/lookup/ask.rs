@@ -164,9 +164,10 @@ unsafe fn ends(mut list: *const libc::addrinfo) -> bool {
     false
 }
 
-/// Whether getaddrinfo(3) has such a code: EAI_BADFLAGS to EAI_OVERFLOW of netdb.h, without a gap in glibc.
+/// Whether getaddrinfo(3) has such a code: EAI_BADFLAGS to EAI_OVERFLOW of netdb.h, without a gap in glibc, and EAI_INPROGRESS to
+/// EAI_IDN_ENCODE, which are GNU's.
 fn is_gai_error(code: c_int) -> bool {
-    (libc::EAI_OVERFLOW..=libc::EAI_BADFLAGS).contains(&code)
+    (libc::EAI_OVERFLOW..=libc::EAI_BADFLAGS).contains(&code) || (-105..=-100).contains(&code)
 }
 
 fn lookup_error(gai_error: c_int, errno: i32) -> LookupError {

@@ -6,7 +6,7 @@
 //!
 //! In the child of a fork the threads are gone and the lock may be held by one of them for ever, so each process has a pool of its own.
 
-use super::queue::{Link, Priority, Queue, is_needed_now};
+use super::queue::{Crew, Link, Priority, Queue};
 use crate::sys::fork::PerProcess;
 use crate::sys::wake::Waker;
 use crate::sys::{fork, module, thread};
@@ -94,7 +94,7 @@ pub(super) trait Job: Send + Sync + Sized + 'static {
 /// What a pool notes of a job: part of the job, so that queueing it needs no memory but the queue's.
 pub(super) struct Place {
     priority: Priority,
-    /// Of a job that is needed now: to its followers, made for the first of them. Of another: to its leader.
+    /// Of a job that leads: to its followers, made for the first of them. Of one that can wait: to its leader.
     link: OnceLock<Arc<Link>>,
     /// In the queue; 0 while it is not. Written under the queue's lock.
     ticket: AtomicU64,
@@ -103,6 +103,11 @@ pub(super) struct Place {
 impl Place {
     pub fn now() -> Place {
         Place { priority: Priority::Now, link: OnceLock::new(), ticket: AtomicU64::new(0) }
+    }
+
+    /// Of a job that others may follow.
+    pub fn leading() -> Place {
+        Place { priority: Priority::Leading, link: OnceLock::new(), ticket: AtomicU64::new(0) }
     }
 
     /// Of a job that is served when there is time for it, and held back once its leader has found something.
@@ -130,8 +135,8 @@ struct Shared<J> {
     workers: usize,
     /// Workers that were called or started, and have not yet come to the queue.
     coming: usize,
-    /// Workers that do what was needed now.
-    busy: usize,
+    /// What the workers do.
+    crew: Crew,
 }
 
 /// Where an idle worker waits.
@@ -154,8 +159,9 @@ enum Call {
 impl<J: Job> Shared<J> {
     /// Takes the next job to be done, with its ticket.
     fn take(&mut self) -> Option<(Weak<J>, u64)> {
-        let (job, ticket) = self.queue.pop(self.busy, self.workers)?;
-        self.busy += usize::from(is_needed_now(ticket));
+        let crew = Crew { workers: self.workers, most: thread_limit(), ..self.crew };
+        let (job, ticket) = self.queue.pop(crew)?;
+        self.crew.begins(ticket);
         Some((job, ticket))
     }
 
@@ -231,7 +237,13 @@ pub(super) fn raise<J: Job>(job: &J) {
 impl<J: Job> Pool<J> {
     fn current() -> &'static Pool<J> {
         J::pool().get(|| Pool {
-            shared: Mutex::new(Shared { queue: Queue::new(), idle: Vec::new(), workers: 0, coming: 0, busy: 0 }),
+            shared: Mutex::new(Shared {
+                queue: Queue::new(),
+                idle: Vec::new(),
+                workers: 0,
+                coming: 0,
+                crew: Crew::default(),
+            }),
         })
     }
 
@@ -295,7 +307,7 @@ impl<J: Job> Pool<J> {
                 serve(&job);
                 drop(job);
                 shared = self.lock();
-                shared.busy -= usize::from(is_needed_now(ticket));
+                shared.crew.ends(ticket);
             }
             if shared.workers > thread_limit() {
                 break;
@@ -359,7 +371,7 @@ fn serve<J: Job>(job: &Weak<J>) {
     // Before the owner is given it, so that no follower is served that the owner is about to give up.
     let place = wanted.place();
     if J::has_found(&outcome)
-        && place.priority == Priority::Now
+        && place.priority == Priority::Leading
         && let Some(link) = place.link.get()
     {
         link.leader_has_found();
@@ -425,8 +437,8 @@ mod tests {
             let work = Mutex::new(Some((begun.clone(), ends, number)));
             (Arc::new(Task { place, work, done: done.clone(), number }), end)
         };
-        let (leader, end_leader) = task(1, Place::now());
-        let (stranger, end_stranger) = task(2, Place::now());
+        let (leader, end_leader) = task(1, Place::leading());
+        let (stranger, end_stranger) = task(2, Place::leading());
         submit(&[leader.clone(), stranger.clone()]);
         let mut both = [begins.recv_timeout(patience).unwrap(), begins.recv_timeout(patience).unwrap()];
         both.sort_unstable();

@@ -1,12 +1,13 @@
 //! The order in which jobs are served.
 //!
-//! First come, first served, within two priorities that matter only while every worker is busy: what is worth doing when there is
-//! time for it gives way to what is needed now, except that a few workers are its own. So thousands of names at once are looked up in
-//! their first family first, and most of the second family's lookups are given up before they cost anything; but where the first
-//! family's name servers do not answer, the second family does not wait for them.
+//! First come, first served, within priorities that matter only while every worker is busy. What is worth doing when there is time for
+//! it gives way to what is needed now, except that a few workers are its own. So thousands of names at once are looked up in their
+//! first family first, and most of the second family's lookups are given up before they cost anything; but where the first family's
+//! name servers do not answer, the second family does not wait for them.
 //!
-//! A job may follow another one, its leader. Once the leader has found something its followers are held back when their turn comes, until they
-//! are raised: their owner, who has been given what the leader found, knows whether they are still needed.
+//! A job may follow another one, its leader. Leaders never take the workers that are kept for the others, also when no other waits at
+//! that moment: the next may come in a moment, and a leader may hang. Once a leader has found something its followers are held back when
+//! their turn comes, until they are raised: their owner, who has been given what the leader found, knows whether they are still needed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Priority {
     Now,
+    /// Now, by any worker but those that are kept for what can wait: others may follow it.
+    Leading,
     /// After those that are needed now, but for the workers that are kept for it.
     WhenFree,
 }
@@ -41,17 +44,18 @@ enum Lane {
     /// Raised: before all others.
     Raised = 0,
     Now = 1,
-    WhenFree = 2,
+    Leading = 2,
+    WhenFree = 3,
     /// Its turn had come, but its leader has found something. Not served before it is raised.
-    Held = 3,
+    Held = 4,
 }
 
 /// How many low bits of a ticket name the lane that the job was put into.
-const LANE_BITS: u32 = 2;
+const LANE_BITS: u32 = 3;
 
 pub(super) struct Queue<T> {
     /// Each in the order of its numbers.
-    lanes: [VecDeque<Place<T>>; 4],
+    lanes: [VecDeque<Place<T>>; 5],
     /// How many are to be served: those held back are not.
     waiting: usize,
     last_number: u64,
@@ -77,6 +81,7 @@ impl<T> Queue<T> {
     pub fn push(&mut self, priority: Priority, leader: Option<Arc<Link>>, make: impl FnOnce(u64) -> T) {
         let lane = match priority {
             Priority::Now => Lane::Now,
+            Priority::Leading => Lane::Leading,
             Priority::WhenFree => Lane::WhenFree,
         };
         self.put(lane, leader, make);
@@ -94,24 +99,22 @@ impl<T> Queue<T> {
         self.waiting += 1;
     }
 
-    /// The next to be served and its ticket, for a pool of `workers` of which `busy` serve what was needed now.
-    pub fn pop(&mut self, busy: usize, workers: usize) -> Option<(T, u64)> {
+    /// The next to be served and its ticket; None also where all that waits has to wait until a worker is through.
+    pub fn pop(&mut self, crew: Crew) -> Option<(T, u64)> {
         self.hold_back_followers();
         // The front of a lane, where there is one, is never an empty place.
-        let front = |lane: Lane| self.lanes[lane as usize].front().map(|place| place.number);
-        let lane = match (front(Lane::Raised), front(Lane::Now), front(Lane::WhenFree)) {
-            (Some(_), ..) => Lane::Raised,
-            (None, Some(now), Some(when_free)) => {
-                let first_come = if when_free < now { Lane::WhenFree } else { Lane::Now };
-                match workers_for_when_free(workers) {
-                    0 => first_come,
-                    share if busy + share >= workers => Lane::WhenFree,
-                    _ => Lane::Now,
-                }
-            }
-            (None, Some(_), None) => Lane::Now,
-            (None, None, _) => Lane::WhenFree,
-        };
+        let front = |lane: Lane| self.lanes[lane as usize].front().map(|place| (place.number, lane));
+        let kept = kept_for_when_free(crew.most);
+        let leading = front(Lane::Leading).filter(|_| kept == 0 || crew.leading + kept < crew.most);
+        let needed = front(Lane::Now).into_iter().chain(leading).min_by_key(|(number, _)| *number);
+        let (_, lane) = front(Lane::Raised).or_else(|| match (needed, front(Lane::WhenFree)) {
+            (Some(needed), Some(when_free)) => Some(match kept_for_when_free(crew.workers) {
+                0 => std::cmp::min_by_key(needed, when_free, |(number, _)| *number),
+                kept if crew.needed + kept >= crew.workers => when_free,
+                _ => needed,
+            }),
+            (needed, when_free) => needed.or(when_free),
+        })?;
         let Place { number, content, .. } = self.lanes[lane as usize].pop_front()?;
         self.waiting -= 1;
         self.clear_front(lane as usize);
@@ -163,14 +166,35 @@ impl<T> Queue<T> {
     }
 }
 
-/// Whether a ticket was given for something that is needed now.
-pub(super) fn is_needed_now(ticket: u64) -> bool {
-    ticket & ((1 << LANE_BITS) - 1) == Lane::Now as u64
+/// The workers for whom something is to be served.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Crew {
+    /// How many there are, and how many there may be.
+    pub workers: usize,
+    pub most: usize,
+    /// How many serve what was needed now, and how many of these what leads.
+    pub needed: usize,
+    pub leading: usize,
 }
 
-/// How many workers do not serve what is needed now while something waits until they are free. Few suffice: those that answer at all
-/// answer soon.
-fn workers_for_when_free(workers: usize) -> usize {
+impl Crew {
+    /// Counts one that serves what has this ticket.
+    pub fn begins(&mut self, ticket: u64) {
+        let lane = ticket & ((1 << LANE_BITS) - 1);
+        self.needed += usize::from(lane == Lane::Now as u64 || lane == Lane::Leading as u64);
+        self.leading += usize::from(lane == Lane::Leading as u64);
+    }
+
+    /// Counts one that has served it.
+    pub fn ends(&mut self, ticket: u64) {
+        let lane = ticket & ((1 << LANE_BITS) - 1);
+        self.needed -= usize::from(lane == Lane::Now as u64 || lane == Lane::Leading as u64);
+        self.leading -= usize::from(lane == Lane::Leading as u64);
+    }
+}
+
+/// How many workers are kept for what can wait. Few suffice: those that answer at all answer soon.
+fn kept_for_when_free(workers: usize) -> usize {
     if workers < 2 { 0 } else { (workers / 32).max(1) }
 }
 
@@ -184,14 +208,19 @@ mod tests {
         let mut queue = Queue::new();
         let links: Vec<Arc<Link>> = (0..10).map(|_| Arc::default()).collect();
         for (name, link) in links.iter().enumerate() {
-            queue.push(Priority::Now, None, |_| (name, 6));
+            queue.push(Priority::Leading, None, |_| (name, 6));
             queue.push(Priority::WhenFree, Some(link.clone()), |_| (name, 4));
         }
         (queue, links)
     }
 
-    fn popped(queue: &mut Queue<(usize, usize)>, busy: usize, workers: usize) -> (usize, usize) {
-        queue.pop(busy, workers).unwrap().0
+    /// All workers that there may be are there; so many serve what leads.
+    fn crew(leading: usize, workers: usize) -> Crew {
+        Crew { workers, most: workers, needed: leading, leading }
+    }
+
+    fn popped(queue: &mut Queue<(usize, usize)>, leading: usize, workers: usize) -> (usize, usize) {
+        queue.pop(crew(leading, workers)).unwrap().0
     }
 
     #[test]
@@ -211,14 +240,29 @@ mod tests {
         for name in 0..10 {
             assert_eq!((popped(&mut queue, 0, 1), popped(&mut queue, 0, 1)), ((name, 6), (name, 4)));
         }
-        assert!(queue.pop(0, 1).is_none());
+        assert!(queue.pop(crew(0, 1)).is_none());
+    }
+
+    /// What hung in a program whose thread that adds names lost its CPU between two of them: the worker that was kept for IPv4 found none
+    /// waiting, took a question for IPv6 that is never answered, and whoever came later had none.
+    #[test]
+    fn a_worker_that_is_kept_stays_free_of_leaders_although_nothing_else_waits() {
+        let (mut queue, _) = ten_names();
+        for name in 0..10 {
+            assert_eq!(popped(&mut queue, 3, 4), (name, 4));
+        }
+        assert!(queue.pop(crew(3, 4)).is_none() && queue.len() == 10);
+        // What leads nobody is served by any worker.
+        queue.push(Priority::Now, None, |_| (11, 0));
+        assert_eq!(popped(&mut queue, 3, 4), (11, 0));
+        assert_eq!(popped(&mut queue, 2, 4), (0, 6));
     }
 
     #[test]
     fn each_is_served_once_whoever_asks() {
         let (mut queue, _) = ten_names();
         let mut order: Vec<_> = (0..20).map(|turn| popped(&mut queue, turn % 5, 4)).collect();
-        assert!(queue.pop(0, 4).is_none() && queue.len() == 0);
+        assert!(queue.pop(crew(0, 4)).is_none() && queue.len() == 0);
         order.sort_unstable();
         order.dedup();
         assert_eq!(order.len(), 20);
@@ -235,7 +279,7 @@ mod tests {
         });
         let raised = queue.remove(ticket).unwrap();
         queue.push_raised(|_| raised);
-        let order: Vec<_> = std::iter::from_fn(|| queue.pop(0, 8)).map(|(job, _)| job).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop(crew(0, 8))).map(|(job, _)| job).collect();
         assert_eq!(order, [2, 1]);
     }
 
@@ -244,7 +288,7 @@ mod tests {
         let (mut queue, links) = ten_names();
         links[0].leader_has_found();
         links[3].leader_has_found();
-        let mut served: Vec<_> = std::iter::from_fn(|| queue.pop(0, 8)).map(|(job, _)| job).collect();
+        let mut served: Vec<_> = std::iter::from_fn(|| queue.pop(crew(0, 8))).map(|(job, _)| job).collect();
         assert_eq!(queue.len(), 0);
         served.sort_unstable();
         let all = (0..10).flat_map(|name| [(name, 4), (name, 6)]);
@@ -263,12 +307,12 @@ mod tests {
             });
         }
         link.leader_has_found();
-        assert_eq!((queue.pop(0, 8), queue.len()), (None, 0));
+        assert_eq!((queue.pop(crew(0, 8)), queue.len()), (None, 0));
         let raised = queue.remove(tickets[1]).unwrap();
         queue.push_raised(|_| raised);
         assert_eq!(queue.len(), 1);
         assert_eq!((queue.remove(tickets[0]), queue.remove(tickets[0]), queue.len()), (Some(0), None, 1));
-        assert_eq!(queue.pop(0, 8).map(|(job, _)| job), Some(1));
+        assert_eq!(queue.pop(crew(0, 8)).map(|(job, _)| job), Some(1));
         assert_eq!((queue.drain(), queue.len()), (vec![2], 0));
     }
 
@@ -280,7 +324,7 @@ mod tests {
         queue.push(Priority::WhenFree, None, |_| 2);
         queue.push(Priority::WhenFree, Some(link.clone()), |_| 3);
         link.leader_has_found();
-        let order: Vec<_> = std::iter::from_fn(|| queue.pop(0, 8)).map(|(job, _)| job).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop(crew(0, 8))).map(|(job, _)| job).collect();
         assert_eq!(order, [1, 2]);
     }
 
@@ -299,7 +343,7 @@ mod tests {
             assert_eq!(queue.remove(tickets[gone]), None);
         }
         assert_eq!((queue.len(), queue.remove(0)), (2, None));
-        assert_eq!(queue.pop(0, 8).map(|(job, _)| job), Some(2));
+        assert_eq!(queue.pop(crew(0, 8)).map(|(job, _)| job), Some(2));
         assert_eq!((queue.drain(), queue.len()), (vec![4], 0));
     }
 }

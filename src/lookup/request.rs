@@ -39,6 +39,12 @@ impl Request {
         Request::make(query, mailbox, token, Place::now())
     }
 
+    /// One that others may follow: while every worker is busy, a few of them are kept from it, so that those that can wait do not wait
+    /// for ever where this one hangs.
+    pub fn leading(query: Query, mailbox: Arc<Mailbox>, token: u64) -> Arc<Request> {
+        Request::make(query, mailbox, token, Place::leading())
+    }
+
     /// One that is served when there is time for it: while every worker is busy it gives way to others. If its leader finds something
     /// before its turn has come, it is not served at all before it is [hastened](Request::hasten).
     pub fn when_free(query: Query, mailbox: Arc<Mailbox>, token: u64, leader: Option<&Request>) -> Arc<Request> {

@@ -23,6 +23,11 @@ impl Source {
         Source::at_once(&query).unwrap_or_else(|| Source::Worker(Request::new(query, Arc::clone(mailbox), token)))
     }
 
+    /// A lookup that is needed now and that others may follow: see [`Request::leading`].
+    pub fn leading(query: Query, mailbox: &Arc<Mailbox>, token: u64) -> Source {
+        Source::at_once(&query).unwrap_or_else(|| Source::Worker(Request::leading(query, Arc::clone(mailbox), token)))
+    }
+
     /// A lookup that can wait until there is time for it, and that may be spared by what `leader` finds: see [`Request::when_free`].
     pub fn when_free(query: Query, mailbox: &Arc<Mailbox>, token: u64, leader: Option<&Source>) -> Source {
         let leader = leader.and_then(|leader| match leader {

@@ -1,0 +1,90 @@
+/* happy_multi: names whose lookups hang, beside names whose lookups do not, with few threads for all of them. */
+#define _GNU_SOURCE
+#include "support.h"
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Every question for IPv6 waits until the script is released. IPv4 is answered at once: "far.test" with an address that never
+ * answers, any other name with 127.0.0.1. */
+static int half_silent_lookup(const char *node, const char *name, const struct addrinfo *hints, struct addrinfo **ret_res,
+                              void *userdata)
+{
+    static struct script silent = {.six = {.delay_ms = -1, .gai_error = EAI_AGAIN}};
+    struct addrinfo numeric = *hints;
+    (void)userdata;
+    if (hints->ai_family == AF_INET6)
+        return script_lookup(node, name, hints, ret_res, &silent);
+    return getaddrinfo(strcmp(node, "far.test") == 0 ? "192.0.2.77" : "127.0.0.1", name, &numeric, ret_res);
+}
+
+struct entry {
+    int ended, status;
+};
+
+static void done(happy_multi *multi, uint64_t id, const happy_result *result, void *userdata)
+{
+    struct entry *entry = userdata;
+    (void)multi, (void)id;
+    entry->ended++;
+    entry->status = result->status;
+    if (result->fd >= 0)
+        close(result->fd);
+}
+
+static void drive_until(happy_multi *multi, int left)
+{
+    double until = now_ms() + PATIENCE_MS;
+    int running = left + 1;
+    while (running > left && now_ms() < until)
+        assert_int_equal(happy_multi_wait(multi, 1000, &running), HAPPY_OK);
+    assert_int_equal(running, left);
+}
+
+/* An attempt that gets no answer for a while makes the race want its other lookup soon: the one that can wait until there is a
+ * thread. The preferred family's, which hangs, must not be hurried too: it would take the thread that is kept for the others. */
+static void a_slow_attempt_does_not_give_every_thread_to_a_silent_family(void **state)
+{
+    struct entry far[10] = {{0}}, near[30] = {{0}};
+    uint32_t before = happy_lookup_get_thread_limit();
+    happy_options options = HAPPY_OPTIONS_INIT;
+    happy_multi *multi = NULL;
+    int port = 0, listener = listen_on("127.0.0.1", &port);
+    (void)state;
+    wait_for_workers_to_leave();
+    script_hold();
+    assert_int_equal(happy_lookup_set_thread_limit(4), HAPPY_OK);
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
+    options.lookup = half_silent_lookup;
+    for (size_t i = 0; i < COUNT_OF(far); i++)
+        assert_int_equal(happy_multi_add(multi, "far.test", service(port), &options, done, NULL, NULL, &far[i]), HAPPY_OK);
+    /* Longer than it takes until a race hurries a lookup. */
+    double until = now_ms() + 300;
+    for (double left = 300; left > 0; left = until - now_ms())
+        assert_int_equal(happy_multi_wait(multi, (int)left, NULL), HAPPY_OK);
+    for (size_t i = 0; i < COUNT_OF(near); i++)
+        assert_int_equal(happy_multi_add(multi, "near.test", service(port), &options, done, NULL, NULL, &near[i]), HAPPY_OK);
+    drive_until(multi, COUNT_OF(far));
+    for (size_t i = 0; i < COUNT_OF(near); i++) {
+        assert_int_equal(near[i].ended, 1);
+        assert_int_equal(near[i].status, HAPPY_OK);
+    }
+    assert_true(workers() <= 4);
+    happy_multi_free(multi);
+    for (size_t i = 0; i < COUNT_OF(far); i++)
+        assert_int_equal(far[i].status, HAPPY_ECANCELLED);
+    script_release();
+    wait_for_running_lookups(0);
+    assert_int_equal(happy_lookup_set_thread_limit(before), HAPPY_OK);
+    close(listener);
+    wait_for_workers_to_leave();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_slow_attempt_does_not_give_every_thread_to_a_silent_family),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
