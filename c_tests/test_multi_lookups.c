@@ -42,9 +42,9 @@ static void drive_until(happy_multi *multi, int left)
     assert_int_equal(running, left);
 }
 
-/* An attempt that gets no answer for a while makes the race want its other lookup soon: the one that can wait until there is a
- * thread. The preferred family's, which hangs, must not be hurried too: it would take the thread that is kept for the others. */
-static void a_slow_attempt_does_not_give_every_thread_to_a_silent_family(void **state)
+/* The names that come first have their IPv4 answers, and nothing but questions that hang is left for the workers: the one that is
+ * kept for questions that can wait has to stay free all the same, for the names that come later. */
+static void names_that_come_later_find_a_worker_although_a_family_is_silent(void **state)
 {
     struct entry far[10] = {{0}}, near[30] = {{0}};
     uint32_t before = happy_lookup_get_thread_limit();
@@ -59,7 +59,7 @@ static void a_slow_attempt_does_not_give_every_thread_to_a_silent_family(void **
     options.lookup = half_silent_lookup;
     for (size_t i = 0; i < COUNT_OF(far); i++)
         assert_int_equal(happy_multi_add(multi, "far.test", service(port), &options, done, NULL, NULL, &far[i]), HAPPY_OK);
-    /* Longer than it takes until a race hurries a lookup. */
+    /* Every worker takes what it may; and races have hastened what they need by now. */
     double until = now_ms() + 300;
     for (double left = 300; left > 0; left = until - now_ms())
         assert_int_equal(happy_multi_wait(multi, (int)left, NULL), HAPPY_OK);
@@ -84,7 +84,7 @@ static void a_slow_attempt_does_not_give_every_thread_to_a_silent_family(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_slow_attempt_does_not_give_every_thread_to_a_silent_family),
+        cmocka_unit_test(names_that_come_later_find_a_worker_although_a_family_is_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

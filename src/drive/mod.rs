@@ -11,6 +11,7 @@ mod key;
 mod lookups;
 mod multi;
 mod plan;
+mod policy;
 mod reactor;
 mod report;
 mod running;

@@ -1,12 +1,12 @@
 //! What one connect is to do, checked.
 
 use crate::lookup::{Form, Hints, LookupCallback, Query, QueryArgument, Rejection};
-use crate::race::{Families, Family, PolicyTable, Settings};
+use crate::race::{Families, Family, Settings};
 use std::ffi::CStr;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the caller lets a connect call while it runs. Both are called on the thread that drives the connect.
@@ -168,7 +168,10 @@ pub struct Plan {
     pub(super) local_addresses: Box<[SocketAddr]>,
     /// The addresses of a host that needs no lookup.
     pub(super) literal: Literal,
+    /// All but the policy table, which is this system's, and what follows from it.
     pub(super) settings: Settings,
+    /// Whose addresses go first, whatever the system's table says.
+    pub(super) preferred_family: Option<Family>,
     pub(super) nonblocking: bool,
     pub(super) hooks: Option<Arc<dyn Hooks>>,
 }
@@ -219,16 +222,10 @@ impl Plan {
                 c"cannot be set together with resolv_timeout_ms or connect_timeout_ms",
             ));
         }
-        let policy = match options.preferred_family {
-            None => Arc::clone(system_policy()),
-            Some(family) => Arc::new(system_policy().preferring(family)),
-        };
         let settings = Settings {
             families: options.families,
-            preferred_family: policy.preferred_family(),
             fast_fallback: options.fast_fallback,
             local: local.is_some(),
-            policy,
             resolution_delay: options.resolution_delay,
             connection_attempt_delay: options.connection_attempt_delay,
             first_address_family_count: options.first_address_family_count,
@@ -237,10 +234,12 @@ impl Plan {
             connect_limit: options.connect_timeout,
             open_limit: options.open_timeout,
             trace: options.trace,
+            ..Settings::default()
         };
         let literal = known.map_or_else(|| literal(host, service, &remote, options), Literal::Many);
         let (nonblocking, hooks) = (options.nonblocking, options.hooks.clone());
-        Ok(Plan { remote, local, local_addresses, literal, settings, nonblocking, hooks })
+        let preferred_family = options.preferred_family;
+        Ok(Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks })
     }
 }
 
@@ -306,14 +305,12 @@ pub(super) fn address_family(families: Families) -> i32 {
 /// a scope, NULL) libc is asked, which does no I/O for them. One that does not fit the family is left to the
 /// lookup, which answers as libc does.
 fn literal(host: Option<&CStr>, service: Option<&CStr>, remote: &Query, options: &Options<'_>) -> Literal {
-    // Any other flag may change the answer, or be none that libc knows.
+    // Flags that are more than a promise (AI_ADDRCONFIG, unknown ones) may change the answer: they are libc's to judge.
     let plain = options.lookup_flags & !(libc::AI_NUMERICHOST | libc::AI_NUMERICSERV) == 0;
     let address =
         host.filter(|_| plain).and_then(|host| host.to_str().ok()).and_then(|host| host.parse::<IpAddr>().ok());
     let port = service.map_or(Some(0), |service| service.to_str().ok().and_then(plain_port));
-    // Flags that are more than a promise (AI_ADDRCONFIG, unknown ones) are libc's to judge.
-    let plain = options.lookup_flags & !(libc::AI_NUMERICHOST | libc::AI_NUMERICSERV) == 0;
-    if let (Some(address), Some(port), true) = (address, port, plain) {
+    if let (Some(address), Some(port)) = (address, port) {
         let family = if address.is_ipv6() { Family::V6 } else { Family::V4 };
         return match options.families {
             Families::Only(only) if only != family => Literal::No,
@@ -329,14 +326,4 @@ fn literal(host: Option<&CStr>, service: Option<&CStr>, remote: &Query, options:
 /// A port in digits alone: what `u16::from_str` takes, less the sign that it allows.
 fn plain_port(text: &str) -> Option<u16> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
-}
-
-/// The policy table of this system: /etc/gai.conf, read once as libc does with `reload no`, or the
-/// standard's.
-fn system_policy() -> &'static Arc<PolicyTable> {
-    static POLICY: OnceLock<Arc<PolicyTable>> = OnceLock::new();
-    POLICY.get_or_init(|| {
-        let text = std::fs::read("/etc/gai.conf").unwrap_or_default();
-        Arc::new(PolicyTable::from_gai_conf(&String::from_utf8_lossy(&text)))
-    })
 }

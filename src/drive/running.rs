@@ -4,11 +4,13 @@ use super::dials::{Dials, Failed};
 use super::key::Key;
 use super::lookups::Lookups;
 use super::plan::Plan;
+use super::policy::policy;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use crate::lookup::{Answer, Found, Mailbox};
 use crate::race::{
-    Action, AttemptId, Event, Failure, LookupId, Outcome, Question, QuestionKind, Race, Route, Wanted, is_loopback,
+    Action, AttemptId, Event, Failure, LookupId, Outcome, Question, QuestionKind, Race, Route, Settings, Wanted,
+    is_loopback,
 };
 use crate::sys::route::source_address;
 use crate::sys::{Interest, errno_of};
@@ -29,7 +31,9 @@ impl Running {
     /// Begins a race: its limits count from `now`. Answers of lookups come through `mailbox` under `token`, shifted by
     /// [`TOKEN_BITS`](super::lookups::TOKEN_BITS).
     pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
-        let Plan { remote, local, local_addresses, literal, settings, nonblocking, hooks } = plan;
+        let Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks } = plan;
+        let policy = policy(preferred_family);
+        let settings = Settings { preferred_family: policy.preferred_family(), policy, ..settings };
         let lookups = (literal.addresses().is_none() || local.is_some())
             .then(|| Box::new(Lookups::new(remote, local, settings.families, mailbox, token)));
         let race = match literal.addresses() {
