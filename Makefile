@@ -167,6 +167,9 @@ suite-scripts:
 
 suite-clippy:
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+	RUSTFLAGS="-D warnings" $(CARGO) check --quiet --lib --target-dir target/plain
+	RUSTFLAGS="-D warnings" $(CARGO) check --quiet --lib --no-default-features --target-dir target/plain
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --lib --no-deps
 
 # The oldest Rust that Cargo.toml promises compiles it. Asked of rustup by name: cargo +VERSION could fetch it.
 suite-msrv:

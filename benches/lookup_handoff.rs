@@ -1,7 +1,9 @@
-//! What a lookup on the pool costs, beside the same lookup made by the calling thread. One connect is: look up, connect to the
-//! first address, close. The variants take turns, so that a noisy moment meets all of them; medians are printed.
+//! What a lookup on the pool costs, beside the same lookup made by the calling thread. One connect is: look
+//! up, connect to the first address, close. The variants take turns, so that a noisy moment meets all of
+//! them; medians are printed.
 //!
-//! Arguments: HOST [ROUNDS]. HOST has to stand in /etc/hosts with ::1 and 127.0.0.1 for the figures to mean anything.
+//! Arguments: HOST [ROUNDS]. HOST has to stand in /etc/hosts with ::1 and 127.0.0.1 for the figures to mean
+//! anything.
 
 use happysock::lookup::{Form, Hints, Mailbox, Query, Request};
 use std::ffi::{CStr, CString};

@@ -1,18 +1,13 @@
 //! A host name becomes a connected TCP socket.
 //!
-//! Two jobs that every network program needs: a getaddrinfo(3) that can be waited for with a limit, cancelled from any thread or
-//! signal handler, polled and abandoned ([`lookup`]); and Happy Eyeballs, RFC 8305: both address families resolved at once,
-//! attempts raced with the standard's delays, the first to complete wins ([`drive`]). Most users come through the C ABI
-//! ([`capi`], `include/happysock.h`); Rust programs use [`connect`] or the rooms themselves.
+//! Two jobs that every network program needs: a getaddrinfo(3) that can be waited for with a limit, cancelled
+//! from any thread or signal handler, polled and abandoned; and Happy Eyeballs, RFC 8305: both address
+//! families are looked up at once, attempts raced with the standard's delays, and the first to complete wins.
 //!
-//! | room | what lives there | may use |
-//! | --- | --- | --- |
-//! | [`race`] | RFC 8305 and RFC 6724 as a pure state machine: no clock, no I/O, no unsafe | nothing of ours |
-//! | [`dns`] | what a name means on this system and how it is asked, libc's rules to the letter: pure too | nothing of ours |
-//! | [`lookup`] | the interruptible lookup and who answers it | `dns`, `sys` |
-//! | [`sys`] | every system call | nothing of ours |
-//! | [`drive`] | what connects the machine to the world | `race`, `lookup`, `sys` |
-//! | [`capi`] | the exports | all of them |
+//! Rust programs use [`connect`] (blocking), [`Connect`] (one connect, driven by a loop or scheduler of the
+//! caller's), [`Multi`] (many on one thread), or the state machine itself, [`race`]. C programs, and other
+//! languages through them, use `include/happysock.h`: its functions are exported with the feature `capi`,
+//! which is on by default.
 //!
 //! Linux with glibc.
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -21,11 +16,46 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("happysock is built on epoll, eventfd, timerfd and futex: Linux only");
 
-pub mod capi;
-pub mod dns;
-pub mod drive;
-pub mod lookup;
-pub mod race;
-pub mod sys;
+/// Declares rooms that are the crate's own. The project's tests see into them, with the feature `internals`,
+/// which promises nothing to anybody else.
+macro_rules! rooms {
+    ($($(#[$attribute:meta])* $room:ident),* $(,)?) => {
+        $(
+            $(#[$attribute])*
+            #[cfg(feature = "internals")]
+            #[doc(hidden)]
+            pub mod $room;
+            $(#[$attribute])*
+            #[cfg(not(feature = "internals"))]
+            mod $room;
+        )*
+    };
+}
 
-pub use drive::{ConnectError, Options, connect};
+rooms! {
+    #[cfg(feature = "capi")]
+    capi,
+    // What is there for the exports or the tests alone is there without them too.
+    #[cfg_attr(not(feature = "capi"), allow(dead_code))]
+    #[cfg_attr(not(feature = "internals"), allow(unused_imports))]
+    drive,
+    #[cfg_attr(not(feature = "capi"), allow(dead_code))]
+    #[cfg_attr(not(feature = "internals"), allow(unused_imports))]
+    lookup,
+    #[cfg_attr(not(feature = "capi"), allow(dead_code))]
+    #[cfg_attr(not(feature = "internals"), allow(unused_imports))]
+    sys,
+}
+
+// No driver asks it yet, so it is in no library that is shipped.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod dns;
+pub mod race;
+
+pub use drive::{
+    Argument, Connect, ConnectError, EventLoop, Hooks, Invalid, Multi, Options, Plan, PlanError, Refused, Report,
+    Signals, connect,
+};
+pub use lookup::{LookupCallback, LookupFunction};
+pub use sys::Interest;

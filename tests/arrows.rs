@@ -1,4 +1,5 @@
-//! The arrows between the rooms of `src`, and within each room: which may name which. ARCHITECTURE.md says why.
+//! The arrows between the rooms of `src`, and within each room: which may name which. ARCHITECTURE.md says
+//! why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -96,8 +97,8 @@ fn of_the_race_lookups_have_the_error_only() {
     }
 }
 
-/// The files of its own room that a file names. `super` is the folder that the file is in; `mod` names the items of its files
-/// only to pass them on.
+/// The files of its own room that a file names. `super` is the folder that the file is in; `mod` names the
+/// items of its files only to pass them on.
 fn neighbours(room: &str, file: &str, code: &str, all: &BTreeMap<String, String>) -> BTreeSet<String> {
     let folder = file.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
     let mut named: BTreeSet<String> =
@@ -120,7 +121,8 @@ fn no_two_files_of_a_room_import_each_other() {
         for (file, code) in &all {
             assert!(!code.contains("use super::*"), "{room}/{file} hides what it names");
         }
-        // Files that name none of those left can be taken away, until none is left or those that are go round in a circle.
+        // Files that name none of those left can be taken away, until none is left or those that are go round in a
+        // circle.
         while !left.is_empty() {
             let leaves: Vec<&String> = left
                 .iter()

@@ -1,8 +1,9 @@
 //! Random configuration files, read here and by libc: what comes of them has to be the same.
 //!
-//! libc is asked by a program in C (`tests/dns_files/oracle.c`) in a network of its own, with its files over those in /etc. Where
-//! nobody listens as a name server, a query is refused at once. `DIFFERENTIAL_CASES=20000 cargo test --test
-//! dns_files_differential` tries more than the few seconds of the short form do.
+//! libc is asked by a program in C (`tests/dns_files/oracle.c`) in a network of its own, with its files over
+//! those in /etc. Where nobody listens as a name server, a query is refused at once.
+//! `DIFFERENTIAL_CASES=20000 cargo test --test dns_files_differential` tries more than the few seconds of the
+//! short form do.
 use happysock::dns::failure::{Failure, HostError, Status};
 use happysock::dns::host_conf::HostConf;
 use happysock::dns::hosts::Hosts;
@@ -170,7 +171,8 @@ const HOST_CONF: &[&[u8]] = &[
     b"##################################################",
 ];
 
-/// The same addresses: of both families in any order, since getaddrinfo(3) sorts them, of one in the order of the file.
+/// The same addresses: of both families in any order, since getaddrinfo(3) sorts them, of one in the order of
+/// the file.
 #[test]
 fn hosts_and_host_conf() {
     let oracle = Oracle::start("hosts");
@@ -347,8 +349,8 @@ const NSSWITCH: &[&[u8]] = &[
     b"\x0c",
 ];
 
-/// The same way through the sources, told by what comes of a name that hosts(5) has and one that it has not: DNS is refused,
-/// so it is unavailable.
+/// The same way through the sources, told by what comes of a name that hosts(5) has and one that it has not:
+/// DNS is refused, so it is unavailable.
 #[test]
 fn nsswitch_conf() {
     let oracle = Oracle::start("nsswitch");

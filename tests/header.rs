@@ -1,8 +1,8 @@
 //! The C header: generated from the source, committed, and good for every language standard that it promises.
 //!
-//! cbindgen writes the declarations in the order of the source files; a reader of the header wants them by noun, between
-//! headings. So the header is a template, include/happysock.h.in, whose `@items NAME...@` lines are replaced by the
-//! declarations with those names (`NAME*` takes all that begin with NAME).
+//! cbindgen writes the declarations in the order of the source files; a reader of the header wants them by
+//! noun, between headings. So the header is a template, include/happysock.h.in, whose `@items NAME...@` lines
+//! are replaced by the declarations with those names (`NAME*` takes all that begin with NAME).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -97,7 +97,8 @@ fn as_c(chunk: &str) -> String {
             lines.push(format!("#define {define} {value}"));
             continue;
         }
-        // `self` is a keyword of Rust. Every struct has a typedef, so the tag is needed only where the struct is defined.
+        // `self` is a keyword of Rust. Every struct has a typedef, so the tag is needed only where the struct is
+        // defined.
         let line = line.replace("self_", "self");
         let line = if line.starts_with("typedef struct") { line } else { line.replace("struct happy_", "happy_") };
         lines.push(line.trim_end().to_string());

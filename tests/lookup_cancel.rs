@@ -178,7 +178,8 @@ fn a_thousand_lookups_cancelled_at_random_moments_cost_microseconds_and_leave_no
         assert_eq!(request.take().unwrap().unwrap_err(), CANCELLED);
         drop((request, mailbox));
     }
-    // What libc itself holds open are its sockets to the server, one in each worker that is still in there. Ours are gone.
+    // What libc itself holds open are its sockets to the server, one in each worker that is still in there. Ours
+    // are gone.
     let eventfds = std::fs::read_dir("/proc/self/fd").unwrap();
     let ours = eventfds
         .filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok())

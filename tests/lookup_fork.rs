@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 /// fork(2) without libc: no handler of any kind runs.
 fn bare_fork() -> libc::pid_t {
-    // SAFETY: the child is a copy with one thread; what it runs here takes no lock that another thread of the parent can hold.
+    // SAFETY: the child is a copy with one thread; what it runs here takes no lock that another thread of the
+    // parent can hold.
     unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as libc::pid_t }
 }
 
@@ -206,7 +207,8 @@ fn a_child_forked_at_any_moment_of_fifty_races_lookups_resolves_names_with_many_
         locked += usize::from(begin.elapsed() > Duration::from_secs(4));
     }
     println!("children that found libc locked: {locked}");
-    // On a busy machine a worker can lose its CPU with one of libc's locks in its hands, and no fork waits that long.
+    // On a busy machine a worker can lose its CPU with one of libc's locks in its hands, and no fork waits that
+    // long.
     assert!(locked <= 2, "{locked} of 200");
     STOP.store(true, Ordering::Relaxed);
     for asker in askers {

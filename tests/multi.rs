@@ -1,5 +1,5 @@
-//! A multi handle under random use: whatever is added, cancelled and driven in whatever order, from outside and from inside callbacks,
-//! every connect ends once and nothing stays open.
+//! A multi handle under random use: whatever is added, cancelled and driven in whatever order, from outside
+//! and from inside callbacks, every connect ends once and nothing stays open.
 
 use happysock::drive::{EventLoop, Multi, Options, Plan, Refused, Report};
 use happysock::lookup::LookupCallback;

@@ -1,4 +1,5 @@
-//! The symbol ledger, include/happysock.symbols: what the shared library exports, no more and no less, and since when.
+//! The symbol ledger, include/happysock.symbols: what the shared library exports, no more and no less, and
+//! since when.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -133,8 +134,8 @@ fn the_shared_library_has_its_soname_and_stays_loaded() {
     }
 }
 
-/// Panics stop at the boundary because the body of every export is one call of `export!`. A new export that forgets it
-/// is found here.
+/// Panics stop at the boundary because the body of every export is one call of `export!`. A new export that
+/// forgets it is found here.
 #[test]
 fn the_body_of_every_export_is_the_export_macro() {
     let mut bodies = BTreeMap::new();

@@ -127,8 +127,8 @@ impl Capture {
 
     /// Everything of interest that has passed since the start or the last [`Capture::clear`].
     pub fn packets(&self) -> Result<Vec<Packet>> {
-        // The kernel queues a packet at the socket before the sender's system call returns, so that whatever a command
-        // did before it ended is in this answer.
+        // The kernel queues a packet at the socket before the sender's system call returns, so that whatever a
+        // command did before it ended is in this answer.
         self.seen.drain()?;
         Ok(self.seen.state.lock().unwrap().packets.clone())
     }

@@ -1,8 +1,9 @@
 //! A network in a box, for testing how programs establish connections.
 //!
-//! [`Network::new`] builds, from a [`Scenario`], a client and a server side in anonymous network namespaces of their
-//! own, joined by a wire that delays and loses packets by address or family. On the server side stand TCP servers and a
-//! name server that replies by rules; on the client side, programs find their own resolv.conf, hosts and nsswitch.conf.
+//! [`Network::new`] builds, from a [`Scenario`], a client and a server side in anonymous network namespaces
+//! of their own, joined by a wire that delays and loses packets by address or family. On the server side
+//! stand TCP servers and a name server that replies by rules; on the client side, programs find their own
+//! resolv.conf, hosts and nsswitch.conf.
 //!
 //! ```no_run
 //! use lab::{Family, Network, Path, Scenario};
@@ -18,15 +19,15 @@
 //!
 //! # What holds it together
 //!
-//! Namespaces are held by descriptors, the wire ends are TUN devices, servers are threads: all of it belongs to the
-//! process that made it, and goes with it. There is no name on the machine to clash with, and nothing to clean up after
-//! a crash.
+//! Namespaces are held by descriptors, the wire ends are TUN devices, servers are threads: all of it belongs
+//! to the process that made it, and goes with it. There is no name on the machine to clash with, and nothing
+//! to clean up after a crash.
 //!
 //! # What it needs
 //!
-//! Linux with network, mount and user namespaces, TUN devices (`/dev/net/tun`) and ip(8); root, or being started by
-//! `lab run`, which makes itself root in a user namespace. It uses neither netem nor any queueing discipline or
-//! packet filter: kernels without them do.
+//! Linux with network, mount and user namespaces, TUN devices (`/dev/net/tun`) and ip(8); root, or being
+//! started by `lab run`, which makes itself root in a user namespace. It uses neither netem nor any queueing
+//! discipline or packet filter: kernels without them do.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]

@@ -24,15 +24,16 @@ struct Arguments {
 enum Task {
     /// Run a command on the client's side of a network.
     ///
-    /// The command sees LAB_PORT, LAB_NAMESERVER, LAB_ADDRESSES_V4 and LAB_ADDRESSES_V6, and its own resolv.conf,
-    /// hosts, nsswitch.conf and gai.conf. Its exit status becomes that of this command; 128 plus the number of a signal
-    /// that ended it; 125 if the network could not be built.
+    /// The command sees LAB_PORT, LAB_NAMESERVER, LAB_ADDRESSES_V4 and LAB_ADDRESSES_V6, and its own
+    /// resolv.conf, hosts, nsswitch.conf and gai.conf. Its exit status becomes that of this command; 128
+    /// plus the number of a signal that ended it; 125 if the network could not be built.
     Run(run::Options),
     /// Measure how a client connects: the tests of "Lazy Eye Inspection", and daily life.
     ///
     /// Exits with 1 if the judged client is not at the delays that it was told to keep.
     Measure(measure::Options),
-    /// Ask libc and the library the same, in random systems with name servers that may do anything, and compare.
+    /// Ask libc and the library the same, in random systems with name servers that may do anything, and
+    /// compare.
     ///
     /// Exits with 1 if a case differed in other ways than those that are documented.
     Differential(differential::Options),

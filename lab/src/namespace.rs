@@ -1,7 +1,8 @@
 //! Anonymous network and mount namespaces.
 //!
-//! A namespace here has no name and no file: it exists as long as a process, a socket or one of our descriptors refers
-//! to it. So nothing has to be cleaned up, and nothing can be left over, whichever way the process ends.
+//! A namespace here has no name and no file: it exists as long as a process, a socket or one of our
+//! descriptors refers to it. So nothing has to be cleaned up, and nothing can be left over, whichever way the
+//! process ends.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -27,8 +28,8 @@ pub struct Namespace {
 impl Namespace {
     /// Makes a namespace and runs `set_up` inside it, on a thread of its own.
     ///
-    /// `flags` holds CLONE_NEWNET, and CLONE_NEWNS where /etc is to be changed. Threads that `set_up` starts and
-    /// sockets that it opens belong to the namespace for good.
+    /// `flags` holds CLONE_NEWNET, and CLONE_NEWNS where /etc is to be changed. Threads that `set_up` starts
+    /// and sockets that it opens belong to the namespace for good.
     pub fn new<T: Send>(flags: CloneFlags, set_up: impl FnOnce() -> Result<T> + Send) -> Result<(Namespace, T)> {
         in_thread(|| {
             unshare(flags).with_context(
@@ -54,8 +55,8 @@ impl Namespace {
         })
     }
 
-    /// A command that will run inside the namespace, in the caller's working directory, and that is killed when the
-    /// thread that starts it ends.
+    /// A command that will run inside the namespace, in the caller's working directory, and that is killed
+    /// when the thread that starts it ends.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Result<Command> {
         let network = self.network.try_clone()?;
         let mounts = self.mounts.as_ref().map(File::try_clone).transpose()?;
@@ -71,8 +72,8 @@ impl Namespace {
             }
             Ok(())
         };
-        // SAFETY: between fork and exec the closure only makes system calls on descriptors and a path that it owns; it
-        // takes no lock and allocates nothing (a path of less than 1024 bytes is copied to the stack).
+        // SAFETY: between fork and exec the closure only makes system calls on descriptors and a path that it owns;
+        // it takes no lock and allocates nothing (a path of less than 1024 bytes is copied to the stack).
         unsafe { command.pre_exec(enter) };
         Ok(command)
     }

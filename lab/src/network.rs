@@ -24,8 +24,8 @@ const INTERFACE: &str = "lab0";
 
 /// A running network.
 ///
-/// It consists of this process's threads and descriptors alone: dropping it, or the end of the process, leaves nothing.
-/// Any number of networks can exist side by side, with the same addresses.
+/// It consists of this process's threads and descriptors alone: dropping it, or the end of the process,
+/// leaves nothing. Any number of networks can exist side by side, with the same addresses.
 #[derive(Debug)]
 pub struct Network {
     // Fields are dropped in this order: first those who would miss the wire.
@@ -42,7 +42,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Builds the network that `scenario` describes. Needs root, or a user namespace in which the caller is root.
+    /// Builds the network that `scenario` describes. Needs root, or a user namespace in which the caller is
+    /// root.
     pub fn new(scenario: &Scenario) -> Result<Network> {
         scenario.check()?;
         let paths = Arc::new(Paths::default());
@@ -97,8 +98,8 @@ impl Network {
 
     /// Runs `work` on the client's side, on a thread of its own, and waits for it.
     ///
-    /// Threads that it starts stay on the client's side; threads that exist already, such as those of a pool, stay
-    /// where they are. What keeps a pool is better run as a [`Network::command`].
+    /// Threads that it starts stay on the client's side; threads that exist already, such as those of a pool,
+    /// stay where they are. What keeps a pool is better run as a [`Network::command`].
     pub fn on_client<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         self.client.enter(work)
     }
@@ -140,7 +141,8 @@ impl Network {
         }
     }
 
-    /// Changes what the name server replies to questions for `name` and `record_type` ("A", "AAAA", ...), from now on.
+    /// Changes what the name server replies to questions for `name` and `record_type` ("A", "AAAA", ...),
+    /// from now on.
     pub fn set_name(&self, name: &str, record_type: &str, rule: Rule) -> Result<()> {
         rule.check(name, record_type)?;
         self.zone.set(name, record_type, rule);

@@ -17,7 +17,8 @@ use crate::sandbox::Sandbox;
 /// The command line of `lab run`.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The network, as a JSON file (lab/README.md describes it); a dual-stack server called dual.test without it.
+    /// The network, as a JSON file (lab/README.md describes it); a dual-stack server called dual.test without
+    /// it.
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
     /// Write a line of JSON for each DNS question, once it is answered or certain not to be.

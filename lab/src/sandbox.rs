@@ -1,7 +1,7 @@
 //! A process that takes everything it started with it when it ends.
 //!
-//! The work runs as the first process of a PID namespace. When that ends, in whichever way, the kernel kills every
-//! process of the namespace; and it ends when the process that the user started does.
+//! The work runs as the first process of a PID namespace. When that ends, in whichever way, the kernel kills
+//! every process of the namespace; and it ends when the process that the user started does.
 
 use std::os::fd::AsFd;
 use std::process::Command;
@@ -22,7 +22,8 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::exfiltrator::origin::Origin;
 use signal_hook::low_level::siginfo::Cause;
 
-/// The signals that are handled: SIGCHLD here, and those that are passed on. Others keep their default action.
+/// The signals that are handled: SIGCHLD here, and those that are passed on. Others keep their default
+/// action.
 const HANDLED: [i32; 5] = [SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 /// Added to a signal's number for the exit status, as shells do.
 const SIGNAL_STATUS: i32 = 128;
@@ -77,8 +78,8 @@ pub fn enter(work: impl FnOnce(Sandbox) -> Result<u8>) -> Result<u8> {
 }
 
 impl Sandbox {
-    /// Runs `command` to its end. Signals that reach the sandbox go to it and to the processes that it started, as
-    /// those of a terminal do.
+    /// Runs `command` to its end. Signals that reach the sandbox go to it and to the processes that it
+    /// started, as those of a terminal do.
     pub fn run(&mut self, command: &mut Command) -> Result<u8> {
         if let Some(early) = self.signals.pending().find(|origin| origin.signal != SIGCHLD) {
             return Ok((SIGNAL_STATUS + early.signal) as u8);
@@ -98,8 +99,8 @@ impl Sandbox {
     }
 }
 
-/// Passes signals on to `recipient` until `child` ends, reaps other processes that end before, and answers with an exit
-/// status.
+/// Passes signals on to `recipient` until `child` ends, reaps other processes that end before, and answers
+/// with an exit status.
 fn supervise(child: Pid, recipient: Pid, signals: &mut Signals) -> Result<u8> {
     // The child may have ended before the signals were handled, so the first look needs no SIGCHLD.
     loop {
@@ -135,8 +136,8 @@ fn reap(child: Pid) -> Result<Option<u8>> {
 fn renew_proc() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_PRIVATE | MsFlags::MS_REC, None::<&str>)?;
-    // Containers that hide parts of /proc forbid this; then the old /proc stays, in which everything needed here can be
-    // found as well.
+    // Containers that hide parts of /proc forbid this; then the old /proc stays, in which everything needed here
+    // can be found as well.
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     let _ = mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>);
     Ok(())

@@ -1,7 +1,7 @@
 //! What a network looks like: the JSON scenario, its defaults and its checks.
 //!
-//! Every field has a default, unknown fields are errors, and [`Scenario::check`] refuses what cannot be built before
-//! anything is made. `lab/README.md` shows an example of each feature.
+//! Every field has a default, unknown fields are errors, and [`Scenario::check`] refuses what cannot be built
+//! before anything is made. `lab/README.md` shows an example of each feature.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -108,8 +108,9 @@ pub struct Dns {
     pub addresses: Vec<IpAddr>,
     /// The path to the name server: losses and delays of the families leave it alone.
     pub path: Path,
-    /// Answers by name, then by type ("A", "AAAA", ...). "*.example.test" stands for every name below it and "*" for
-    /// every name. A name that is not listed does not exist; a type that is not listed has no data.
+    /// Answers by name, then by type ("A", "AAAA", ...). "*.example.test" stands for every name below it and
+    /// "*" for every name. A name that is not listed does not exist; a type that is not listed has no
+    /// data.
     pub names: BTreeMap<String, BTreeMap<String, Rule>>,
 }
 
@@ -121,7 +122,8 @@ pub struct Rule {
     pub reply: Reply,
     /// Addresses of an answer, of the family of the type asked for, in this order.
     pub addresses: Vec<IpAddr>,
-    /// The name that this one is an alias for; the answer then holds the CNAME and what is known of its target.
+    /// The name that this one is an alias for; the answer then holds the CNAME and what is known of its
+    /// target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
     /// How long the reply takes, in milliseconds after the question arrived.

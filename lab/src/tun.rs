@@ -9,8 +9,8 @@ nix::ioctl_write_int!(set_interface, b'T', 202); // TUNSETIFF of <linux/if_tun.h
 
 /// Opens a new TUN device called `name` in the network namespace of the calling thread.
 ///
-/// Each read gives one IP packet that the kernel sends into the device, each write hands it one. Reads do not block.
-/// The device goes when the file is closed.
+/// Each read gives one IP packet that the kernel sends into the device, each write hands it one. Reads do not
+/// block. The device goes when the file is closed.
 pub fn open(name: &str) -> Result<File> {
     let file = File::options()
         .read(true)

@@ -1,7 +1,7 @@
 //! The wire: carries packets between two TUN devices, late or never where a path says so.
 //!
-//! Delay and loss are made here and not by netem, which many kernels lack; a path belongs to an address on the server
-//! side, is changed at any moment, and needs no queueing discipline or filter for each address.
+//! Delay and loss are made here and not by netem, which many kernels lack; a path belongs to an address on
+//! the server side, is changed at any moment, and needs no queueing discipline or filter for each address.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};

@@ -77,14 +77,14 @@ impl Drop for Worker {
 
 /// Asks the kernel to wake this thread on time, also while others compute.
 ///
-/// The thread's delays are what the lab measures with, and 50 us of timer slack (the default, prctl(2)) or a busy
-/// machine would show in every figure. Real-time priority needs a privilege; without it the thread is merely less
-/// exact.
+/// The thread's delays are what the lab measures with, and 50 us of timer slack (the default, prctl(2)) or a
+/// busy machine would show in every figure. Real-time priority needs a privilege; without it the thread is
+/// merely less exact.
 fn be_punctual() {
     let _ = nix::sys::prctl::set_timerslack(1);
     let priority = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the call reads `priority`, which lives across it, and concerns only the calling thread. The flag keeps
-    // threads and processes that come from this one at their ordinary priority.
+    // SAFETY: the call reads `priority`, which lives across it, and concerns only the calling thread. The flag
+    // keeps threads and processes that come from this one at their ordinary priority.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &priority) };
 }
 

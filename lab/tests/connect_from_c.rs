@@ -1,7 +1,7 @@
 //! What the library does on a network, seen from a C program (c_tests/examples/connect.c) and from the wire.
 //!
-//! The program is the one that `HAPPYSOCK_CONNECT` names, or target/c/debug/connect: `make test` builds it first. Times
-//! have wide margins: the machine may be busy. `lab measure` is what judges them closely.
+//! The program is the one that `HAPPYSOCK_CONNECT` names, or target/c/debug/connect: `make test` builds it
+//! first. Times have wide margins: the machine may be busy. `lab measure` is what judges them closely.
 
 use lab::{Family, Kind, Network, Path, Reply, Rule, SERVER_V4, SERVER_V6, Scenario, Server};
 use serde_json::Value;

@@ -113,14 +113,16 @@ fn losses_are_as_frequent_as_asked() {
         for _ in 0..SENT / 10 {
             sender.send_to(b"one", (SERVER_V4, 99)).unwrap();
         }
-        // The path of the name server loses nothing, and the wire keeps the order: what comes at all has come by then.
+        // The path of the name server loses nothing, and the wire keeps the order: what comes at all has come by
+        // then.
         sender.send_to(b"end", (NAME_SERVER, 99)).unwrap();
         end.recv(&mut [0; 8]).unwrap();
         while receiver.recv(&mut [0; 8]).is_ok() {
             received += 1;
         }
     }
-    // 800 of 1000 on average, with a standard deviation of 12.6; the seed makes the figure much the same each time.
+    // 800 of 1000 on average, with a standard deviation of 12.6; the seed makes the figure much the same each
+    // time.
     assert!((740..=860).contains(&received), "{received} of {SENT} arrived");
 }
 

@@ -24,13 +24,6 @@ mod result;
 mod status;
 mod trace;
 
-pub use blocking::*;
-pub use callbacks::*;
-pub use codes::*;
-pub use connect::*;
-pub use lookup::*;
-pub use multi::*;
-pub use multi_handle::*;
-pub use options::*;
-pub use result::*;
-pub use status::*;
+// C has them by their symbols.
+#[cfg(feature = "internals")]
+pub use self::{blocking::*, callbacks::*, codes::*, connect::*, lookup::*, multi::*, multi_handle::*, options::*, result::*, status::*};

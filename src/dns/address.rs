@@ -1,11 +1,14 @@
-//! Addresses as libc's own readers take them: inet_aton(3) for the lenient form, inet_pton(3) for the strict one.
+//! Addresses as libc's own readers take them: inet_aton(3) for the lenient form, inet_pton(3) for the strict
+//! one.
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What the last part of an address may be, by the number of parts before it: `a.b.c` has 16 bits in `c` (inet_aton(3)).
+/// What the last part of an address may be, by the number of parts before it: `a.b.c` has 16 bits in `c`
+/// (inet_aton(3)).
 const GREATEST_LAST_PART: [u32; 4] = [0xffff_ffff, 0xff_ffff, 0xffff, 0xff];
 
-/// The IPv4 address that inet_aton(3) reads, if the whole text is one: one to four parts, each decimal, octal after `0`
-/// or hexadecimal after `0x`. What follows a blank is no part of an address here, as in resolv.conf(5) and getaddrinfo(3).
+/// The IPv4 address that inet_aton(3) reads, if the whole text is one: one to four parts, each decimal, octal
+/// after `0` or hexadecimal after `0x`. What follows a blank is no part of an address here, as in
+/// resolv.conf(5) and getaddrinfo(3).
 pub fn lenient_v4(text: &[u8]) -> Option<Ipv4Addr> {
     let mut leading = 0u32;
     let mut count = 0;

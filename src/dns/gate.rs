@@ -1,11 +1,11 @@
 //! The gate: which names this library looks up itself, and which only libc can.
 //!
-//! A lookup of our own has to end exactly as libc's would. Whatever stands in the way of that is a [`Reason`], and then libc
-//! is asked. A [`Gate`] is what follows from the configuration; it is made when a file or a fact has changed, and decides
-//! for each name with a few comparisons.
+//! A lookup of our own has to end exactly as libc's would. Whatever stands in the way of that is a
+//! [`Reason`], and then libc is asked. A [`Gate`] is what follows from the configuration; it is made when a
+//! file or a fact has changed, and decides for each name with a few comparisons.
 //!
-//! What cannot be seen from outside: a program that has called `__nss_configure_lookup` or changed `_res` after res_init(3).
-//! Such a program turns the library's own lookups off.
+//! What cannot be seen from outside: a program that has called `__nss_configure_lookup` or changed `_res`
+//! after res_init(3). Such a program turns the library's own lookups off.
 use super::Families;
 use super::Family;
 use super::failure::{Failure, HostError, Status};
@@ -15,8 +15,8 @@ use super::nsswitch::{Action, Actions, HostsLine, Source, Step, Unwalkable};
 use super::resolv_conf::ResolvConf;
 use std::sync::Arc;
 
-/// The oldest glibc whose ways are known here: it re-reads nsswitch.conf(5) when it changes (since 2.33), and has its name
-/// server code in libc itself (since 2.34).
+/// The oldest glibc whose ways are known here: it re-reads nsswitch.conf(5) when it changes (since 2.33), and
+/// has its name server code in libc itself (since 2.34).
 pub const OLDEST_GLIBC: (u32, u32) = (2, 34);
 
 /// Environment variables that change what glibc's sources answer: resolver(3), host.conf(5).
@@ -30,13 +30,14 @@ const VARIABLES: [&[u8]; 8] = [
     b"RESOLV_ADD_TRIM_DOMAINS",
     b"RESOLV_OVERRIDE_TRIM_DOMAINS",
 ];
-/// How the variables begin that nss-resolve(8) reads, and the one by which systemd keeps a service that it starts for
-/// lookups from waiting for itself.
+/// How the variables begin that nss-resolve(8) reads, and the one by which systemd keeps a service that it
+/// starts for lookups from waiting for itself.
 const RESOLVE_VARIABLES: &[u8] = b"SYSTEMD_NSS_RESOLVE_";
 const ACTIVATION_VARIABLE: &[u8] = b"SYSTEMD_ACTIVATION_UNIT";
 
-/// The flags of getaddrinfo(3) that change nothing in how a name is walked here. `AI_ADDRCONFIG` and `AI_NUMERICSERV`
-/// concern families and services, `AI_PASSIVE` lookups without a name; the last two, lookups of IPv6 addresses.
+/// The flags of getaddrinfo(3) that change nothing in how a name is walked here. `AI_ADDRCONFIG` and
+/// `AI_NUMERICSERV` concern families and services, `AI_PASSIVE` lookups without a name; the last two, lookups
+/// of IPv6 addresses.
 const HARMLESS_FLAGS: i32 = libc::AI_PASSIVE | libc::AI_NUMERICSERV | libc::AI_ADDRCONFIG | MAPPING_FLAGS;
 const MAPPING_FLAGS: i32 = libc::AI_V4MAPPED | libc::AI_ALL;
 
@@ -81,16 +82,19 @@ pub struct Facts<'a> {
     pub program_wants_libc: bool,
     /// The value of `HAPPYSOCK_DNS`: `libc` asks for libc.
     pub happysock_dns: Option<&'a [u8]>,
-    /// getauxval(`AT_SECURE`): a program with more privileges than its user, whose environment is not to be trusted.
+    /// getauxval(`AT_SECURE`): a program with more privileges than its user, whose environment is not to be
+    /// trusted.
     pub secure: bool,
     /// getaddrinfo(3) or gethostbyname2_r(3) is not libc's own: something was loaded before it.
     pub foreign_lookup: bool,
     pub variables: Variables,
-    /// A configuration file could not be read, for want of resources rather than that it is missing or forbidden.
+    /// A configuration file could not be read, for want of resources rather than that it is missing or
+    /// forbidden.
     pub unreadable: bool,
     /// The contents of /etc/nsswitch.conf; `None` if there is none.
     pub nsswitch: Option<&'a [u8]>,
-    /// There is a /usr/etc/nsswitch.conf, which the glibc of some distributions reads in place of a missing one in /etc.
+    /// There is a /usr/etc/nsswitch.conf, which the glibc of some distributions reads in place of a missing
+    /// one in /etc.
     pub vendor_nsswitch: bool,
     pub host_conf: HostConf,
     pub resolv_conf: &'a ResolvConf,
@@ -216,8 +220,9 @@ pub struct Gate {
 impl Gate {
     /// Decides what can be decided without a name.
     ///
-    /// `is_installed` tells whether a module's library (`libnss_NAME.so.2`) is there. It is asked at most once, about
-    /// a module at the end of the line: a name that nobody knew ends there, and a missing module ends differently.
+    /// `is_installed` tells whether a module's library (`libnss_NAME.so.2`) is there. It is asked at most
+    /// once, about a module at the end of the line: a name that nobody knew ends there, and a missing
+    /// module ends differently.
     pub fn new(facts: &Facts, is_installed: impl FnOnce(Source) -> bool) -> Result<Gate, Reason> {
         let glibc = facts.glibc.ok_or(Reason::AnotherLibc)?;
         let conditions = [
@@ -261,8 +266,9 @@ impl Gate {
 
     /// Decides about a name, which holds no zero byte and is no address.
     ///
-    /// `flags` are getaddrinfo(3)'s. `machine_exists` tells whether there is a file of that name in /run/systemd/machines;
-    /// it is asked only if nss-mymachines is among the sources, and about no name that could lead out of there.
+    /// `flags` are getaddrinfo(3)'s. `machine_exists` tells whether there is a file of that name in
+    /// /run/systemd/machines; it is asked only if nss-mymachines is among the sources, and about no name
+    /// that could lead out of there.
     pub fn decide(
         &self,
         name: &[u8],
@@ -296,9 +302,9 @@ impl Gate {
 
 /// The steps of a walk for names that no module knows.
 ///
-/// A module that is known to fail is left out, if its failure leads on to the next source in any case. Only the last source
-/// leaves a trace: what a walk ends with is what its last source said, also when that is a module's "not found" after DNS
-/// could not answer.
+/// A module that is known to fail is left out, if its failure leads on to the next source in any case. Only
+/// the last source leaves a trace: what a walk ends with is what its last source said, also when that is a
+/// module's "not found" after DNS could not answer.
 fn plan(line: &[Step], facts: &Facts) -> Result<Vec<PlanStep>, Reason> {
     let mut steps: Vec<PlanStep> = Vec::new();
     for (index, &Step { source, actions }) in line.iter().enumerate() {

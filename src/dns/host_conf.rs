@@ -1,7 +1,8 @@
 //! host.conf(5): of all it can say, only `multi` and `reorder` still act in glibc (`resolv/res_hconf.c`).
 use super::text::{is_space, skip, to_nul, until};
 
-/// glibc reads lines into a buffer of 256 bytes; what a longer line has beyond 255 counts as a line of its own.
+/// glibc reads lines into a buffer of 256 bytes; what a longer line has beyond 255 counts as a line of its
+/// own.
 const LONGEST_LINE: usize = 255;
 
 /// What host.conf(5) says. The default is that of a system without the file, as small images often are.

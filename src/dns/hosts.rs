@@ -1,17 +1,18 @@
-//! hosts(5) as glibc's `files` source reads it (`nss/nss_files/files-hosts.c`), with an index: glibc reads the file anew for
-//! each lookup, and files of half a megabyte are in use.
+//! hosts(5) as glibc's `files` source reads it (`nss/nss_files/files-hosts.c`), with an index: glibc reads
+//! the file anew for each lookup, and files of half a megabyte are in use.
 use super::text::{is_space, skip, to_nul, until};
 use super::{Families, Family, address};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The greatest file that is indexed. Beside the text the index takes 16 bytes a name and 17 a line: as much again as the
-/// text for a list of ordinary names, eight times as much for names of one letter.
+/// The greatest file that is indexed. Beside the text the index takes 16 bytes a name and 17 a line: as much
+/// again as the text for a list of ordinary names, eight times as much for names of one letter.
 pub const LARGEST_FILE: usize = 64 << 20;
 
 /// A place in the file where a name stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Mention {
-    /// Of the name in lower case. First, so that the mentions of a name lie together, in the order of the file.
+    /// Of the name in lower case. First, so that the mentions of a name lie together, in the order of the
+    /// file.
     hash: u32,
     line: u32,
     start: u32,
@@ -29,7 +30,8 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// Indexes a whole file. Lines that glibc skips are skipped. Nothing comes of a file larger than [`LARGEST_FILE`].
+    /// Indexes a whole file. Lines that glibc skips are skipped. Nothing comes of a file larger than
+    /// [`LARGEST_FILE`].
     pub fn parse(text: Vec<u8>) -> Option<Hosts> {
         if text.len() > LARGEST_FILE {
             return None;
@@ -56,13 +58,14 @@ impl Hosts {
         Some(Hosts { text: text.into(), addresses: addresses.into(), mentions: mentions.into() })
     }
 
-    /// The addresses of a name in the order of the file, duplicates kept; none if the file does not know it (for the
-    /// families asked for).
+    /// The addresses of a name in the order of the file, duplicates kept; none if the file does not know it
+    /// (for the families asked for).
     ///
-    /// The name has to match in full, but for the case of ASCII letters: no dot at the end is overlooked and nothing of the
-    /// search list added. For one family an address counts as libc converts it: for IPv4, `::ffff:192.0.2.1` is
-    /// `192.0.2.1` and `::1` is `127.0.0.1`; for both, each line counts as it stands. Without `multi` (host.conf(5)) only
-    /// the first line that counts is used: for both families together that is one address, as in getaddrinfo(3).
+    /// The name has to match in full, but for the case of ASCII letters: no dot at the end is overlooked and
+    /// nothing of the search list added. For one family an address counts as libc converts it: for IPv4,
+    /// `::ffff:192.0.2.1` is `192.0.2.1` and `::1` is `127.0.0.1`; for both, each line counts as it
+    /// stands. Without `multi` (host.conf(5)) only the first line that counts is used: for both families
+    /// together that is one address, as in getaddrinfo(3).
     pub fn addresses<'a>(
         &'a self,
         name: &'a [u8],
@@ -83,9 +86,9 @@ impl Hosts {
     }
 }
 
-/// The bytes that glibc's reader makes of a line with leading blanks and without a newline, which can only be the last one
-/// or one with a zero byte in it: it moves the text to the front and leaves what stood behind where it is
-/// (`nss/nss_readline.c`), so that the end of the last name appears twice.
+/// The bytes that glibc's reader makes of a line with leading blanks and without a newline, which can only be
+/// the last one or one with a zero byte in it: it moves the text to the front and leaves what stood behind
+/// where it is (`nss/nss_readline.c`), so that the end of the last name appears twice.
 fn unterminated(line: &[u8]) -> Option<Vec<u8>> {
     let moved = skip(line, is_space);
     if moved.len() == line.len() || line.ends_with(b"\n") {
@@ -136,7 +139,8 @@ fn converted(address: IpAddr, families: Families) -> Option<IpAddr> {
     }
 }
 
-/// FNV-1a of the name in lower case. The file is the administrator's: no one else can choose names that collide.
+/// FNV-1a of the name in lower case. The file is the administrator's: no one else can choose names that
+/// collide.
 fn hash(name: &[u8]) -> u32 {
     name.iter()
         .fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193))

@@ -1,8 +1,9 @@
-//! What a name means on this system, and how it is asked: libc's rules to the letter, as pure functions and machines.
+//! What a name means on this system, and how it is asked: libc's rules to the letter, as pure functions and
+//! machines.
 //!
-//! Files come in as their contents, datagrams as bytes, time as `now`; this room reads no clock, opens no file and no
-//! socket, starts no thread, and imports nothing of ours. What it cannot do exactly as libc does it says so ([`gate`]),
-//! and libc is asked instead.
+//! Files come in as their contents, datagrams as bytes, time as `now`; this room reads no clock, opens no
+//! file and no socket, starts no thread, and imports nothing of ours. What it cannot do exactly as libc does
+//! it says so ([`gate`]), and libc is asked instead.
 #![forbid(unsafe_code)]
 
 mod address;

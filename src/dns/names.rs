@@ -1,4 +1,5 @@
-//! What can be told of a name by looking at it: whether it is put to DNS at all, and which modules may know it.
+//! What can be told of a name by looking at it: whether it is put to DNS at all, and which modules may know
+//! it.
 use super::address;
 
 /// The longest name on the wire (RFC 1035, section 2.3.4), the label of the root included.
@@ -11,8 +12,8 @@ const LONGEST_LABEL: usize = 63;
 pub enum Form {
     /// A host name: every source is asked.
     HostName,
-    /// No host name (a blank, `*`, a letter outside ASCII, an empty label, a leading `-`, ...): hosts(5) may still have it,
-    /// but DNS says "not found" without a packet (res_hnok(3)).
+    /// No host name (a blank, `*`, a letter outside ASCII, an empty label, a leading `-`, ...): hosts(5) may
+    /// still have it, but DNS says "not found" without a packet (res_hnok(3)).
     NotAHostName,
     /// Something that libc takes, or may take, for an address or a scope.
     Numeric,
@@ -36,8 +37,8 @@ pub fn form(name: &[u8]) -> Form {
     }
 }
 
-/// Whether libc takes the name for an address, or refuses it because it looks like one: a `:` or a `%` anywhere, digits and
-/// dots with no dot at the end (`nss/digits_dots.c`), and all that inet_aton(3) reads.
+/// Whether libc takes the name for an address, or refuses it because it looks like one: a `:` or a `%`
+/// anywhere, digits and dots with no dot at the end (`nss/digits_dots.c`), and all that inet_aton(3) reads.
 fn is_numeric(name: &[u8]) -> bool {
     if name.iter().any(|byte| matches!(byte, b':' | b'%')) {
         return true;
@@ -46,8 +47,9 @@ fn is_numeric(name: &[u8]) -> bool {
     digits && !name.ends_with(b".") || address::lenient_v4(name).is_some()
 }
 
-/// res_hnok(3) for a name without escapes: labels of letters, digits, `-` and `_`, of 1 to 63 bytes, 255 in all as they go
-/// over the wire, no `-` at the very beginning. A dot at the end is fine, and so is a dot alone.
+/// res_hnok(3) for a name without escapes: labels of letters, digits, `-` and `_`, of 1 to 63 bytes, 255 in
+/// all as they go over the wire, no `-` at the very beginning. A dot at the end is fine, and so is a dot
+/// alone.
 fn is_host_name(name: &[u8]) -> bool {
     if name == b"." {
         return true;
@@ -62,15 +64,15 @@ fn is_host_name(name: &[u8]) -> bool {
             .all(|label| (1..=LONGEST_LABEL).contains(&label.len()) && label.iter().all(is_letter))
 }
 
-/// Whether nss-mdns may know the name: it ends in `.local`, with or without a dot behind. Newer versions also want exactly
-/// two labels and no SOA record for `local`; older ones do not.
+/// Whether nss-mdns may know the name: it ends in `.local`, with or without a dot behind. Newer versions also
+/// want exactly two labels and no SOA record for `local`; older ones do not.
 pub fn is_multicast(name: &[u8]) -> bool {
     ends_with(without_dot(name), b".local")
 }
 
-/// Whether nss-myhostname(8) may know the name, in any of its versions: the names of this machine, of its gateway, and of
-/// the address it is seen with. `node_name` is uname(2)'s. Some versions mind the case of the last, which is overlooked
-/// here: a name too many is asked of libc, none too few.
+/// Whether nss-myhostname(8) may know the name, in any of its versions: the names of this machine, of its
+/// gateway, and of the address it is seen with. `node_name` is uname(2)'s. Some versions mind the case of the
+/// last, which is overlooked here: a name too many is asked of libc, none too few.
 pub fn is_my_host_name(name: &[u8], node_name: &[u8]) -> bool {
     let name = without_dot(name);
     let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
@@ -84,7 +86,8 @@ pub fn is_my_host_name(name: &[u8], node_name: &[u8]) -> bool {
         || is(without_dot(node_name))
 }
 
-/// Whether the name can be that of a machine of nss-mymachines(8), and a file in /run/systemd/machines: not a path.
+/// Whether the name can be that of a machine of nss-mymachines(8), and a file in /run/systemd/machines: not a
+/// path.
 pub fn can_be_machine(name: &[u8]) -> bool {
     !name.contains(&b'/') && !matches!(name, b"" | b"." | b"..")
 }

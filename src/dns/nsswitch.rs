@@ -1,8 +1,9 @@
 //! The `hosts` line of nsswitch.conf(5): which sources know names, in which order, and when the walk ends.
 //!
-//! The grammar is glibc's (`nss/nss_database.c`, `nss/nss_action_parse.c`), with its corners: the last line of a database
-//! wins, the colon may be missing, `#` inside a line is a source of that name, a last line without a newline is not read,
-//! and one line that cannot be read, of whichever database, makes every lookup fail.
+//! The grammar is glibc's (`nss/nss_database.c`, `nss/nss_action_parse.c`), with its corners: the last line
+//! of a database wins, the colon may be missing, `#` inside a line is a source of that name, a last line
+//! without a newline is not read, and one line that cannot be read, of whichever database, makes every lookup
+//! fail.
 use super::failure::Status;
 use super::text::{is_space, skip, to_nul, until};
 
@@ -143,7 +144,8 @@ pub struct HostsLine {
 }
 
 impl HostsLine {
-    /// Reads a whole nsswitch.conf(5); `None` if there is no such file. `glibc` is the version that would read it.
+    /// Reads a whole nsswitch.conf(5); `None` if there is no such file. `glibc` is the version that would
+    /// read it.
     pub fn parse(text: Option<&[u8]>, glibc: (u32, u32)) -> Result<HostsLine, Unwalkable> {
         let mut hosts = None;
         for line in lines(text.unwrap_or_default()) {
@@ -178,8 +180,8 @@ impl HostsLine {
     }
 }
 
-/// The lines that glibc processes: those that end in a newline. It takes the end of the file, met while it reads the last
-/// line, for the end of its work.
+/// The lines that glibc processes: those that end in a newline. It takes the end of the file, met while it
+/// reads the last line, for the end of its work.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n"))
 }
@@ -222,7 +224,8 @@ impl Criteria<'_> {
 
 /// `source [ [!]STATUS=ACTION ... ] source ...`; nothing if glibc cannot read it.
 ///
-/// A bracket where a source is expected ends the list without an error, as in `files [NOTFOUND=return] [x] dns`.
+/// A bracket where a source is expected ends the list without an error, as in `files [NOTFOUND=return] [x]
+/// dns`.
 fn parse_sources(line: &[u8]) -> Option<Vec<Criteria<'_>>> {
     let mut sources = Vec::new();
     let mut rest = skip(line, is_space);

@@ -1,4 +1,5 @@
-//! resolv.conf(5) as glibc reads it (`resolv/res_init.c`): nothing is ever refused, what is not understood is skipped.
+//! resolv.conf(5) as glibc reads it (`resolv/res_init.c`): nothing is ever refused, what is not understood is
+//! skipped.
 use super::address;
 use super::text::{is_blank, skip, to_nul, until};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -11,7 +12,8 @@ pub const MAX_SERVERS: usize = 3;
 const MAX_NDOTS: i32 = 15;
 const MAX_TIMEOUT: i32 = 30;
 const MAX_ATTEMPTS: i32 = 5;
-/// The first glibc that knows the option; distributions have carried these back, so an older one may know them too.
+/// The first glibc that knows the option; distributions have carried these back, so an older one may know
+/// them too.
 const NO_AAAA_SINCE: (u32, u32) = (2, 36);
 const STRICT_ERROR_SINCE: (u32, u32) = (2, 41);
 
@@ -36,10 +38,11 @@ const FLAGS: [Flag; 11] = [
 /// What resolv.conf(5) says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvConf {
-    /// One to [`MAX_SERVERS`], with port 53 and the scope of a link-local address. 127.0.0.1 if the file names none.
+    /// One to [`MAX_SERVERS`], with port 53 and the scope of a link-local address. 127.0.0.1 if the file
+    /// names none.
     pub servers: Vec<SocketAddr>,
-    /// The domains of the search list as they are written, in their order; any number. An empty one can be there (a host
-    /// name that ends in a dot), and `.`.
+    /// The domains of the search list as they are written, in their order; any number. An empty one can be
+    /// there (a host name that ends in a dot), and `.`.
     pub search: Vec<Box<[u8]>>,
     /// Names with as many dots are asked as they stand first: 0 to 15, 1 if nothing is said.
     pub ndots: u32,
@@ -76,9 +79,9 @@ pub struct ResolvConf {
 impl ResolvConf {
     /// Reads a whole file; `None` if there is none.
     ///
-    /// `host_name` is gethostname(2)'s: what follows its first dot is the search list if the file has none. `glibc` is the
-    /// version that would read the file. `interface` is if_nametoindex(3), for servers like `fe80::1%eth0`; it is only
-    /// asked for those.
+    /// `host_name` is gethostname(2)'s: what follows its first dot is the search list if the file has none.
+    /// `glibc` is the version that would read the file. `interface` is if_nametoindex(3), for servers
+    /// like `fe80::1%eth0`; it is only asked for those.
     pub fn parse(
         text: Option<&[u8]>,
         host_name: &[u8],
@@ -205,7 +208,8 @@ fn server(word: &[u8], interface: impl Fn(&[u8]) -> Option<u32>) -> Option<Socke
     Some(SocketAddrV6::new(v6, PORT, 0, scope).into())
 }
 
-/// The scope after `%`: the name of an interface, for addresses that need one, or a number. 0 if it is neither.
+/// The scope after `%`: the name of an interface, for addresses that need one, or a number. 0 if it is
+/// neither.
 fn scope_id(address: Ipv6Addr, scope: &[u8], interface: impl Fn(&[u8]) -> Option<u32>) -> u32 {
     // fe80::/10, ff01::/16 and ff02::/16 with any flags (RFC 4291, section 2.7).
     let first = address.segments()[0];

@@ -123,8 +123,8 @@ fn lines_of_distributions() {
     }
 }
 
-/// Go's TestConfHostLookupOrder, for glibc: with no special names where no module makes them special, with one place to
-/// return to for each status, and libc where Go says cgo.
+/// Go's TestConfHostLookupOrder, for glibc: with no special names where no module makes them special, with
+/// one place to return to for each status, and libc where Go says cgo.
 #[test]
 fn order_of_go() {
     let own = |order: &str| Ok(order.to_string());
@@ -259,8 +259,9 @@ fn facts_that_do_not_matter() {
     }
 }
 
-/// A module that is skipped has its status all the same: an action on it holds. nss-mdns is Unavailable for names that are
-/// not its own, so `[NOTFOUND=return]` does not fire; nss-myhostname knows that it does not know.
+/// A module that is skipped has its status all the same: an action on it holds. nss-mdns is Unavailable for
+/// names that are not its own, so `[NOTFOUND=return]` does not fire; nss-myhostname knows that it does not
+/// know.
 #[test]
 fn actions_after_modules() {
     for (line, expected) in [

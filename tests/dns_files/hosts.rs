@@ -27,7 +27,8 @@ fn families_are_separate() {
     assert_eq!(find("2001:db8::1 six\n", "six", V4, true), [""; 0]);
 }
 
-/// Seen: without multi the first matching line only, for each family; for both families together that is one address.
+/// Seen: without multi the first matching line only, for each family; for both families together that is one
+/// address.
 #[test]
 fn without_multi_the_first_line_counts() {
     assert_eq!(find(LOCAL, "localhost", V4, false), ["127.0.0.1"]);
@@ -46,8 +47,8 @@ fn order_and_duplicates_are_kept() {
     assert_eq!(all("192.0.2.1 x x X y x\n", "x"), ["192.0.2.1"]);
 }
 
-/// Seen, and nss/tst-nss-files-hosts-v4mapped: a mapped address serves both families, `::1` is 127.0.0.1 for those who ask
-/// for IPv4 alone, and no other IPv6 address is converted.
+/// Seen, and nss/tst-nss-files-hosts-v4mapped: a mapped address serves both families, `::1` is 127.0.0.1 for
+/// those who ask for IPv4 alone, and no other IPv6 address is converted.
 #[test]
 fn converted_addresses() {
     let mapped = "::ffff:192.168.0.1 mapped\n";
@@ -148,8 +149,8 @@ fn zero_bytes() {
     assert_eq!(all(text, "b"), ["192.0.2.3"]);
 }
 
-/// Seen: leading blanks of a last line without a newline bring as many bytes of its end once more, since glibc moves the
-/// text without the zero behind it.
+/// Seen: leading blanks of a last line without a newline bring as many bytes of its end once more, since
+/// glibc moves the text without the zero behind it.
 #[test]
 fn a_moved_last_line_repeats_its_end() {
     assert_eq!(all("192.0.2.1 abcd", "abcd"), ["192.0.2.1"]);

@@ -116,8 +116,8 @@ fn odd_forms() {
     }
 }
 
-/// nss-mdns's verify_name_allowed() without a configuration: names that end in `.local`. Old versions take any number of
-/// labels, so it is not counted here.
+/// nss-mdns's verify_name_allowed() without a configuration: names that end in `.local`. Old versions take
+/// any number of labels, so it is not counted here.
 #[test]
 fn multicast_names() {
     for name in ["example.local", "example.local.", "Example.LOCAL", "a.b.local", "a.b.local.", ".local"] {

@@ -26,7 +26,8 @@ fn actions(brackets: &str) -> String {
 
 const FILES_DNS: [Source; 2] = [Source::Files, Source::Dns];
 
-/// Missing file, missing line: `files dns` since 2.35 (glibc bug 28700), before that another order, which libc may walk.
+/// Missing file, missing line: `files dns` since 2.35 (glibc bug 28700), before that another order, which
+/// libc may walk.
 #[test]
 fn the_default_depends_on_the_version() {
     for text in [None, Some(&b""[..]), Some(b"passwd: files\n"), Some(b"\n\n# hosts: dns\n")] {
@@ -37,7 +38,8 @@ fn the_default_depends_on_the_version() {
     assert!(HostsLine::parse(Some(b"hosts: files dns\n"), (2, 34)).is_ok());
 }
 
-/// Seen: the last line counts; blanks may stand before and after the name; the colon may be missing, or come twice.
+/// Seen: the last line counts; blanks may stand before and after the name; the colon may be missing, or come
+/// twice.
 #[test]
 fn lines_are_found() {
     for text in [
@@ -82,8 +84,8 @@ fn a_zero_byte_ends_a_line() {
     assert_eq!(parse("hosts:\0 dns\n"), Err(Unwalkable::Empty));
 }
 
-/// Seen: `#` inside a line is a source of that name, which libc looks for as a module. So `files # dns` does ask DNS, and
-/// `files #` ends in EBUSY instead of "not found": neither can be told without libc.
+/// Seen: `#` inside a line is a source of that name, which libc looks for as a module. So `files # dns` does
+/// ask DNS, and `files #` ends in EBUSY instead of "not found": neither can be told without libc.
 #[test]
 fn a_comment_inside_a_line_is_a_source() {
     for text in ["hosts: files # dns\n", "hosts: files #dns\n", "hosts: files dns # as ever\n", "hosts: #\n"] {
@@ -128,8 +130,8 @@ fn known_sources() {
     );
 }
 
-/// glibc's grammar: `source [ "[" ( "!"? STATUS "=" ACTION )+ "]" ]`, with blanks nearly everywhere and any case
-/// (nss/tst-nss-action-parse.c: also in a Turkish locale, whose capital of `i` is another letter).
+/// glibc's grammar: `source [ "[" ( "!"? STATUS "=" ACTION )+ "]" ]`, with blanks nearly everywhere and any
+/// case (nss/tst-nss-action-parse.c: also in a Turkish locale, whose capital of `i` is another letter).
 #[test]
 fn brackets() {
     for (text, expected) in [
@@ -155,8 +157,8 @@ fn brackets() {
     }
 }
 
-/// A success that does not end the walk: `[SUCCESS=continue]` throws the answer away, `merge` fails (seen: differently for
-/// each family). The negation of another status sets it too.
+/// A success that does not end the walk: `[SUCCESS=continue]` throws the answer away, `merge` fails (seen:
+/// differently for each family). The negation of another status sets it too.
 #[test]
 fn unusual_actions_are_left_to_libc() {
     for text in [
@@ -197,7 +199,8 @@ fn what_cannot_be_read_fails_in_libc() {
     }
 }
 
-/// Seen: so does such a line of another database, before or after; of something that is no database it does not.
+/// Seen: so does such a line of another database, before or after; of something that is no database it does
+/// not.
 #[test]
 fn another_database_that_cannot_be_read_fails_hosts_too() {
     assert_eq!(parse("hosts: dns\npasswd: files [BOGUS=return]\n"), Err(Unwalkable::Syntax));

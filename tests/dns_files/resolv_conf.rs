@@ -73,7 +73,8 @@ fn defaults() {
     assert_eq!(search("search x\n"), ["x"]);
 }
 
-/// One case of resolv/tst-resolv-res_init-skeleton.c: its name, the file, and of it the servers, the list and the options.
+/// One case of resolv/tst-resolv-res_init-skeleton.c: its name, the file, and of it the servers, the list and
+/// the options.
 type Case = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
 /// The cases of resolv/tst-resolv-res_init-skeleton.c without environment variables (those are left to libc).
@@ -263,7 +264,8 @@ fn name_servers() {
     }
 }
 
-/// A scope is the name of an interface for link-local addresses, a number for all; any other is ignored, not the server.
+/// A scope is the name of an interface for link-local addresses, a number for all; any other is ignored, not
+/// the server.
 #[test]
 fn scopes() {
     for (word, expected) in [
@@ -346,7 +348,8 @@ fn flags() {
     assert_eq!(said(&parse("options rotate")), "rotate");
 }
 
-/// Numbers are strtol(3)'s: blanks and a sign may stand before, anything after; then they are narrowed to an int, and capped.
+/// Numbers are strtol(3)'s: blanks and a sign may stand before, anything after; then they are narrowed to an
+/// int, and capped.
 #[test]
 fn numbers() {
     for (line, expected) in [

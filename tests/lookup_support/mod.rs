@@ -1,4 +1,5 @@
-//! What the tests of `resolve` share: lookup functions that the test controls, and a look at the process from outside.
+//! What the tests of `resolve` share: lookup functions that the test controls, and a look at the process from
+//! outside.
 #![allow(dead_code)] // Each test file uses a part of it.
 
 use happysock::lookup::{Answer, Hints, LookupCallback, Mailbox, Query, Request};
@@ -78,7 +79,8 @@ pub fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// A lookup function under the test's control. Every call waits until the test opens the gate; then it answers 192.0.2.1.
+/// A lookup function under the test's control. Every call waits until the test opens the gate; then it
+/// answers 192.0.2.1.
 #[derive(Default)]
 pub struct Gate {
     state: Mutex<GateState>,
@@ -222,8 +224,8 @@ pub unsafe fn free_boxed_list(mut list: *mut libc::addrinfo) {
     }
 }
 
-/// Runs a test of this file again in a process of its own, with `HAPPYSOCK_TEST_PART` set, after `prepare` (between fork and exec).
-/// In that process it answers true at once.
+/// Runs a test of this file again in a process of its own, with `HAPPYSOCK_TEST_PART` set, after `prepare`
+/// (between fork and exec). In that process it answers true at once.
 pub fn in_own_process(test: &str, prepare: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static) -> bool {
     use std::os::unix::process::CommandExt;
     if std::env::var_os("HAPPYSOCK_TEST_PART").is_some() {
@@ -238,8 +240,8 @@ pub fn in_own_process(test: &str, prepare: impl FnMut() -> std::io::Result<()> +
     false
 }
 
-/// For `in_own_process`: a network of its own, with a loopback interface, and mounts that nobody else sees. Without root it takes a
-/// user namespace.
+/// For `in_own_process`: a network of its own, with a loopback interface, and mounts that nobody else sees.
+/// Without root it takes a user namespace.
 pub fn own_namespaces() -> std::io::Result<()> {
     // SAFETY: system calls on values that live long enough; no allocation.
     unsafe {

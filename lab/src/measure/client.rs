@@ -35,7 +35,8 @@ impl Client {
     }
 }
 
-/// The peers that are installed, each as a program connects by it today. `directory` receives what has to be compiled.
+/// The peers that are installed, each as a program connects by it today. `directory` receives what has to be
+/// compiled.
 pub fn installed_peers(directory: &Path) -> Result<Vec<Client>> {
     let mut peers = Vec::new();
     let mut add = |name: String, words: &[&str]| {

@@ -46,7 +46,8 @@ pub struct Options {
     /// Runs of each step and situation [default: 5, short 3].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeat: Option<u32>,
-    /// Runs of each step and situation for peers, many of which wait out every delay [default: steps 1, situations 3].
+    /// Runs of each step and situation for peers, many of which wait out every delay [default: steps 1,
+    /// situations 3].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     peer_repeat: Option<u32>,
     /// The Resolution Delay, in milliseconds, that the judged client was told to keep.
@@ -58,8 +59,8 @@ pub struct Options {
     /// How far a median may be from what it should be.
     #[arg(long, default_value_t = 3.0)]
     tolerance_ms: f64,
-    /// Run the clients at real-time priority, so that a busy machine matters less. Their timers are then a little more
-    /// exact than they are in daily life.
+    /// Run the clients at real-time priority, so that a busy machine matters less. Their timers are then a
+    /// little more exact than they are in daily life.
     #[arg(long)]
     real_time: bool,
     /// Where measure.json and the figures go.

@@ -94,7 +94,8 @@ pub fn run(network: &mut Network, client: &Client, host: &str, situation: &Situa
     Ok(Observation { own_ms: own_ms(&output), output, stopped, status, ..observe(&network.packets()?, host) })
 }
 
-/// Gives the calling thread the lowest real-time priority, which is still above everything ordinary (sched(7)).
+/// Gives the calling thread the lowest real-time priority, which is still above everything ordinary
+/// (sched(7)).
 fn enter_real_time() -> std::io::Result<()> {
     let priority = libc::sched_param { sched_priority: 1 };
     // SAFETY: the call reads `priority`, which lives across it.
@@ -109,7 +110,8 @@ pub fn may_run_in_real_time() -> bool {
     std::thread::spawn(enter_real_time).join().is_ok_and(|entered| entered.is_ok())
 }
 
-/// Reads the client's own figure: a number of milliseconds, or a JSON object with `elapsed_ms` or `elapsed_s`.
+/// Reads the client's own figure: a number of milliseconds, or a JSON object with `elapsed_ms` or
+/// `elapsed_s`.
 fn own_ms(output: &str) -> Option<f64> {
     let value: serde_json::Value = serde_json::from_str(output.lines().next()?).ok()?;
     let seconds = || Some(value.get("elapsed_s")?.as_f64()? * 1000.0);
@@ -150,8 +152,8 @@ pub fn observe(packets: &[Packet], host: &str) -> Observation {
         packets.iter().filter(|packet| packet.sent && packet.kind == Kind::Syn { again: false }).collect();
     let syn = |family| syns.iter().copied().find(|packet| Family::of(packet.destination.ip()) == family);
     let asked = first(&|packet| matches!(&packet.kind, Kind::Question { name, .. } if name == host));
-    // A server whose client has gone before the handshake was complete on its side repeats its answer during the next
-    // trial, so only answers to SYNs of this one count.
+    // A server whose client has gone before the handshake was complete on its side repeats its answer during the
+    // next trial, so only answers to SYNs of this one count.
     let answers_one =
         |packet: &Packet| syns.iter().any(|syn| syn.source == packet.destination && syn.destination == packet.source);
     let connected = first(&|packet| !packet.sent && packet.kind == Kind::SynAck && answers_one(packet));
