@@ -520,8 +520,8 @@ typedef struct happy_options {
     uint32_t first_address_family_count;
     /**
      * The greatest number of attempts in flight at the same time; 0: no cap. Where it is reached, the oldest
-     * attempt is abandoned for the next address once the Connection Attempt Delay is over; the last ones keep
-     * running. A path slower than the delay needs a cap above 1.
+     * attempt is abandoned for the next address once the Connection Attempt Delay is over; the last ones
+     * keep running. A path slower than the delay needs a cap above 1.
      */
     uint32_t max_attempts;
     /** Stands in for getaddrinfo(3), or NULL. */

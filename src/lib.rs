@@ -16,36 +16,40 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("happysock is built on epoll, eventfd, timerfd and futex: Linux only");
 
-/// Declares rooms that are the crate's own. The project's tests see into them, with the feature `internals`,
-/// which promises nothing to anybody else.
-macro_rules! rooms {
-    ($($(#[$attribute:meta])* $room:ident),* $(,)?) => {
-        $(
-            $(#[$attribute])*
-            #[cfg(feature = "internals")]
-            #[doc(hidden)]
-            pub mod $room;
-            $(#[$attribute])*
-            #[cfg(not(feature = "internals"))]
-            mod $room;
-        )*
-    };
-}
+// The rooms inside. The project's tests see into them with the feature `internals`, which promises nothing to
+// anybody else. Without it, and without the exports, some of what a room has and passes on is used by nobody.
+#[cfg(all(feature = "internals", feature = "capi"))]
+#[doc(hidden)]
+pub mod capi;
+#[cfg(all(not(feature = "internals"), feature = "capi"))]
+mod capi;
 
-rooms! {
-    #[cfg(feature = "capi")]
-    capi,
-    // What is there for the exports or the tests alone is there without them too.
-    #[cfg_attr(not(feature = "capi"), allow(dead_code))]
-    #[cfg_attr(not(feature = "internals"), allow(unused_imports))]
-    drive,
-    #[cfg_attr(not(feature = "capi"), allow(dead_code))]
-    #[cfg_attr(not(feature = "internals"), allow(unused_imports))]
-    lookup,
-    #[cfg_attr(not(feature = "capi"), allow(dead_code))]
-    #[cfg_attr(not(feature = "internals"), allow(unused_imports))]
-    sys,
-}
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+#[cfg_attr(not(feature = "capi"), allow(dead_code))]
+pub mod drive;
+#[cfg(not(feature = "internals"))]
+#[cfg_attr(not(feature = "capi"), allow(dead_code))]
+#[allow(unused_imports)]
+mod drive;
+
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+#[cfg_attr(not(feature = "capi"), allow(dead_code))]
+pub mod lookup;
+#[cfg(not(feature = "internals"))]
+#[cfg_attr(not(feature = "capi"), allow(dead_code))]
+#[allow(unused_imports)]
+mod lookup;
+
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+#[cfg_attr(not(feature = "capi"), allow(dead_code))]
+pub mod sys;
+#[cfg(not(feature = "internals"))]
+#[cfg_attr(not(feature = "capi"), allow(dead_code))]
+#[allow(unused_imports)]
+mod sys;
 
 // No driver asks it yet, so it is in no library that is shipped.
 #[cfg(feature = "internals")]

@@ -26,4 +26,7 @@ mod trace;
 
 // C has them by their symbols.
 #[cfg(feature = "internals")]
-pub use self::{blocking::*, callbacks::*, codes::*, connect::*, lookup::*, multi::*, multi_handle::*, options::*, result::*, status::*};
+pub use self::{
+    blocking::*, callbacks::*, codes::*, connect::*, lookup::*, multi::*, multi_handle::*, options::*, result::*,
+    status::*,
+};

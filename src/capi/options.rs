@@ -68,8 +68,8 @@ pub struct happy_options {
     /// (RFC 8305, section 4). At least 1.
     pub first_address_family_count: u32,
     /// The greatest number of attempts in flight at the same time; 0: no cap. Where it is reached, the oldest
-    /// attempt is abandoned for the next address once the Connection Attempt Delay is over; the last ones keep
-    /// running. A path slower than the delay needs a cap above 1.
+    /// attempt is abandoned for the next address once the Connection Attempt Delay is over; the last ones
+    /// keep running. A path slower than the delay needs a cap above 1.
     pub max_attempts: u32,
     /// Stands in for getaddrinfo(3), or NULL.
     pub lookup: happy_lookup_fn,

@@ -280,7 +280,8 @@ impl Connect {
 
 impl Drop for Connect {
     fn drop(&mut self) {
-        // In the child of a fork the epoll set is the parent's too: closing our descriptors takes nothing out of it, removing would.
+        // In the child of a fork the epoll set is the parent's too: closing our descriptors takes nothing out of it,
+        // removing would.
         if !self.signals.is_forked() {
             self.running.close(&mut self.watch);
         }

@@ -66,8 +66,8 @@ impl Dials {
         Ok(connecting == Connecting::Done)
     }
 
-    /// The attempt's socket is ready: it is connected, or the error says why not and the socket is closed. None if there is no such socket
-    /// (any more).
+    /// The attempt's socket is ready: it is connected, or the error says why not and the socket is closed.
+    /// None if there is no such socket (any more).
     pub fn ready(&mut self, attempt: AttemptId, reactor: &mut impl Reactor) -> Option<Result<(), Failed>> {
         let (_, socket) = self.sockets.iter().find(|(id, _)| *id == attempt)?;
         let connected = match socket.take_error() {

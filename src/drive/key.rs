@@ -2,7 +2,8 @@
 
 use crate::race::AttemptId;
 
-/// One thing that is waited for with a descriptor: every way to wait (poll, epoll, a caller's loop) knows it by this.
+/// One thing that is waited for with a descriptor: every way to wait (poll, epoll, a caller's loop) knows it
+/// by this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// The wake-up: a lookup has ended, or somebody wants the driver's attention.

@@ -71,7 +71,8 @@ impl Lookups {
         Some((lookup, question, answer))
     }
 
-    /// Takes the answer of the lookup that a token names. None if there is none: a token may come twice, or late.
+    /// Takes the answer of the lookup that a token names. None if there is none: a token may come twice, or
+    /// late.
     pub fn take_by_token(&mut self, token: u64) -> Option<(LookupId, Question, Answer)> {
         let place = self.place(LookupId((token & ((1 << TOKEN_BITS) - 1)) as u32))?;
         let answer = self.running[place].2.take()?;

@@ -1,7 +1,8 @@
 //! What connects the machine to the world: sockets, lookups and a way to wait.
 //!
-//! [`running`] carries out what a race asks for and tells it what happened; [`connect`] waits for one race with poll(2) or lets a
-//! foreign scheduler wait. They hold no rule of RFC 8305: those are all in [`crate::race`].
+//! [`running`] carries out what a race asks for and tells it what happened; [`connect`] waits for one race
+//! with poll(2) or lets a foreign scheduler wait. They hold no rule of RFC 8305: those are all in
+//! [`crate::race`].
 #![forbid(unsafe_code)]
 
 mod blocking;

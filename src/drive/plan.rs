@@ -305,7 +305,8 @@ pub(super) fn address_family(families: Families) -> i32 {
 /// a scope, NULL) libc is asked, which does no I/O for them. One that does not fit the family is left to the
 /// lookup, which answers as libc does.
 fn literal(host: Option<&CStr>, service: Option<&CStr>, remote: &Query, options: &Options<'_>) -> Literal {
-    // Flags that are more than a promise (AI_ADDRCONFIG, unknown ones) may change the answer: they are libc's to judge.
+    // Flags that are more than a promise (AI_ADDRCONFIG, unknown ones) may change the answer: they are libc's to
+    // judge.
     let plain = options.lookup_flags & !(libc::AI_NUMERICHOST | libc::AI_NUMERICSERV) == 0;
     let address =
         host.filter(|_| plain).and_then(|host| host.to_str().ok()).and_then(|host| host.parse::<IpAddr>().ok());

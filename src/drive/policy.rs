@@ -4,8 +4,8 @@ use crate::race::{Family, PolicyTable};
 use crate::sys::fork::PerProcess;
 use std::sync::Arc;
 
-/// The table that orders addresses here: /etc/gai.conf, read once as libc does with `reload no`, or the standard's; with every
-/// address of the preferred family before those of the other, if there is one.
+/// The table that orders addresses here: /etc/gai.conf, read once as libc does with `reload no`, or the
+/// standard's; with every address of the preferred family before those of the other, if there is one.
 pub(super) fn policy(preferred: Option<Family>) -> Arc<PolicyTable> {
     static POLICY: PerProcess<Arc<PolicyTable>> = PerProcess::new();
     let policy = POLICY.get(|| {

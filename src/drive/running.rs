@@ -19,7 +19,8 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A race and what it holds in the world. Thousands may be in memory at once: what only some need is in a box.
+/// A race and what it holds in the world. Thousands may be in memory at once: what only some need is in a
+/// box.
 pub struct Running {
     race: Race,
     began: Instant,
@@ -28,8 +29,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Begins a race: its limits count from `now`. Answers of lookups come through `mailbox` under `token`, shifted by
-    /// [`TOKEN_BITS`](super::lookups::TOKEN_BITS).
+    /// Begins a race: its limits count from `now`. Answers of lookups come through `mailbox` under `token`,
+    /// shifted by [`TOKEN_BITS`](super::lookups::TOKEN_BITS).
     pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
         let Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks } = plan;
         let policy = policy(preferred_family);
@@ -144,8 +145,8 @@ impl Running {
         }
     }
 
-    /// Starts the lookups that were asked and hands in what is answered already; answers with the time afterwards, since starting may have
-    /// made threads.
+    /// Starts the lookups that were asked and hands in what is answered already; answers with the time
+    /// afterwards, since starting may have made threads.
     fn start_lookups(&mut self) -> Instant {
         self.lookups().start();
         let now = Instant::now();

@@ -25,7 +25,8 @@ impl Found {
         }
     }
 
-    /// The list, of a lookup that was asked for one ([`Form::List`](super::Form)): see [`AddressList::into_raw`].
+    /// The list, of a lookup that was asked for one ([`Form::List`](super::Form)): see
+    /// [`AddressList::into_raw`].
     pub fn into_raw_list(self) -> Result<*mut libc::addrinfo, LookupError> {
         match self {
             Found::List(list) => list.into_raw(),

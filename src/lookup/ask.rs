@@ -11,8 +11,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 impl Query {
-    /// The answer, if it needs no worker: a question that [`check`](Query::check) refuses, or a host and a service that are both
-    /// numeric or not given. Does no I/O, but for `AI_ADDRCONFIG`, which makes libc ask the kernel for its addresses.
+    /// The answer, if it needs no worker: a question that [`check`](Query::check) refuses, or a host and a
+    /// service that are both numeric or not given. Does no I/O, but for `AI_ADDRCONFIG`, which makes libc
+    /// ask the kernel for its addresses.
     pub fn answer_at_once(&self) -> Option<Answer> {
         if let Err(rejection) = self.check() {
             return Some(Err(LookupError { gai_error: rejection.gai_error, sys_errno: 0 }));
@@ -31,8 +32,8 @@ impl Query {
             flags |= libc::AI_NUMERICHOST;
         }
         match ask_libc(self.node(), self.service(), Hints { flags, ..self.hints() }) {
-            // It only looked like an address ("1.example", "a:b"). An address with a scope that there is not ("fe80::1%nosuch") is one all
-            // the same, and no name: getaddrinfo(3) asks nobody.
+            // It only looked like an address ("1.example", "a:b"). An address with a scope that there is not
+            // ("fe80::1%nosuch") is one all the same, and no name: getaddrinfo(3) asks nobody.
             Err(error)
                 if error.gai_error == libc::EAI_NONAME
                     && self.hints().flags & libc::AI_NUMERICHOST == 0
@@ -64,7 +65,8 @@ impl Query {
         list.map(|list| self.found(list))
     }
 
-    /// The list in the form that was asked for. A list that nobody wants is freed here, by the thread that made it.
+    /// The list in the form that was asked for. A list that nobody wants is freed here, by the thread that
+    /// made it.
     fn found(&self, list: AddressList) -> Found {
         match self.form() {
             Form::List => Found::List(list),
@@ -164,8 +166,8 @@ unsafe fn ends(mut list: *const libc::addrinfo) -> bool {
     false
 }
 
-/// Whether getaddrinfo(3) has such a code: EAI_BADFLAGS to EAI_OVERFLOW of netdb.h, without a gap in glibc, and EAI_INPROGRESS to
-/// EAI_IDN_ENCODE, which are GNU's.
+/// Whether getaddrinfo(3) has such a code: EAI_BADFLAGS to EAI_OVERFLOW of netdb.h, without a gap in glibc,
+/// and EAI_INPROGRESS to EAI_IDN_ENCODE, which are GNU's.
 fn is_gai_error(code: c_int) -> bool {
     (libc::EAI_OVERFLOW..=libc::EAI_BADFLAGS).contains(&code) || (-105..=-100).contains(&code)
 }
@@ -175,8 +177,8 @@ fn lookup_error(gai_error: c_int, errno: i32) -> LookupError {
     if !is_gai_error(gai_error) {
         return LookupError { gai_error: libc::EAI_FAIL, sys_errno: 0 };
     }
-    // With "mdns4_minimal [NOTFOUND=return]" in nsswitch.conf and no mDNS daemon, glibc reports the missing socket of the daemon for
-    // a name that does not exist.
+    // With "mdns4_minimal [NOTFOUND=return]" in nsswitch.conf and no mDNS daemon, glibc reports the missing
+    // socket of the daemon for a name that does not exist.
     if cfg!(target_os = "linux") && gai_error == libc::EAI_SYSTEM && errno == libc::ENOENT {
         return LookupError { gai_error: libc::EAI_NONAME, sys_errno: 0 };
     }

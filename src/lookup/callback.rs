@@ -4,8 +4,9 @@ use std::any::Any;
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::Arc;
 
-/// The shape of getaddrinfo(3), with the caller's userdata last. It answers 0 and a list, or an `EAI_*` code; with `EAI_SYSTEM` it
-/// leaves errno. It runs on a worker thread, with all signals blocked; several calls may run at once.
+/// The shape of getaddrinfo(3), with the caller's userdata last. It answers 0 and a list, or an `EAI_*` code;
+/// with `EAI_SYSTEM` it leaves errno. It runs on a worker thread, with all signals blocked; several calls may
+/// run at once.
 pub type LookupFunction = unsafe extern "C" fn(
     node: *const c_char,
     service: *const c_char,
@@ -36,7 +37,8 @@ impl LookupCallback {
     /// dropped, on whatever thread drops the last reference, when no call runs or can come any more.
     ///
     /// # Safety
-    /// Until `keep` is dropped, `function` and `free` may be called with `userdata` from any thread, several at once.
+    /// Until `keep` is dropped, `function` and `free` may be called with `userdata` from any thread, several
+    /// at once.
     pub unsafe fn new(
         function: LookupFunction,
         free: Option<FreeFunction>,

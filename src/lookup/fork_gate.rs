@@ -1,22 +1,24 @@
 //! The gate before libc's resolver, which a fork closes for a moment.
 //!
-//! glibc's resolver has locks that fork does not put in order: that of the parsed resolv.conf (resolv/resolv_conf.c) and that of the
-//! interface list (check_pf.c). A child that is forked while another thread holds one cannot look up any more. They are held for
-//! some microseconds each, but nearly all of it right after a lookup has begun: later it waits for the network and holds none. So
-//! fork waits until those that have just begun are through or have got as far as the network, and no other begins meanwhile. It
+//! glibc's resolver has locks that fork does not put in order: that of the parsed resolv.conf
+//! (resolv/resolv_conf.c) and that of the interface list (check_pf.c). A child that is forked while another
+//! thread holds one cannot look up any more. They are held for some microseconds each, but nearly all of it
+//! right after a lookup has begun: later it waits for the network and holds none. So fork waits until those
+//! that have just begun are through or have got as far as the network, and no other begins meanwhile. It
 //! waits [`LONGEST_WAIT`] at most, never for a lookup, and not at all if none began within that time.
 //!
-//! What is left: an answer that arrives from the network during the fork, for which libc then takes a lock for a moment (see `host.rs`
-//! for how a race's lookups keep that moment short), and a worker that lost its CPU with a lock in its hands. With 50 lookups running,
-//! two thousand a second, on two CPUs with a load of 15, two children of 3,600 found a lock taken; without `host.rs` and this gate 4 to 15
-//! of 100 did.
+//! What is left: an answer that arrives from the network during the fork, for which libc then takes a lock
+//! for a moment (see `host.rs` for how a race's lookups keep that moment short), and a worker that lost its
+//! CPU with a lock in its hands. With 50 lookups running, two thousand a second, on two CPUs with a load of
+//! 15, two children of 3,600 found a lock taken; without `host.rs` and this gate 4 to 15 of 100 did.
 
 use crate::sys::fork::{self, PerProcess};
 use crate::sys::futex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long fork(3) may wait at most, and how long ago a lookup must have begun to be taken for one that waits for the network.
+/// How long fork(3) may wait at most, and how long ago a lookup must have begun to be taken for one that
+/// waits for the network.
 const LONGEST_WAIT: Duration = Duration::from_millis(1);
 /// How long who waits at the gate sleeps at most before it looks again.
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
@@ -25,7 +27,8 @@ const REMEMBERED: usize = 256;
 
 /// How many forks are being prepared. Also the futex word that those who wait at the gate sleep on.
 static CLOSED: AtomicU32 = AtomicU32::new(0);
-/// When each of the last lookups entered libc, as `now` says it; 0 when it has left. The places are used in turn.
+/// When each of the last lookups entered libc, as `now` says it; 0 when it has left. The places are used in
+/// turn.
 static ENTERED: [AtomicU64; REMEMBERED] = [const { AtomicU64::new(0) }; REMEMBERED];
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
@@ -35,7 +38,8 @@ pub(super) fn pass<R>(ask: impl FnOnce() -> R) -> R {
     let place = &ENTERED[NEXT.fetch_add(1, Ordering::Relaxed) % REMEMBERED];
     let mut entered = now();
     loop {
-        // SeqCst, here and in `close`: either the fork sees the entry, or it is seen from here that the gate is closed.
+        // SeqCst, here and in `close`: either the fork sees the entry, or it is seen from here that the gate is
+        // closed.
         place.store(entered, Ordering::SeqCst);
         let closed = CLOSED.load(Ordering::SeqCst);
         if closed == 0 {

@@ -5,8 +5,8 @@
 //!   \________\_________\____-> ended ----/^        (cancelled, or given up)
 //! ```
 //!
-//! Each arrow is one compare-and-swap on one word, so of a worker that brings the answer and any number of cancels exactly one
-//! ends the request, and a cancel needs nothing that a signal handler may not do.
+//! Each arrow is one compare-and-swap on one word, so of a worker that brings the answer and any number of
+//! cancels exactly one ends the request, and a cancel needs nothing that a signal handler may not do.
 
 use crate::sys::atomic::{AtomicU32, Ordering, UnsafeCell};
 
@@ -15,7 +15,8 @@ const QUEUED: u32 = 1;
 const RUNNING: u32 = 2;
 const ANSWERED: u32 = 3;
 const TAKEN: u32 = 4;
-/// Ended without an answer; the low bits are the errno that says why. One word holds both, so that both change at once.
+/// Ended without an answer; the low bits are the errno that says why. One word holds both, so that both
+/// change at once.
 const ENDED: u32 = 1 << 16;
 
 pub(crate) struct Handoff<T> {
@@ -31,8 +32,9 @@ pub(crate) enum Taken<T> {
     Ended(i32),
 }
 
-// SAFETY: the state word says who may touch the cell, and it is never two threads: the one that made it RUNNING until it makes it
-// ANSWERED or finds that it no longer can, then the one that makes it TAKEN. The value moves between threads, hence T: Send.
+// SAFETY: the state word says who may touch the cell, and it is never two threads: the one that made it
+// RUNNING until it makes it ANSWERED or finds that it no longer can, then the one that makes it TAKEN. The
+// value moves between threads, hence T: Send.
 unsafe impl<T: Send> Sync for Handoff<T> {}
 // SAFETY: as above; the Handoff is moved whole.
 unsafe impl<T: Send> Send for Handoff<T> {}
@@ -52,16 +54,19 @@ impl<T> Handoff<T> {
         self.step(QUEUED, IDLE, Ordering::Relaxed)
     }
 
-    /// Queued becomes running; false if it was ended meanwhile. Whoever gets true, and no other, calls [`finish`](Handoff::finish).
+    /// Queued becomes running; false if it was ended meanwhile. Whoever gets true, and no other, calls
+    /// [`finish`](Handoff::finish).
     pub(crate) fn claim(&self) -> bool {
-        // No data is published with the state here; the queue's lock has ordered what the claimer reads of the request.
+        // No data is published with the state here; the queue's lock has ordered what the claimer reads of the
+        // request.
         self.step(QUEUED, RUNNING, Ordering::Relaxed)
     }
 
-    /// Hands over the answer. If the request was ended meanwhile the answer comes back, to be freed by the caller.
+    /// Hands over the answer. If the request was ended meanwhile the answer comes back, to be freed by the
+    /// caller.
     pub(crate) fn finish(&self, answer: T) -> Result<(), T> {
-        // SAFETY: the caller's `claim` made the state RUNNING. Whatever a cancel or a take have made of it since, they leave the cell alone
-        // unless they find ANSWERED, which only the step below writes.
+        // SAFETY: the caller's `claim` made the state RUNNING. Whatever a cancel or a take have made of it since,
+        // they leave the cell alone unless they find ANSWERED, which only the step below writes.
         self.answer.with_mut(|cell| unsafe { *cell = Some(answer) });
         // Release: whoever reads ANSWERED sees the cell as it was left here.
         if self.step(RUNNING, ANSWERED, Ordering::Release) {
@@ -74,7 +79,8 @@ impl<T> Handoff<T> {
         }
     }
 
-    /// Ends a request that has no answer yet. True for exactly one caller, and only if no answer came first. Async-signal-safe.
+    /// Ends a request that has no answer yet. True for exactly one caller, and only if no answer came first.
+    /// Async-signal-safe.
     pub(crate) fn end(&self, errno: i32) -> bool {
         let ended = ENDED | (errno as u32 & (ENDED - 1));
         let mut state = self.state.load(Ordering::Relaxed);
@@ -104,15 +110,16 @@ impl<T> Handoff<T> {
         if state != ANSWERED && state & ENDED == 0 {
             return None;
         }
-        // Neither state changes into anything but TAKEN, so a failure means that another thread was first. Acquire: the answer that was
-        // released with ANSWERED.
+        // Neither state changes into anything but TAKEN, so a failure means that another thread was first. Acquire:
+        // the answer that was released with ANSWERED.
         if !self.step(state, TAKEN, Ordering::Acquire) {
             return None;
         }
         if state != ANSWERED {
             return Some(Taken::Ended((state & (ENDED - 1)) as i32));
         }
-        // SAFETY: this thread made the one step from ANSWERED to TAKEN; the worker's last access is before its ANSWERED.
+        // SAFETY: this thread made the one step from ANSWERED to TAKEN; the worker's last access is before its
+        // ANSWERED.
         self.answer.with_mut(|cell| unsafe { (*cell).take() }).map(Taken::Answer)
     }
 

@@ -1,10 +1,12 @@
-//! The addresses of one family of a host, as NSS gives them: what getaddrinfo(3) does without its last step, the sorting.
+//! The addresses of one family of a host, as NSS gives them: what getaddrinfo(3) does without its last step,
+//! the sorting.
 //!
-//! A race sorts the merged list of both families itself (RFC 6724), so libc's sorting of each is lost work. It is also the step that
-//! costs most and harms most. For two or more addresses glibc asks the kernel for all its interfaces (a netlink dump), under a lock that
-//! its fork does not put in order: a child that is forked while any thread is in there can never again look up a name with two
-//! addresses (sysdeps/unix/sysv/linux/check_pf.c; with 50 lookups of 20 ms each running, 4 to 15 of 100 forks ended so with
-//! glibc 2.36). This way is free of that lock, in the parent and in the child.
+//! A race sorts the merged list of both families itself (RFC 6724), so libc's sorting of each is lost work.
+//! It is also the step that costs most and harms most. For two or more addresses glibc asks the kernel for
+//! all its interfaces (a netlink dump), under a lock that its fork does not put in order: a child that is
+//! forked while any thread is in there can never again look up a name with two addresses (sysdeps/unix/sysv/
+//! linux/check_pf.c; with 50 lookups of 20 ms each running, 4 to 15 of 100 forks ended so with glibc 2.36).
+//! This way is free of that lock, in the parent and in the child.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -38,9 +40,10 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// The `EAI_*` code that getaddrinfo(3) makes of it; with `EAI_SYSTEM` the errno counts too. It never says EAI_FAIL there: what a
-    /// server answers that is of no use (a CNAME to a name without records, a record that is cut short) it takes for EAI_NODATA where
-    /// IPv4 is asked for, and for EAI_NONAME where IPv6 is (seen with glibc 2.36).
+    /// The `EAI_*` code that getaddrinfo(3) makes of it; with `EAI_SYSTEM` the errno counts too. It never
+    /// says EAI_FAIL there: what a server answers that is of no use (a CNAME to a name without records, a
+    /// record that is cut short) it takes for EAI_NODATA where IPv4 is asked for, and for EAI_NONAME
+    /// where IPv6 is (seen with glibc 2.36).
     pub(super) fn gai_error(&self, family: c_int) -> c_int {
         match self.host_error {
             NETDB_INTERNAL => libc::EAI_SYSTEM,
@@ -61,7 +64,8 @@ pub(super) fn ask(node: &CStr, family: c_int) -> Result<Vec<IpAddr>, Failure> {
     // Pointers are laid out in it, so it has their alignment. This size holds some thirty addresses.
     let mut buffer = vec![std::ptr::null_mut::<c_void>(); 128];
     loop {
-        // SAFETY: the name is a C string; the buffer has the length that is said; all that is written outlives the call.
+        // SAFETY: the name is a C string; the buffer has the length that is said; all that is written outlives the
+        // call.
         let outcome = unsafe {
             gethostbyname2_r(
                 node.as_ptr(),
@@ -87,8 +91,8 @@ pub(super) fn ask(node: &CStr, family: c_int) -> Result<Vec<IpAddr>, Failure> {
     }
     let mut addresses = Vec::new();
     let mut place = host.h_addr_list;
-    // SAFETY: on success the list of addresses is terminated by a null pointer, and each has the length of its family's address; all
-    // lie in the buffer.
+    // SAFETY: on success the list of addresses is terminated by a null pointer, and each has the length of its
+    // family's address; all lie in the buffer.
     unsafe {
         while let Some(address) = (*place).cast::<u8>().as_ref() {
             addresses.push(match host.h_addrtype {

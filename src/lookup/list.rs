@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// An owned `addrinfo` list: freed once, by freeaddrinfo(3) or by the free function of the callback that made it.
+/// An owned `addrinfo` list: freed once, by freeaddrinfo(3) or by the free function of the callback that made
+/// it.
 pub struct AddressList {
     /// `None`: a lookup callback that found nothing and called it success.
     head: Option<NonNull<libc::addrinfo>>,
@@ -15,8 +16,8 @@ pub struct AddressList {
     maker: Option<Arc<LookupCallback>>,
 }
 
-// SAFETY: the list is plain memory that nobody else refers to; freeaddrinfo(3) is MT-Safe, and a lookup callback promises that its
-// free function may be called from any thread.
+// SAFETY: the list is plain memory that nobody else refers to; freeaddrinfo(3) is MT-Safe, and a lookup
+// callback promises that its free function may be called from any thread.
 unsafe impl Send for AddressList {}
 // SAFETY: through a shared reference it is only read.
 unsafe impl Sync for AddressList {}
@@ -34,7 +35,8 @@ impl AddressList {
         AddressList { head: NonNull::new(head), maker }
     }
 
-    /// The addresses in the order of the list, ports included. What is neither `AF_INET` nor `AF_INET6` is skipped.
+    /// The addresses in the order of the list, ports included. What is neither `AF_INET` nor `AF_INET6` is
+    /// skipped.
     pub fn iter(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         // SAFETY: a node says how many bytes of an address stand behind its pointer.
         self.nodes().filter_map(|node| unsafe { socket_address(node.ai_addr, node.ai_addrlen) })
@@ -58,11 +60,12 @@ impl AddressList {
         std::iter::successors(follow(head), move |node| follow(node.ai_next))
     }
 
-    /// Gives the list away: the caller frees it with freeaddrinfo(3). A list with a free function of its own is copied into one
-    /// that freeaddrinfo(3) frees; null if it is empty.
+    /// Gives the list away: the caller frees it with freeaddrinfo(3). A list with a free function of its own
+    /// is copied into one that freeaddrinfo(3) frees; null if it is empty.
     ///
     /// # Errors
-    /// `EAI_MEMORY` if the copy found no memory; `EAI_SYSTEM` with `ENOTSUP` where libc does not say how its lists are made.
+    /// `EAI_MEMORY` if the copy found no memory; `EAI_SYSTEM` with `ENOTSUP` where libc does not say how its
+    /// lists are made.
     pub fn into_raw(mut self) -> Result<*mut libc::addrinfo, LookupError> {
         if self.maker.as_ref().is_some_and(|maker| maker.has_own_free()) {
             return copy(&self);
@@ -100,8 +103,8 @@ fn copy(_list: &AddressList) -> Result<*mut libc::addrinfo, LookupError> {
     Err(LookupError::system(libc::ENOTSUP))
 }
 
-/// Makes a list that freeaddrinfo(3) frees. glibc frees the canonical name and the node, with the address in the same block as the
-/// node (sysdeps/posix/getaddrinfo.c, freeaddrinfo), so that is how it is made.
+/// Makes a list that freeaddrinfo(3) frees. glibc frees the canonical name and the node, with the address in
+/// the same block as the node (sysdeps/posix/getaddrinfo.c, freeaddrinfo), so that is how it is made.
 #[cfg(target_env = "gnu")]
 pub(super) struct ListBuilder {
     list: AddressList,
@@ -117,10 +120,11 @@ impl ListBuilder {
     /// Appends a copy of a node with its name and the address beside it.
     ///
     /// # Safety
-    /// `address` points to `length` bytes, or is not used where that is 0; the node's name is null or a C string.
+    /// `address` points to `length` bytes, or is not used where that is 0; the node's name is null or a C
+    /// string.
     unsafe fn push(&mut self, node: &libc::addrinfo, address: *const u8, length: usize) -> Result<(), LookupError> {
-        // SAFETY: the block is large enough for a node and the address behind it, and is written before it is read; `last` is null or the
-        // last node of the list; freeaddrinfo(3) frees what malloc and strdup gave.
+        // SAFETY: the block is large enough for a node and the address behind it, and is written before it is read;
+        // `last` is null or the last node of the list; freeaddrinfo(3) frees what malloc and strdup gave.
         unsafe {
             let block = libc::malloc(size_of::<libc::addrinfo>() + length).cast::<libc::addrinfo>();
             let name = if node.ai_canonname.is_null() { std::ptr::null_mut() } else { libc::strdup(node.ai_canonname) };

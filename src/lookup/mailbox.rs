@@ -18,20 +18,22 @@ impl Note {
 
 /// The tokens of the lookups that have ended, and the [`Waker`] that tells of them.
 ///
-/// Posting is lock-free: a cancel may do it from a signal handler, and a fork in the middle of it leaves nothing locked in the
-/// child. One wake-up per batch: only the token that finds the mailbox empty wakes. So a waiter calls
-/// [`waker().take()`](Waker::take) first and [`collect`](Mailbox::collect) after it; in the other order a token could come between
-/// the two and lose its wake-up.
+/// Posting is lock-free: a cancel may do it from a signal handler, and a fork in the middle of it leaves
+/// nothing locked in the child. One wake-up per batch: only the token that finds the mailbox empty wakes. So
+/// a waiter calls [`waker().take()`](Waker::take) first and [`collect`](Mailbox::collect) after it; in the
+/// other order a token could come between the two and lose its wake-up.
 ///
-/// The owner keeps it alive; the workers know it only through the requests that still have an owner. Its wake-up descriptor is
-/// closed with it, so no worker can write into a descriptor that was closed and opened again as something else.
+/// The owner keeps it alive; the workers know it only through the requests that still have an owner. Its
+/// wake-up descriptor is closed with it, so no worker can write into a descriptor that was closed and opened
+/// again as something else.
 pub struct Mailbox {
     /// The last posted first.
     newest: AtomicPtr<Note>,
     waker: Waker,
 }
 
-// SAFETY: the notes are plain memory, owned by the list once they are in it; the list is changed by atomic operations alone.
+// SAFETY: the notes are plain memory, owned by the list once they are in it; the list is changed by atomic
+// operations alone.
 unsafe impl Send for Mailbox {}
 // SAFETY: as above.
 unsafe impl Sync for Mailbox {}
@@ -41,7 +43,8 @@ impl Mailbox {
         Arc::new(Mailbox { newest: AtomicPtr::new(std::ptr::null_mut()), waker: Waker::new() })
     }
 
-    /// The wake-up that is given for a token. Others who wake the same waiter (a cancel, an interrupt) may use it too.
+    /// The wake-up that is given for a token. Others who wake the same waiter (a cancel, an interrupt) may
+    /// use it too.
     pub fn waker(&self) -> &Waker {
         &self.waker
     }
@@ -53,7 +56,8 @@ impl Mailbox {
         loop {
             // SAFETY: the note is not in the list yet, so this thread is its only owner.
             unsafe { (*note).next = newest };
-            // Release: whoever collects the note sees what its request became. There is no ABA: notes leave only all together.
+            // Release: whoever collects the note sees what its request became. There is no ABA: notes leave only all
+            // together.
             match self.newest.compare_exchange_weak(newest, note, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => newest = now,

@@ -1,9 +1,10 @@
 //! Lookups that can be waited for, cancelled and abandoned.
 //!
-//! A [`Request`] is one lookup. Its owner holds the only lasting reference; the pool knows it weakly, so that whoever drops the
-//! last reference frees all of it at once, its mailbox and wake-up descriptor included, while a worker may still be inside libc.
-//! When it has ended, its token lies in the [`Mailbox`] it was made with, and the mailbox has been woken. Nothing here waits for
-//! a worker, and no worker is ever joined or killed.
+//! A [`Request`] is one lookup. Its owner holds the only lasting reference; the pool knows it weakly, so that
+//! whoever drops the last reference frees all of it at once, its mailbox and wake-up descriptor included,
+//! while a worker may still be inside libc. When it has ended, its token lies in the [`Mailbox`] it was made
+//! with, and the mailbox has been woken. Nothing here waits for a worker, and no worker is ever joined or
+//! killed.
 
 mod answer;
 mod ask;

@@ -1,4 +1,5 @@
-//! The handoff under the loom model checker: every order in which the steps of worker, waiter and canceller can come.
+//! The handoff under the loom model checker: every order in which the steps of worker, waiter and canceller
+//! can come.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --lib model::`
 

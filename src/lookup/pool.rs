@@ -1,10 +1,12 @@
 //! The worker threads.
 //!
-//! A pool of jobs. It starts a worker when more jobs are queued than workers are on their way to them, up to a limit; a worker without
-//! work stays for a while and leaves. Jobs are served in the order that `queue` says. A worker that is stuck in its job stays stuck,
-//! alone: nothing waits for it, and what comes next gets another worker. What a job is the pool does not know.
+//! A pool of jobs. It starts a worker when more jobs are queued than workers are on their way to them, up to
+//! a limit; a worker without work stays for a while and leaves. Jobs are served in the order that `queue`
+//! says. A worker that is stuck in its job stays stuck, alone: nothing waits for it, and what comes next gets
+//! another worker. What a job is the pool does not know.
 //!
-//! In the child of a fork the threads are gone and the lock may be held by one of them for ever, so each process has a pool of its own.
+//! In the child of a fork the threads are gone and the lock may be held by one of them for ever, so each
+//! process has a pool of its own.
 
 use super::queue::{Crew, Link, Priority, Queue};
 use crate::sys::fork::PerProcess;
@@ -20,9 +22,10 @@ const DEFAULT_THREAD_LIMIT: usize = 512;
 const IDLE_TIME: Duration = Duration::from_secs(5);
 /// How often the creation of a thread is tried: it may fail for a moment while others end.
 const SPAWN_TRIES: usize = 3;
-/// The stack of a worker, in the first process; see [`stack_size`]. libc's own lookups need some tens of KiB (long answers are on
-/// the heap), and glibc takes the static thread-local storage of the whole program out of the stack. The rest is room for NSS
-/// modules, which are written for the threads of any program (musl gives every thread 128 KiB). What is not touched takes no memory.
+/// The stack of a worker, in the first process; see [`stack_size`]. libc's own lookups need some tens of KiB
+/// (long answers are on the heap), and glibc takes the static thread-local storage of the whole program out
+/// of the stack. The rest is room for NSS modules, which are written for the threads of any program (musl
+/// gives every thread 128 KiB). What is not touched takes no memory.
 const STACK_SIZE: usize = 256 * 1024;
 /// By how much a worker's stack grows with each fork: the largest page size there is.
 const STACK_STEP: usize = 64 * 1024;
@@ -36,17 +39,18 @@ pub fn thread_limit() -> usize {
     THREAD_LIMIT.load(Ordering::Relaxed)
 }
 
-/// Sets the greatest number of worker threads, at least 1. Jobs that find all of them busy wait in the queue. With a lower limit
-/// than there are workers, the surplus leaves when it has done its work.
+/// Sets the greatest number of worker threads, at least 1. Jobs that find all of them busy wait in the queue.
+/// With a lower limit than there are workers, the surplus leaves when it has done its work.
 pub fn set_thread_limit(limit: usize) {
     THREAD_LIMIT.store(limit.max(1), Ordering::Relaxed);
 }
 
-/// How long [`end_idle_workers`] waits for the threads that it has told to leave; they have nothing left to do but that.
+/// How long [`end_idle_workers`] waits for the threads that it has told to leave; they have nothing left to
+/// do but that.
 const LEAVE_TIME: Duration = Duration::from_secs(1);
 
-/// Has the idle workers leave, and returns when their threads have ended. Whether there is no worker left: one that is at a job is not
-/// waited for.
+/// Has the idle workers leave, and returns when their threads have ended. Whether there is no worker left:
+/// one that is at a job is not waited for.
 pub(super) fn end_idle_workers<J: Job>() -> bool {
     let pool = Pool::<J>::current();
     let mut shared = pool.lock();
@@ -67,7 +71,8 @@ pub(super) fn end_idle_workers<J: Job>() -> bool {
     none_left && gone
 }
 
-/// Something to be done by a worker. The pool knows a job weakly: whoever drops the last reference has it leave the queue.
+/// Something to be done by a worker. The pool knows a job weakly: whoever drops the last reference has it
+/// leave the queue.
 pub(super) trait Job: Send + Sync + Sized + 'static {
     /// What a worker needs to do it, and what comes of it. While it is being done nothing of the job is held.
     type Work;
@@ -94,7 +99,8 @@ pub(super) trait Job: Send + Sync + Sized + 'static {
 /// What a pool notes of a job: part of the job, so that queueing it needs no memory but the queue's.
 pub(super) struct Place {
     priority: Priority,
-    /// Of a job that leads: to its followers, made for the first of them. Of one that can wait: to its leader.
+    /// Of a job that leads: to its followers, made for the first of them. Of one that can wait: to its
+    /// leader.
     link: OnceLock<Arc<Link>>,
     /// In the queue; 0 while it is not. Written under the queue's lock.
     ticket: AtomicU64,
@@ -117,7 +123,8 @@ impl Place {
         Place { priority: Priority::WhenFree, link, ticket: AtomicU64::new(0) }
     }
 
-    /// Whether it is in the queue, as far as can be told without the lock: a stale answer costs a needless or a fruitless visit.
+    /// Whether it is in the queue, as far as can be told without the lock: a stale answer costs a needless or
+    /// a fruitless visit.
     pub fn is_queued(&self) -> bool {
         self.ticket.load(Ordering::Relaxed) != 0
     }
@@ -130,7 +137,8 @@ pub(super) struct Pool<J: Job> {
 struct Shared<J> {
     /// A job whose owner has gone takes itself out, so what is in here is wanted, or was ended a moment ago.
     queue: Queue<Weak<J>>,
-    /// The last to come is the first to be called: its stack and cache are warm, and the others can grow old and leave.
+    /// The last to come is the first to be called: its stack and cache are warm, and the others can grow old
+    /// and leave.
     idle: Vec<Arc<Seat>>,
     workers: usize,
     /// Workers that were called or started, and have not yet come to the queue.
@@ -184,8 +192,8 @@ impl<J: Job> Shared<J> {
     }
 }
 
-/// Queues those of the jobs that are not over, and sees to it that a worker comes. If there is no worker and none can be had, they are out
-/// of the queue again, and the answer is false.
+/// Queues those of the jobs that are not over, and sees to it that a worker comes. If there is no worker and
+/// none can be had, they are out of the queue again, and the answer is false.
 pub(super) fn submit<J: Job>(jobs: &[Arc<J>]) -> bool {
     let pool = Pool::<J>::current();
     let mut shared = pool.lock();
@@ -197,8 +205,8 @@ pub(super) fn submit<J: Job>(jobs: &[Arc<J>]) -> bool {
             Arc::downgrade(job)
         });
     }
-    // One worker is brought from here, and each worker brings the next ones before it begins: so the caller pays for one
-    // wake-up however many jobs there are, and for none while a worker is on its way.
+    // One worker is brought from here, and each worker brings the next ones before it begins: so the caller pays
+    // for one wake-up however many jobs there are, and for none while a worker is on its way.
     let call = if shared.coming == 0 { shared.call() } else { None };
     drop(shared);
     call.is_none_or(|call| pool.carry_out(call) || pool.give_back(jobs))
@@ -267,9 +275,9 @@ impl<J: Job> Pool<J> {
         true
     }
 
-    /// After a thread could not be started. As long as there is another worker the jobs stay in the queue (true): it will come to
-    /// them, and with each job that it or a start takes up the creation of a thread is tried again. Without any worker they go
-    /// back to their owners, who report it (false).
+    /// After a thread could not be started. As long as there is another worker the jobs stay in the queue
+    /// (true): it will come to them, and with each job that it or a start takes up the creation of a
+    /// thread is tried again. Without any worker they go back to their owners, who report it (false).
     fn give_back(&self, jobs: &[Arc<J>]) -> bool {
         let mut shared = self.lock();
         if shared.workers > 0 {
@@ -278,7 +286,8 @@ impl<J: Job> Pool<J> {
         for job in jobs {
             drop(shared.queue.remove(job.place().ticket.swap(0, Ordering::Relaxed)));
         }
-        // Others may have relied on the worker that was to come. They have been told that their job is being done, so it ends.
+        // Others may have relied on the worker that was to come. They have been told that their job is being done, so
+        // it ends.
         let stranded = shared.queue.drain();
         drop(shared);
         for job in stranded.iter().filter_map(Weak::upgrade) {
@@ -298,7 +307,8 @@ impl<J: Job> Pool<J> {
         shared.coming -= 1;
         loop {
             while let Some((job, ticket)) = shared.take() {
-                // Two, so that a long queue is met by a number of workers that doubles, and before the job, which may take for ever.
+                // Two, so that a long queue is met by a number of workers that doubles, and before the job, which may
+                // take for ever.
                 let calls = [shared.call(), shared.call()];
                 drop(shared);
                 for call in calls.into_iter().flatten() {
@@ -340,11 +350,12 @@ impl<J: Job> Pool<J> {
 
 /// The size of a worker's stack in this process: larger than in its parent.
 ///
-/// In the child of a fork glibc keeps the stacks of the threads that the fork left behind and gives them to new threads, and with a
-/// stack comes what its thread had: seen with glibc 2.36, a new thread that gets the stack of one that was in getaddrinfo(3) sends its
-/// questions through the resolver socket of that one, which the child shares with the parent, and the parent reads the answers
-/// (lookups of the child took 5 and 10 seconds, or failed). glibc never hands out a stack smaller than what is asked for, so a
-/// worker that asks for more than any worker of an ancestor had gets a fresh one.
+/// In the child of a fork glibc keeps the stacks of the threads that the fork left behind and gives them to
+/// new threads, and with a stack comes what its thread had: seen with glibc 2.36, a new thread that gets the
+/// stack of one that was in getaddrinfo(3) sends its questions through the resolver socket of that one, which
+/// the child shares with the parent, and the parent reads the answers (lookups of the child took 5 and 10
+/// seconds, or failed). glibc never hands out a stack smaller than what is asked for, so a worker that asks
+/// for more than any worker of an ancestor had gets a fresh one.
 fn stack_size() -> usize {
     STACK_SIZE + STACK_STEP * fork::generation().min(STACK_STEPS) as usize
 }
@@ -426,8 +437,8 @@ mod tests {
         }
     }
 
-    /// Held back means: not begun although a worker has come to look for work after its leader had found something. So the pool is given
-    /// one more job, and what begins is compared.
+    /// Held back means: not begun although a worker has come to look for work after its leader had found
+    /// something. So the pool is given one more job, and what begins is compared.
     #[test]
     fn a_follower_that_was_submitted_alone_is_held_back_by_its_leader_and_no_other() {
         let patience = Duration::from_secs(30);
@@ -447,7 +458,8 @@ mod tests {
         let (free, end_free) = task(4, Place::when_free(Some(&stranger.place)));
         end_leader.send(true).unwrap();
         assert_eq!(dones.recv_timeout(patience), Ok(1));
-        // Both followers are submitted after the leader has found something, the one right behind a stranger that is still busy.
+        // Both followers are submitted after the leader has found something, the one right behind a stranger that is
+        // still busy.
         submit(std::slice::from_ref(&follower));
         submit(std::slice::from_ref(&free));
         assert_eq!(begins.recv_timeout(patience), Ok(4), "its leader has found nothing");

@@ -67,7 +67,8 @@ pub enum Form {
 }
 
 impl Query {
-    /// Copies the names. Of a name that is longer than any that is asked for, only so much is kept as shows that it is.
+    /// Copies the names. Of a name that is longer than any that is asked for, only so much is kept as shows
+    /// that it is.
     pub fn new(
         node: Option<&CStr>,
         service: Option<&CStr>,
@@ -79,8 +80,9 @@ impl Query {
         Ok(Query { names: Arc::new(names), hints, form: Form::List, callback })
     }
 
-    /// The same question for an address family, with the answer in another form. [`Form::Unsorted`] costs less than the others, and
-    /// leaves out the lock of libc that a fork leaves locked in the child (see `host.rs`).
+    /// The same question for an address family, with the answer in another form. [`Form::Unsorted`] costs
+    /// less than the others, and leaves out the lock of libc that a fork leaves locked in the child (see
+    /// `host.rs`).
     pub fn with(&self, family: i32, form: Form) -> Query {
         Query { hints: Hints { family, ..self.hints }, form, ..self.clone() }
     }
@@ -106,8 +108,8 @@ impl Query {
         self.names.service.as_deref()
     }
 
-    /// Refuses what no resolver should be asked. What getaddrinfo(3) itself refuses at little cost (unknown flags and families) is left
-    /// to it; bytes above 0x7f and trailing dots pass as they are.
+    /// Refuses what no resolver should be asked. What getaddrinfo(3) itself refuses at little cost (unknown
+    /// flags and families) is left to it; bytes above 0x7f and trailing dots pass as they are.
     pub fn check(&self) -> Result<(), Rejection> {
         let refuse = |argument, gai_error, reason| Err(Rejection { argument, gai_error, reason });
         let node = self.node().map(CStr::to_bytes);
@@ -181,7 +183,8 @@ pub(super) fn is_scoped_address(node: &[u8]) -> bool {
     std::str::from_utf8(&node[..percent]).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Every form that inet_aton(3) takes starts with a digit, and every IPv6 address has a colon; few names do either.
+/// Every form that inet_aton(3) takes starts with a digit, and every IPv6 address has a colon; few names do
+/// either.
 pub(super) fn may_be_numeric(node: &[u8]) -> bool {
     node.first().is_some_and(u8::is_ascii_digit) || node.contains(&b':')
 }

@@ -1,13 +1,15 @@
 //! The order in which jobs are served.
 //!
-//! First come, first served, within priorities that matter only while every worker is busy. What is worth doing when there is time for
-//! it gives way to what is needed now, except that a few workers are its own. So thousands of names at once are looked up in their
-//! first family first, and most of the second family's lookups are given up before they cost anything; but where the first family's
-//! name servers do not answer, the second family does not wait for them.
+//! First come, first served, within priorities that matter only while every worker is busy. What is worth
+//! doing when there is time for it gives way to what is needed now, except that a few workers are its own. So
+//! thousands of names at once are looked up in their first family first, and most of the second family's
+//! lookups are given up before they cost anything; but where the first family's name servers do not answer,
+//! the second family does not wait for them.
 //!
-//! A job may follow another one, its leader. Leaders never take the workers that are kept for the others, also when no other waits at
-//! that moment: the next may come in a moment, and a leader may hang. Once a leader has found something its followers are held back when
-//! their turn comes, until they are raised: their owner, who has been given what the leader found, knows whether they are still needed.
+//! A job may follow another one, its leader. Leaders never take the workers that are kept for the others,
+//! also when no other waits at that moment: the next may come in a moment, and a leader may hang. Once a
+//! leader has found something its followers are held back when their turn comes, until they are raised: their
+//! owner, who has been given what the leader found, knows whether they are still needed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -77,7 +79,8 @@ impl<T> Queue<T> {
         self.waiting
     }
 
-    /// Puts something in, and gives the ticket (never 0) to find it with. `leader`: the link to the one that it follows.
+    /// Puts something in, and gives the ticket (never 0) to find it with. `leader`: the link to the one that
+    /// it follows.
     pub fn push(&mut self, priority: Priority, leader: Option<Arc<Link>>, make: impl FnOnce(u64) -> T) {
         let lane = match priority {
             Priority::Now => Lane::Now,
@@ -99,7 +102,8 @@ impl<T> Queue<T> {
         self.waiting += 1;
     }
 
-    /// The next to be served and its ticket; None also where all that waits has to wait until a worker is through.
+    /// The next to be served and its ticket; None also where all that waits has to wait until a worker is
+    /// through.
     pub fn pop(&mut self, crew: Crew) -> Option<(T, u64)> {
         self.hold_back_followers();
         // The front of a lane, where there is one, is never an empty place.
@@ -121,8 +125,8 @@ impl<T> Queue<T> {
         Some((content?, number << LANE_BITS | lane as u64))
     }
 
-    /// Moves those at the front of their lane whose leader has found something out of the way. They come in the order of their
-    /// numbers, so the lane that they come to stays in that order.
+    /// Moves those at the front of their lane whose leader has found something out of the way. They come in
+    /// the order of their numbers, so the lane that they come to stays in that order.
     fn hold_back_followers(&mut self) {
         let when_free = Lane::WhenFree as usize;
         let held = |place: &Place<T>| place.leader.as_ref().is_some_and(|leader| leader.holds_back());
@@ -202,8 +206,8 @@ fn kept_for_when_free(workers: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// Names 0..10, each with a question for IPv6 and, to be asked when there is time, one for IPv4. The links are those that the second
-    /// ones have to the first.
+    /// Names 0..10, each with a question for IPv6 and, to be asked when there is time, one for IPv4. The
+    /// links are those that the second ones have to the first.
     fn ten_names() -> (Queue<(usize, usize)>, Vec<Arc<Link>>) {
         let mut queue = Queue::new();
         let links: Vec<Arc<Link>> = (0..10).map(|_| Arc::default()).collect();
@@ -243,8 +247,9 @@ mod tests {
         assert!(queue.pop(crew(0, 1)).is_none());
     }
 
-    /// What hung in a program whose thread that adds names lost its CPU between two of them: the worker that was kept for IPv4 found none
-    /// waiting, took a question for IPv6 that is never answered, and whoever came later had none.
+    /// What hung in a program whose thread that adds names lost its CPU between two of them: the worker that
+    /// was kept for IPv4 found none waiting, took a question for IPv6 that is never answered, and whoever
+    /// came later had none.
     #[test]
     fn a_worker_that_is_kept_stays_free_of_leaders_although_nothing_else_waits() {
         let (mut queue, _) = ten_names();

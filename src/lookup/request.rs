@@ -21,9 +21,10 @@ pub enum StartError {
     AlreadyStarted,
 }
 
-/// One lookup, which ends once: with an answer, by [`cancel`](Request::cancel) or by [`give_up`](Request::give_up). However it
-/// ends, its token is put into its mailbox. Dropping the last reference abandons it: it leaves the queue, its token never comes,
-/// and a worker that is busy with it frees what it finds.
+/// One lookup, which ends once: with an answer, by [`cancel`](Request::cancel) or by
+/// [`give_up`](Request::give_up). However it ends, its token is put into its mailbox. Dropping the last
+/// reference abandons it: it leaves the queue, its token never comes, and a worker that is busy with it frees
+/// what it finds.
 pub struct Request {
     query: Query,
     mailbox: Arc<Mailbox>,
@@ -39,14 +40,15 @@ impl Request {
         Request::make(query, mailbox, token, Place::now())
     }
 
-    /// One that others may follow: while every worker is busy, a few of them are kept from it, so that those that can wait do not wait
-    /// for ever where this one hangs.
+    /// One that others may follow: while every worker is busy, a few of them are kept from it, so that those
+    /// that can wait do not wait for ever where this one hangs.
     pub fn leading(query: Query, mailbox: Arc<Mailbox>, token: u64) -> Arc<Request> {
         Request::make(query, mailbox, token, Place::leading())
     }
 
-    /// One that is served when there is time for it: while every worker is busy it gives way to others. If its leader finds something
-    /// before its turn has come, it is not served at all before it is [hastened](Request::hasten).
+    /// One that is served when there is time for it: while every worker is busy it gives way to others. If
+    /// its leader finds something before its turn has come, it is not served at all before it is
+    /// [hastened](Request::hasten).
     pub fn when_free(query: Query, mailbox: Arc<Mailbox>, token: u64, leader: Option<&Request>) -> Arc<Request> {
         Request::make(query, mailbox, token, Place::when_free(leader.map(|leader| &leader.place)))
     }
@@ -70,15 +72,16 @@ impl Request {
         Request::start_all(std::slice::from_ref(self))
     }
 
-    /// Starts several, to be served in their order, with one visit to the pool and at most one wake-up. If it fails, none that needs a
-    /// worker was started.
+    /// Starts several, to be served in their order, with one visit to the pool and at most one wake-up. If it
+    /// fails, none that needs a worker was started.
     pub fn start_all(requests: &[Arc<Request>]) -> Result<(), StartError> {
         let generation = fork::generation();
         if requests.iter().any(|request| request.generation != generation) {
             return Err(StartError::Forked);
         }
         for (position, request) in requests.iter().enumerate() {
-            // A request that was cancelled before it was started counts as started: it has ended, and its token was posted.
+            // A request that was cancelled before it was started counts as started: it has ended, and its token was
+            // posted.
             if !request.handoff.queue() && !request.handoff.is_ended() {
                 for queued in &requests[..position] {
                     queued.handoff.unqueue();
@@ -110,14 +113,15 @@ impl Request {
         }
     }
 
-    /// Ends the lookup if it has not ended yet: its answer is `EAI_SYSTEM` with `ECANCELED`. Any thread, any signal handler, any
-    /// number of times; takes microseconds and never waits. The caller must hold a reference, as for every method.
+    /// Ends the lookup if it has not ended yet: its answer is `EAI_SYSTEM` with `ECANCELED`. Any thread, any
+    /// signal handler, any number of times; takes microseconds and never waits. The caller must hold a
+    /// reference, as for every method.
     pub fn cancel(&self) {
         self.end(libc::ECANCELED);
     }
 
-    /// Ends the lookup as [`cancel`](Request::cancel) does, with another errno (`ETIMEDOUT`), and takes it out of the queue. Not for signal
-    /// handlers.
+    /// Ends the lookup as [`cancel`](Request::cancel) does, with another errno (`ETIMEDOUT`), and takes it
+    /// out of the queue. Not for signal handlers.
     pub fn give_up(&self, sys_errno: i32) {
         self.end(sys_errno);
         self.leave_queue();

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 /// A lookup that was asked, whoever answers it. Dropped, it is abandoned.
 ///
-/// In two steps: a source is made for each question, then those that were made together are [started](Source::start) together.
+/// In two steps: a source is made for each question, then those that were made together are
+/// [started](Source::start) together.
 pub enum Source {
-    /// It needs nobody: a literal, or a question that no resolver is asked. None once the answer was taken. In a box, since a source is
-    /// kept for every name that is being looked up, and this one seldom.
+    /// It needs nobody: a literal, or a question that no resolver is asked. None once the answer was taken.
+    /// In a box, since a source is kept for every name that is being looked up, and this one seldom.
     Ready(Option<Box<Answer>>),
     /// libc or the caller's function, on a worker: its token comes through the mailbox when it has an answer.
     Worker(Arc<Request>),
@@ -28,7 +29,8 @@ impl Source {
         Source::at_once(&query).unwrap_or_else(|| Source::Worker(Request::leading(query, Arc::clone(mailbox), token)))
     }
 
-    /// A lookup that can wait until there is time for it, and that may be spared by what `leader` finds: see [`Request::when_free`].
+    /// A lookup that can wait until there is time for it, and that may be spared by what `leader` finds: see
+    /// [`Request::when_free`].
     pub fn when_free(query: Query, mailbox: &Arc<Mailbox>, token: u64, leader: Option<&Source>) -> Source {
         let leader = leader.and_then(|leader| match leader {
             Source::Ready(_) => None,
@@ -42,7 +44,8 @@ impl Source {
         query.answer_at_once().map(|answer| Source::Ready(Some(Box::new(answer))))
     }
 
-    /// Starts lookups, with one hand-off to the workers. Where no worker can be had, those that need one end with `EAI_SYSTEM`.
+    /// Starts lookups, with one hand-off to the workers. Where no worker can be had, those that need one end
+    /// with `EAI_SYSTEM`.
     pub fn start<'a>(sources: impl Iterator<Item = &'a Source>) {
         let requests: Vec<Arc<Request>> = sources
             .filter_map(|source| match source {

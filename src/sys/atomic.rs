@@ -1,5 +1,5 @@
-//! The atomics of the handoff, from std or, under `--cfg loom`, from the model checker: the code that is checked is the
-//! code that runs.
+//! The atomics of the handoff, from std or, under `--cfg loom`, from the model checker: the code that is
+//! checked is the code that runs.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, Ordering};

@@ -1,9 +1,10 @@
 //! Which process this is, counted in forks.
 //!
-//! The number is kept in a page that the kernel clears in the child of every fork (madvise(2), `MADV_WIPEONFORK`, Linux 4.14), so
-//! that it is right after fork, _Fork and a raw clone(2) alike, with no handler that could be forgotten, ordered wrongly or left in an
-//! unloaded library. A child that finds the page empty writes the next number into it. Where the kernel cannot clear a page, a
-//! pthread_atfork(3) child handler clears the word instead; that sees fork(3) only.
+//! The number is kept in a page that the kernel clears in the child of every fork (madvise(2),
+//! `MADV_WIPEONFORK`, Linux 4.14), so that it is right after fork, _Fork and a raw clone(2) alike, with no
+//! handler that could be forgotten, ordered wrongly or left in an unloaded library. A child that finds the
+//! page empty writes the next number into it. Where the kernel cannot clear a page, a pthread_atfork(3) child
+//! handler clears the word instead; that sees fork(3) only.
 
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -14,8 +15,8 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 /// Stands in for the page where there is none.
 static FALLBACK: AtomicU64 = AtomicU64::new(0);
 
-/// A number that is the same throughout the life of a process and another one in each of its children. Two loads; async-signal-safe
-/// after the first call in a process or one of its ancestors.
+/// A number that is the same throughout the life of a process and another one in each of its children. Two
+/// loads; async-signal-safe after the first call in a process or one of its ancestors.
 pub fn generation() -> u64 {
     let word = WORD.load(Ordering::Acquire);
     let word = if word.is_null() { choose_word() } else { word };
@@ -30,7 +31,8 @@ pub fn generation() -> u64 {
 /// The first call in a process. Threads that come here at once agree on the number that got into the word.
 #[cold]
 fn next_generation(word: &AtomicU64) -> u64 {
-    // LAST is raised before the word is written: a fork in between must not give the child a number that was in use here.
+    // LAST is raised before the word is written: a fork in between must not give the child a number that was in
+    // use here.
     let next = LAST.fetch_add(1, Ordering::AcqRel) + 1;
     word.compare_exchange(0, next, Ordering::AcqRel, Ordering::Acquire).map_or_else(|number| number, |_| next)
 }
@@ -59,7 +61,8 @@ extern "C" fn clear_in_child() {
 
 /// A zeroed page that reads as zero again in every child.
 fn wiped_page() -> Option<*mut AtomicU64> {
-    // SAFETY: a new private mapping touches no memory of anybody's; its size is one page on every architecture (it is rounded up).
+    // SAFETY: a new private mapping touches no memory of anybody's; its size is one page on every architecture
+    // (it is rounded up).
     unsafe {
         let page = libc::mmap(
             std::ptr::null_mut(),
@@ -80,8 +83,8 @@ fn wiped_page() -> Option<*mut AtomicU64> {
     }
 }
 
-/// Has functions called around every fork(3): before it, and after it in the parent and in the child. Failure (ENOMEM) leaves forks as
-/// they were.
+/// Has functions called around every fork(3): before it, and after it in the parent and in the child. Failure
+/// (ENOMEM) leaves forks as they were.
 ///
 /// The functions stay mapped: the object that holds this code is never unloaded.
 pub(crate) fn at_fork(
@@ -96,8 +99,9 @@ pub(crate) fn at_fork(
     }
 }
 
-/// A value that each process has for itself: in the child of a fork the parent's is left behind, untouched, since a lock in it may be
-/// held for ever, and a fresh one is made. There is no fork handler, and so no lock to be taken in one.
+/// A value that each process has for itself: in the child of a fork the parent's is left behind, untouched,
+/// since a lock in it may be held for ever, and a fresh one is made. There is no fork handler, and so no lock
+/// to be taken in one.
 pub(crate) struct PerProcess<T> {
     current: AtomicPtr<Held<T>>,
 }
@@ -112,7 +116,8 @@ impl<T: Send + Sync> PerProcess<T> {
         PerProcess { current: AtomicPtr::new(std::ptr::null_mut()) }
     }
 
-    /// The value of this process, made by the first call. Of calls that come at once more than one may make a value, and all get the same.
+    /// The value of this process, made by the first call. Of calls that come at once more than one may make a
+    /// value, and all get the same.
     pub fn get(&'static self, make: impl FnOnce() -> T) -> &'static T {
         let generation = generation();
         let current = self.current.load(Ordering::Acquire);
@@ -125,8 +130,8 @@ impl<T: Send + Sync> PerProcess<T> {
             // SAFETY: as above.
             Ok(_) => unsafe { &(*fresh).value },
             Err(other) => {
-                // SAFETY: nobody else has seen `fresh`; `other` was put in place by another thread of this process, so it is of this
-                // generation, and never freed.
+                // SAFETY: nobody else has seen `fresh`; `other` was put in place by another thread of this process, so
+                // it is of this generation, and never freed.
                 unsafe {
                     drop(Box::from_raw(fresh));
                     &(*other).value

@@ -3,8 +3,8 @@
 use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
-/// Sleeps while the word holds `expected`. False once the deadline has passed; true for any other return, after which the caller looks
-/// at the word again.
+/// Sleeps while the word holds `expected`. False once the deadline has passed; true for any other return,
+/// after which the caller looks at the word again.
 pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> bool {
     let mut limit = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let limit = match deadline {
@@ -19,8 +19,9 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -
             &raw const limit
         }
     };
-    // SAFETY: the word and the limit outlive the call. FUTEX_WAIT reads the word and nothing else. EAGAIN (the word has another value),
-    // EINTR and ETIMEDOUT all lead to another look by the caller, who counts the time itself.
+    // SAFETY: the word and the limit outlive the call. FUTEX_WAIT reads the word and nothing else. EAGAIN (the
+    // word has another value), EINTR and ETIMEDOUT all lead to another look by the caller, who counts the
+    // time itself.
     unsafe {
         libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, expected, limit);
     }

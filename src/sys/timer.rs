@@ -18,8 +18,8 @@ impl Timer {
         Ok(Timer(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// timerfd_settime(2): fires once after `after` (None: never), instead of what was set before. Setting it also takes back a
-    /// firing that was not read yet.
+    /// timerfd_settime(2): fires once after `after` (None: never), instead of what was set before. Setting it
+    /// also takes back a firing that was not read yet.
     pub fn set(&self, after: Option<Duration>) -> io::Result<()> {
         // A value of zero would disarm it: the soonest is one nanosecond.
         let value = after.map_or(Duration::ZERO, |after| after.max(Duration::from_nanos(1)));

@@ -1,8 +1,8 @@
 //! The wake-up: what a finished lookup, a cancel or an interrupt does to whoever waits.
 //!
-//! A [`Waker`] is one futex word. Waking costs one atomic swap, and a system call only if somebody sleeps. A descriptor
-//! (an eventfd) is made only for a waiter that must watch sockets and lookups in one poll(2); from then on a wake-up also makes
-//! it readable.
+//! A [`Waker`] is one futex word. Waking costs one atomic swap, and a system call only if somebody sleeps. A
+//! descriptor (an eventfd) is made only for a waiter that must watch sockets and lookups in one poll(2); from
+//! then on a wake-up also makes it readable.
 
 use crate::sys::atomic::{AtomicU32, Ordering};
 use std::io;
@@ -35,11 +35,12 @@ impl Waker {
         Waker { word: AtomicU32::new(0), signal: signal::Signal::new(), sleep: sleep::Sleep::new() }
     }
 
-    /// Leaves a wake-up and rouses whoever waits. Any thread, any signal handler; never blocks, leaves errno as it was.
+    /// Leaves a wake-up and rouses whoever waits. Any thread, any signal handler; never blocks, leaves errno
+    /// as it was.
     pub fn wake(&self) {
         let mut before = self.word.load(Ordering::Relaxed);
-        // Release: what was written before the wake is seen by whoever takes it, also where the word had it pending already, hence no
-        // short cut for that case. Acquire: a descriptor that is announced in the word.
+        // Release: what was written before the wake is seen by whoever takes it, also where the word had it pending
+        // already, hence no short cut for that case. Acquire: a descriptor that is announced in the word.
         while let Err(now) =
             self.word.compare_exchange_weak(before, before & POLLED | WOKEN, Ordering::AcqRel, Ordering::Relaxed)
         {
@@ -57,19 +58,20 @@ impl Waker {
         }
     }
 
-    /// Consumes a pending wake-up, descriptor included; true if there was one. All that was written before the wakes that it
-    /// stands for is visible afterwards.
+    /// Consumes a pending wake-up, descriptor included; true if there was one. All that was written before
+    /// the wakes that it stands for is visible afterwards.
     pub fn take(&self) -> bool {
-        // The descriptor first. In the other order a wake between the two would leave its word pending and its descriptor drained, and
-        // a poll would sleep on it. In this order the worst is a readable descriptor with nothing behind it.
+        // The descriptor first. In the other order a wake between the two would leave its word pending and its
+        // descriptor drained, and a poll would sleep on it. In this order the worst is a readable descriptor
+        // with nothing behind it.
         if self.word.load(Ordering::Acquire) & POLLED != 0 {
             self.signal.lower();
         }
         self.word.fetch_and(!WOKEN, Ordering::AcqRel) & WOKEN != 0
     }
 
-    /// Waits until a wake-up is pending (true; it stays pending) or the deadline has passed (false). A signal does not end the
-    /// wait. Without a deadline it waits for ever.
+    /// Waits until a wake-up is pending (true; it stays pending) or the deadline has passed (false). A signal
+    /// does not end the wait. Without a deadline it waits for ever.
     pub fn wait(&self, deadline: Option<Instant>) -> bool {
         loop {
             let before = self.word.load(Ordering::Acquire);
@@ -86,15 +88,17 @@ impl Waker {
         }
     }
 
-    /// The descriptor (close-on-exec, non-blocking) to poll for reading: readable while a wake-up is pending. It is made by the
-    /// first call, stays the Waker's own, and is closed with it. Do not read it: [`take`](Waker::take) does.
+    /// The descriptor (close-on-exec, non-blocking) to poll for reading: readable while a wake-up is pending.
+    /// It is made by the first call, stays the Waker's own, and is closed with it. Do not read it:
+    /// [`take`](Waker::take) does.
     ///
     /// # Errors
-    /// What eventfd(2) says (`EMFILE`, `ENFILE`, `ENOMEM`); `ESTALE` in the child of a fork when the descriptor was made before
-    /// it, since the two processes would steal each other's wake-ups.
+    /// What eventfd(2) says (`EMFILE`, `ENFILE`, `ENOMEM`); `ESTALE` in the child of a fork when the
+    /// descriptor was made before it, since the two processes would steal each other's wake-ups.
     pub fn descriptor(&self) -> io::Result<RawFd> {
         let descriptor = self.signal.open()?;
-        // Either the announcement comes after a wake and finds it here, or a later wake finds the announcement: it is one word.
+        // Either the announcement comes after a wake and finds it here, or a later wake finds the announcement: it is
+        // one word.
         if self.word.fetch_or(POLLED, Ordering::AcqRel) & (WOKEN | POLLED) == WOKEN {
             self.signal.raise();
         }
@@ -153,7 +157,8 @@ mod signal {
     /// The eventfd of a Waker, if it has one.
     pub(super) struct Signal {
         descriptor: AtomicI32,
-        /// The fork generation the descriptor was made in. A child has the parent's eventfd, and must neither write nor drain it.
+        /// The fork generation the descriptor was made in. A child has the parent's eventfd, and must neither
+        /// write nor drain it.
         generation: AtomicU64,
     }
 
@@ -195,11 +200,13 @@ mod signal {
         pub(super) fn raise(&self) {
             let Some(descriptor) = self.own() else { return };
             let one = 1u64;
-            // SAFETY: eight bytes are read from `one`; the descriptor is ours while `self` lives. __errno_location has no precondition.
+            // SAFETY: eight bytes are read from `one`; the descriptor is ours while `self` lives. __errno_location has
+            // no precondition.
             unsafe {
                 let errno = *libc::__errno_location();
-                // EAGAIN (the counter is at its end) means that it is readable already. A write that was interrupted (no kernel does it to
-                // a non-blocking eventfd, a tracer or a sandbox may) is made again: a wake-up is never lost. Nothing else can fail.
+                // EAGAIN (the counter is at its end) means that it is readable already. A write that was interrupted
+                // (no kernel does it to a non-blocking eventfd, a tracer or a sandbox may) is made
+                // again: a wake-up is never lost. Nothing else can fail.
                 while libc::write(descriptor, (&raw const one).cast(), 8) == -1
                     && *libc::__errno_location() == libc::EINTR
                 {}
@@ -211,7 +218,8 @@ mod signal {
         pub(super) fn lower(&self) {
             let Some(descriptor) = self.own() else { return };
             let mut count = 0u64;
-            // SAFETY: eight bytes are written to `count`; the descriptor is ours while `self` lives. EAGAIN: it was not readable.
+            // SAFETY: eight bytes are written to `count`; the descriptor is ours while `self` lives. EAGAIN: it was not
+            // readable.
             unsafe {
                 libc::read(descriptor, (&raw mut count).cast(), 8);
             }
@@ -221,7 +229,8 @@ mod signal {
     impl Drop for Signal {
         fn drop(&mut self) {
             if let Some(descriptor) = self.existing() {
-                // SAFETY: the descriptor is this process's own copy, also in the child of a fork, and nobody can raise it any more.
+                // SAFETY: the descriptor is this process's own copy, also in the child of a fork, and nobody can raise
+                // it any more.
                 unsafe { libc::close(descriptor) };
             }
         }
@@ -258,7 +267,8 @@ mod sleep {
     }
 }
 
-/// Under the model checker the descriptor is a flag that is not ordered with anything: the word has to do that.
+/// Under the model checker the descriptor is a flag that is not ordered with anything: the word has to do
+/// that.
 #[cfg(loom)]
 mod signal {
     use loom::sync::atomic::{AtomicBool, Ordering};

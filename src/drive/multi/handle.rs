@@ -36,9 +36,11 @@ pub trait EventLoop {
 
     /// A connect has ended. Its id means nothing any more.
     fn done(&self, id: u64, report: &mut Report<'_>, userdata: Self::Userdata);
-    /// Watch a descriptor; None: no more, it is closed or handed over next. Called only where the handle is driven by socket action.
+    /// Watch a descriptor; None: no more, it is closed or handed over next. Called only where the handle is
+    /// driven by socket action.
     fn watch(&self, fd: RawFd, interest: Option<Interest>, data: Self::SocketData);
-    /// When to drive the handle again although nothing is ready, in milliseconds: 0 soon, -1 never; instead of what was said before.
+    /// When to drive the handle again although nothing is ready, in milliseconds: 0 soon, -1 never; instead
+    /// of what was said before.
     fn set_timer(&self, timeout_ms: i32);
 }
 
@@ -103,7 +105,8 @@ pub(super) struct State<L: EventLoop> {
     pub(super) sockets: Sockets<L::SocketData>,
 }
 
-/// What a descriptor is known by in the epoll set: the place of its connect above the key. The handle's own keys have no place.
+/// What a descriptor is known by in the epoll set: the place of its connect above the key. The handle's own
+/// keys have no place.
 pub(super) fn token(place: u32, key: Key) -> u64 {
     u64::from(place) << KEY_BITS | key.to_bits()
 }
@@ -164,8 +167,8 @@ impl<L: EventLoop> Multi<L> {
         if self.closing.get() { 0 } else { self.running() }
     }
 
-    /// Adds a connect; its limits count from now. Nothing begins before the next turn, so `done` is never called from here; the timer
-    /// callback may be, to ask for that turn.
+    /// Adds a connect; its limits count from now. Nothing begins before the next turn, so `done` is never
+    /// called from here; the timer callback may be, to ask for that turn.
     pub fn add(&self, caller: &L, plan: Plan, userdata: L::Userdata) -> Result<u64, Refused> {
         self.check_open()?;
         let mut state = self.state.borrow_mut();
@@ -190,8 +193,9 @@ impl<L: EventLoop> Multi<L> {
         Ok(id)
     }
 
-    /// Ends a connect: its `done` is called before this returns, or, from inside a callback, before the function returns that called
-    /// it (from inside the timer callback of [`Multi::add`]: in the next turn).
+    /// Ends a connect: its `done` is called before this returns, or, from inside a callback, before the
+    /// function returns that called it (from inside the timer callback of [`Multi::add`]: in the next
+    /// turn).
     pub fn cancel(&self, caller: &L, id: u64) -> Result<(), Refused> {
         self.check()?;
         let mut state = self.state.borrow_mut();
@@ -208,7 +212,8 @@ impl<L: EventLoop> Multi<L> {
         Ok(())
     }
 
-    /// How many lookups may be in flight; 0: no cap. What waits for a permit does so in the order in which it was added.
+    /// How many lookups may be in flight; 0: no cap. What waits for a permit does so in the order in which it
+    /// was added.
     pub fn set_max_lookups(&self, caller: &L, most: u32) -> Result<(), Refused> {
         self.set_pacing(caller, |pacing| pacing.set_most_lookups(most))
     }
@@ -264,7 +269,8 @@ impl<L: EventLoop> Multi<L> {
         self.wait(caller, 0)
     }
 
-    /// Waits until something is due, for `limit_ms` at most (-1: no limit), then does it. A signal ends the wait.
+    /// Waits until something is due, for `limit_ms` at most (-1: no limit), then does it. A signal ends the
+    /// wait.
     pub fn wait(&self, caller: &L, limit_ms: i32) -> Result<usize, Refused> {
         self.check()?;
         let _busy = self.enter()?;
@@ -275,8 +281,8 @@ impl<L: EventLoop> Multi<L> {
             (due, -1) => due,
             (due, limit) => due.min(limit),
         };
-        // Until when everything that was ready has been looked at: no later deadline counts as passed, since something that is ready may have
-        // met it.
+        // Until when everything that was ready has been looked at: no later deadline counts as passed, since
+        // something that is ready may have met it.
         let mut looked_until;
         let mut batches = 0;
         loop {
@@ -326,13 +332,14 @@ impl<L: EventLoop> Multi<L> {
         &self.mailbox
     }
 
-    /// From here on nothing can be added, and what runs comes to its end: called before [`Multi::close`], from inside a callback too.
+    /// From here on nothing can be added, and what runs comes to its end: called before [`Multi::close`],
+    /// from inside a callback too.
     pub fn begin_to_close(&self) {
         self.closing.set(true);
     }
 
-    /// Ends every connect, `done` included. To be dropped afterwards. In the child of a fork nothing is called: what is in it is the
-    /// parent's.
+    /// Ends every connect, `done` included. To be dropped afterwards. In the child of a fork nothing is
+    /// called: what is in it is the parent's.
     pub fn close(&self, caller: &L) {
         self.closing.set(true);
         if self.is_forked() {

@@ -4,7 +4,8 @@ use crate::drive::reactor::InFlight;
 use crate::race::{Permits, Wanted};
 use std::collections::BTreeSet;
 
-/// The caps of a handle, what is in flight, and the connects that wait: the one that was added first goes first.
+/// The caps of a handle, what is in flight, and the connects that wait: the one that was added first goes
+/// first.
 #[derive(Default)]
 pub(super) struct Pacing {
     /// 0: no cap.
@@ -24,7 +25,8 @@ impl Pacing {
         self.most.attempts = most;
     }
 
-    /// What a connect, the `order`-th that was added, may start that has `own` in flight, of which `counted` is known here.
+    /// What a connect, the `order`-th that was added, may start that has `own` in flight, of which `counted`
+    /// is known here.
     pub fn permits(&self, order: u64, own: InFlight, counted: InFlight) -> Permits {
         let free = |most: u32, in_flight: u32, own: u32, counted: u32, waiting: &BTreeSet<(u64, u64)>| {
             // One that was added earlier and waits has the next permit.

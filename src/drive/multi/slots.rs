@@ -1,7 +1,7 @@
 //! Places for connects: found by number in constant time, and not mistaken for one that was there before.
 
-/// How many low bits of an id say the place; the others say how often it was given out before. 16 million connects at once, and
-/// 2^34 in a row at one place before an id comes again.
+/// How many low bits of an id say the place; the others say how often it was given out before. 16 million
+/// connects at once, and 2^34 in a row at one place before an id comes again.
 const PLACE_BITS: u32 = 24;
 const PLACES: usize = 1 << PLACE_BITS;
 /// No place: the end of the list of free ones.

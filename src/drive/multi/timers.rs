@@ -36,7 +36,8 @@ impl<L: EventLoop> Multi<L> {
         if self.by_socket_action.get() {
             self.announce_wake_up(caller);
         }
-        // The callback may add and cancel, which changes what there is to tell; twice is enough for one that does so once.
+        // The callback may add and cancel, which changes what there is to tell; twice is enough for one that does so
+        // once.
         for _ in 0..2 {
             let (due, announced) = (self.due(), self.announced.get());
             if Some(due) == announced.called {
@@ -59,13 +60,15 @@ impl<L: EventLoop> Multi<L> {
             Due::Never => None,
         };
         let wanted = match deadline {
-            // A timer that fires too early costs one turn with nothing to do, and saves a system call for each deadline that moves away.
+            // A timer that fires too early costs one turn with nothing to do, and saves a system call for each deadline
+            // that moves away.
             Some(deadline) => announced.timer.is_none_or(|set| deadline < set),
             None => announced.timer.is_some() && self.running() == 0,
         };
         if wanted || announced.fired {
             let after = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            // A timer that cannot be set must not be waited for: the descriptor is made readable instead, and the next turn tries again.
+            // A timer that cannot be set must not be waited for: the descriptor is made readable instead, and the next
+            // turn tries again.
             if self.timer.set(after.map(|after| after.max(Duration::from_nanos(1)))).is_err() {
                 return self.mailbox.waker().wake();
             }
@@ -74,7 +77,8 @@ impl<L: EventLoop> Multi<L> {
         }
     }
 
-    /// The caller watches the wake-up descriptor while there are connects that could need it, so that a loop without any can end.
+    /// The caller watches the wake-up descriptor while there are connects that could need it, so that a loop
+    /// without any can end.
     fn announce_wake_up(&self, caller: &L) {
         let announced = self.announced.get();
         let wanted = self.running() > 0;

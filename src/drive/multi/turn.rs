@@ -15,8 +15,8 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
-/// How many connects begin in one turn, so that a dispatch does not keep its loop for long and what has ended is seen in between:
-/// about 20 us each.
+/// How many connects begin in one turn, so that a dispatch does not keep its loop for long and what has ended
+/// is seen in between: about 20 us each.
 const STARTS: usize = 128;
 
 /// What surrounds a connect while it is worked on.
@@ -45,8 +45,9 @@ impl<L: EventLoop> Reactor for Surroundings<'_, L> {
                 self.caller.watch(fd, None, data);
             }
         } else if !self.multi.closing.get() {
-            // Said even of a socket that is closed next: a child of a fork may have it open still, and then closing it takes nothing out of
-            // the set. That it is not in the set (it was connected at once) is no error.
+            // Said even of a socket that is closed next: a child of a fork may have it open still, and then closing it
+            // takes nothing out of the set. That it is not in the set (it was connected at once) is no
+            // error.
             let _ = self.multi.set.remove(fd);
         }
     }
@@ -81,7 +82,8 @@ impl<L: EventLoop> Multi<L> {
                     None => return Err(Refused::Unknown),
                     Some(Watched { key: Key::WakeUp, .. }) => self.take_mail(caller, now),
                     Some(Watched { place, key, interest }) => {
-                        // A spurious call must not pass for a connection: SO_ERROR is 0 while the handshake goes on, too.
+                        // A spurious call must not pass for a connection: SO_ERROR is 0 while the handshake goes on,
+                        // too.
                         let ready = poll::poll(&mut [PollFd::new(fd, interest)], Some(Duration::ZERO));
                         if ready.is_ok_and(|count| count > 0) {
                             self.descriptor_ready(caller, now, place, key);
@@ -95,8 +97,8 @@ impl<L: EventLoop> Multi<L> {
         Ok(())
     }
 
-    /// Everything after the events, with the deadlines up to `looked_until` (None: there is more to be looked at first). Each step
-    /// stops where a callback has freed the handle.
+    /// Everything after the events, with the deadlines up to `looked_until` (None: there is more to be looked
+    /// at first). Each step stops where a callback has freed the handle.
     pub(super) fn go_on(&self, caller: &L, looked_until: Option<Instant>) {
         if let Some(now) = looked_until {
             self.expire(now);
@@ -123,7 +125,8 @@ impl<L: EventLoop> Multi<L> {
         }
     }
 
-    /// Lets a connect take note of something; it goes on later in the turn. One that has ended takes no notice.
+    /// Lets a connect take note of something; it goes on later in the turn. One that has ended takes no
+    /// notice.
     fn hand_in(&self, caller: &L, id: u64, note: impl FnOnce(&mut Entry<L::Userdata>, &mut Surroundings<'_, L>)) {
         let entry = self.state.borrow_mut().slots.take_out(id);
         let Some(mut entry) = entry else { return };
