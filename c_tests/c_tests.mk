@@ -8,7 +8,9 @@ LIBRARY_DIRECTORY ?= target/$(PROFILE)
 
 C_FLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -pthread
 C_LINK := -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN' -lhappysock
-C_HEADERS := include/happysock.h c_tests/support.h c_tests/servers.h
+C_HEADERS := include/happysock.h $(wildcard c_tests/*.h)
+# What the tests share: the C files that are no test.
+C_SUPPORT := $(patsubst c_tests/%.c,$(C_DIRECTORY)/%.o,$(filter-out c_tests/test_%.c,$(wildcard c_tests/*.c)))
 C_TESTS := $(patsubst c_tests/%.c,%,$(wildcard c_tests/test_*.c))
 SANITIZED_TESTS := $(filter-out test_loops,$(C_TESTS))
 # How a test program is run, and how many seconds it may take, on a machine that is busy.
@@ -37,8 +39,8 @@ $(C_DIRECTORY)/%.o: c_tests/%.c $(C_HEADERS)
 	@mkdir -p $(C_DIRECTORY)
 	$(CC) $(C_FLAGS) $(C_COMPILE_ONLY) $(CFLAGS) -Iinclude -c -o $@ $<
 
-$(C_DIRECTORY)/test_%: $(C_DIRECTORY)/test_%.o $(C_DIRECTORY)/support.o $(C_DIRECTORY)/servers.o $(C_DIRECTORY)/libhappysock.so
-	$(CC) $(C_FLAGS) -o $@ $(C_DIRECTORY)/test_$*.o $(C_DIRECTORY)/support.o $(C_DIRECTORY)/servers.o $(C_LINK) $$(pkg-config --libs cmocka)
+$(C_DIRECTORY)/test_%: $(C_DIRECTORY)/test_%.o $(C_SUPPORT) $(C_DIRECTORY)/libhappysock.so
+	$(CC) $(C_FLAGS) -o $@ $(filter %.o,$^) $(C_LINK) $$(pkg-config --libs cmocka)
 
 $(C_DIRECTORY)/connect: c_tests/examples/connect.c $(C_HEADERS) $(C_DIRECTORY)/libhappysock.so
 	$(CC) $(C_FLAGS) $(CFLAGS) -Iinclude -o $@ $< $(C_LINK) $$(pkg-config --cflags --libs jansson)
