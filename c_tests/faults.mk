@@ -7,9 +7,9 @@ FAULTS_PROGRAMS := every_call limits allocations forks unload
 # The arguments of the programs: --short in CI.
 FAULTS_FORM ?=
 
-$(FAULTS)/libshim.so: $(FAULTS_SOURCES)/shim.c $(FAULTS_HEADERS)
+$(FAULTS)/libshim.so: $(wildcard $(FAULTS_SOURCES)/shim*.c) $(FAULTS_HEADERS)
 	@mkdir -p $(FAULTS)
-	$(CC) $(C_FLAGS) $(CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $< -ldl
+	$(CC) $(C_FLAGS) $(CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $(filter %.c,$^) -ldl
 
 $(FAULTS)/%.o: $(FAULTS_SOURCES)/%.c $(FAULTS_HEADERS)
 	@mkdir -p $(FAULTS)
