@@ -3,6 +3,8 @@
 FAULTS := $(C_DIRECTORY)/faults
 FAULTS_SOURCES := c_tests/faults
 FAULTS_HEADERS := include/happysock.h $(wildcard $(FAULTS_SOURCES)/*.h)
+# The scenarios of all groups, and what judges their answers.
+SCENARIOS := $(patsubst $(FAULTS_SOURCES)/%.c,$(FAULTS)/%.o,$(wildcard $(FAULTS_SOURCES)/*scenarios.c)) $(FAULTS)/answers.o
 FAULTS_PROGRAMS := every_call limits allocations forks unload
 # The arguments of the programs: --short in CI.
 FAULTS_FORM ?=
@@ -25,10 +27,10 @@ $(FAULTS)/plugin/libhappysock.so: $(C_DIRECTORY)/libhappysock.so
 	$(CC) -shared -o $@ -Wl,--whole-archive $(LIBRARY_DIRECTORY)/libhappysock.a -Wl,--no-whole-archive \
 	    $$(scripts/native-static-libs)
 
-$(FAULTS)/soak: $(FAULTS)/soak.o $(FAULTS)/plot.o $(FAULTS)/world.o $(FAULTS)/scenarios.o $(FAULTS)/libshim.so $(C_DIRECTORY)/libhappysock.so
+$(FAULTS)/soak: $(FAULTS)/soak.o $(FAULTS)/plot.o $(FAULTS)/world.o $(SCENARIOS) $(FAULTS)/libshim.so $(C_DIRECTORY)/libhappysock.so
 	$(CC) $(C_FLAGS) -o $@ $(filter %.o,$^) -L$(FAULTS) -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/..' -lshim -lhappysock -lm
 
-$(FAULTS)/%: $(FAULTS)/%.o $(FAULTS)/world.o $(FAULTS)/scenarios.o $(FAULTS)/libshim.so $(C_DIRECTORY)/libhappysock.so
+$(FAULTS)/%: $(FAULTS)/%.o $(FAULTS)/world.o $(SCENARIOS) $(FAULTS)/libshim.so $(C_DIRECTORY)/libhappysock.so
 	$(CC) $(C_FLAGS) -o $@ $(filter %.o,$^) -L$(FAULTS) -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/..' -lshim -lhappysock
 
 .PRECIOUS: $(FAULTS)/%.o

@@ -147,8 +147,8 @@ int main(int count, char **arguments)
     }
     world_begin(&world);
     unsigned reached[FN_COUNT] = {0};
-    for (size_t s = 0; s < scenarios_count; s++) {
-        const struct scenario *scenario = &scenarios[s];
+    for (size_t s = 0; s < scenarios_count(); s++) {
+        const struct scenario *scenario = scenario_at(s);
         if (only_scenario != NULL && strcmp(only_scenario, scenario->name) != 0)
             continue;
         struct test_case sound = {scenario, FN_SOCKET, 0, 0};

@@ -128,7 +128,7 @@ static void no_standard_descriptors(struct report *report, void *argument)
     close(1);
     close(2);
     run(test->scenario, FINE, report);
-    if (test->scenario != &scenarios[0])
+    if (test->scenario != scenario_at(0))
         return;
     int fd = init_inetsock_happy("127.0.0.1", world.live, NULL, NULL);
     if (fd != 0 || !server_answers(fd))
@@ -274,8 +274,8 @@ static void idle_workers_leave(struct report *report, void *argument)
 {
     (void)argument;
     struct census before = census();
-    for (size_t i = 0; i < scenarios_count; i++)
-        run(&scenarios[i], FINE, report);
+    for (size_t i = 0; i < scenarios_count(); i++)
+        run(scenario_at(i), FINE, report);
     if (census().threads == before.threads)
         complain(report, "no worker was made: the test tests nothing");
     /* settles() waits five seconds at most, as long as a worker stays; twice that is enough. */
@@ -287,12 +287,12 @@ static void idle_workers_leave(struct report *report, void *argument)
 
 static void each_scenario(const char *name, void (*body)(struct report *, void *), int argument)
 {
-    for (size_t i = 0; i < scenarios_count; i++) {
-        struct test_case test = {&scenarios[i], argument};
+    for (size_t i = 0; i < scenarios_count(); i++) {
+        struct test_case test = {scenario_at(i), argument};
         struct report report;
         in_child(&report, 60, body, &test);
-        judge(&report, "%s (%d): %s", name, argument, scenarios[i].name);
-        progress("%s: %s", name, scenarios[i].name);
+        judge(&report, "%s (%d): %s", name, argument, scenario_at(i)->name);
+        progress("%s: %s", name, scenario_at(i)->name);
     }
 }
 

@@ -18,7 +18,19 @@ struct scenario {
     bool second_way;
 };
 
-extern const struct scenario scenarios[];
-extern const size_t scenarios_count;
+/* The scenarios of one subject, each group in a file of its name. */
+struct scenario_group {
+    const struct scenario *scenarios;
+    size_t count;
+};
+extern const struct scenario_group connect_scenarios, lookup_scenarios, multi_scenarios;
+
+/* All of them, in the order of the groups: how many, and the one at a place, NULL past the last. */
+size_t scenarios_count(void);
+const struct scenario *scenario_at(size_t place);
+
+/* For the groups: the head of a scenario's function, and its entry in the group. */
+#define SCENARIO(name) static void name(const struct world *world, enum weather weather, struct report *report)
+#define ENTRY(name, second_way) {#name, name, second_way}
 
 #endif

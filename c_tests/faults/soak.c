@@ -82,10 +82,10 @@ static void *work(void *argument)
             paused--;
         }
         struct report mine = {0};
-        uint64_t choice = random_next(&random) % (scenarios_count + 4);
-        if (choice < scenarios_count)
+        uint64_t choice = random_next(&random) % (scenarios_count() + 4);
+        if (choice < scenarios_count())
             /* A call of any of them may fail at any time. */
-            scenarios[choice].run(&world, FAULTY, &mine);
+            scenario_at(choice)->run(&world, FAULTY, &mine);
         else
             race_with_cancel(&mine);
         note(&mine);
