@@ -98,6 +98,11 @@ impl Query {
         self.for_libc || self.callback.is_some()
     }
 
+    /// Whether the caller's function is asked.
+    pub fn has_callback(&self) -> bool {
+        self.callback.is_some()
+    }
+
     /// The port, where no service has to be looked up for it: 0 if none is asked for.
     pub fn port(&self) -> Option<u16> {
         let Some(service) = self.service() else { return Some(0) };
