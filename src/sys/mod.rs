@@ -6,6 +6,7 @@ pub mod epoll;
 pub mod fork;
 pub(crate) mod futex;
 pub(crate) mod module;
+pub mod netlink;
 pub mod poll;
 pub mod route;
 pub mod socket;
