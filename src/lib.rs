@@ -51,10 +51,12 @@ pub mod sys;
 #[allow(unused_imports)]
 mod sys;
 
-// No driver asks it yet, so it is in no library that is shipped.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod dns;
+#[cfg(not(feature = "internals"))]
+#[allow(dead_code)]
+mod dns;
 pub mod race;
 
 pub use drive::{

@@ -51,6 +51,7 @@ use super::schedule::Schedule;
 use super::search::{self, Candidate, Miss, Search};
 use super::verdict::{Outcomes, Verdict};
 use super::{Families, Family};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -159,6 +160,23 @@ impl Walk {
 
     pub fn families(&self) -> Families {
         self.families
+    }
+
+    /// The next action is the first question to the servers of resolv.conf(5): nobody was asked yet but
+    /// sources of this machine.
+    pub fn asks_servers_next(&self) -> bool {
+        let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
+        matches!(self.place, Place::Before) && ask == Some(Ask::Dns)
+    }
+
+    /// The server that is asked first.
+    pub fn first_server(&self) -> Option<SocketAddr> {
+        self.server(self.next_server)
+    }
+
+    /// A server of resolv.conf(5), by its place.
+    pub fn server(&self, server: u8) -> Option<SocketAddr> {
+        self.conf.servers.get(usize::from(server)).copied()
     }
 
     /// Something happened.

@@ -7,7 +7,7 @@ use super::plan::Plan;
 use super::policy::policy;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
-use crate::lookup::{Answer, Found, Mailbox};
+use crate::lookup::{Answer, Found, Mailbox, Told};
 use crate::race::{
     Action, AttemptId, Event, Failure, LookupId, Outcome, Question, QuestionKind, Race, Route, Settings, Wanted,
     is_loopback,
@@ -48,6 +48,14 @@ impl Running {
     pub fn lookup_finished(&mut self, now: Instant, token: u64) {
         let lookups = self.lookups.as_mut();
         if let Some((lookup, question, answer)) = lookups.and_then(|lookups| lookups.take_by_token(token)) {
+            self.answered(now, lookup, question, answer);
+        }
+    }
+
+    /// The driver's client has the last word of a family of the host: hands it to the race.
+    pub fn told(&mut self, now: Instant, told: Told) {
+        let lookups = self.lookups.as_mut();
+        if let Some((lookup, question, answer)) = lookups.and_then(|lookups| lookups.take_told(told)) {
             self.answered(now, lookup, question, answer);
         }
     }
@@ -101,7 +109,7 @@ impl Running {
             }
             // Questions that come in a row are started together: one hand-off to the workers.
             if self.lookups.as_ref().is_some_and(|lookups| lookups.has_unstarted()) {
-                now = self.start_lookups();
+                now = self.start_lookups(now, reactor);
                 if action.is_none() {
                     // What needed no worker is answered already, and may have given something to do.
                     continue;
@@ -120,7 +128,7 @@ impl Running {
         match action {
             Action::Ask { .. } => unreachable!("taken in by advance"),
             Action::Hasten { lookup } => self.lookups().hasten(lookup),
-            Action::AbandonLookup { lookup } => self.lookups().abandon(lookup),
+            Action::AbandonLookup { lookup } => self.lookups().abandon(now, lookup, reactor),
             Action::FindRoute { candidate, destination } => {
                 // A loopback destination is its own source, and costs no call.
                 let loopback = Some(destination.ip()).filter(|&address| is_loopback(address));
@@ -140,15 +148,15 @@ impl Running {
                 if let Outcome::Connected { attempt } = outcome {
                     self.dials.win(attempt, reactor);
                 }
-                self.close(reactor);
+                self.close(now, reactor);
             }
         }
     }
 
     /// Starts the lookups that were asked and hands in what is answered already; answers with the time
     /// afterwards, since starting may have made threads.
-    fn start_lookups(&mut self) -> Instant {
-        self.lookups().start();
+    fn start_lookups(&mut self, now: Instant, reactor: &mut impl Reactor) -> Instant {
+        self.lookups().start(now, reactor);
         let now = Instant::now();
         while let Some((lookup, question, answer)) = self.lookups().next_answer() {
             self.answered(now, lookup, question, answer);
@@ -161,9 +169,16 @@ impl Running {
     }
 
     /// Closes every socket that is left, the winner excepted, and lets go of every lookup.
-    pub fn close(&mut self, reactor: &mut impl Reactor) {
+    pub fn close(&mut self, now: Instant, reactor: &mut impl Reactor) {
         self.dials.close(reactor);
-        self.lookups = None;
+        if let Some(lookups) = self.lookups.take() {
+            lookups.close(now, reactor);
+        }
+    }
+
+    /// Whether the answer of a lookup may come through the mailbox.
+    pub fn has_workers(&self) -> bool {
+        self.lookups.as_ref().is_some_and(|lookups| lookups.has_workers())
     }
 
     /// Tells the caller's hooks what the race has noted.

@@ -9,6 +9,8 @@
 mod answer;
 mod ask;
 mod callback;
+mod client;
+mod deadlines;
 mod fork_gate;
 pub(crate) mod handoff;
 #[cfg(target_env = "gnu")]
@@ -23,10 +25,14 @@ mod query;
 mod queue;
 mod request;
 mod source;
+mod system;
 
+pub use crate::dns::gate::Reason;
 pub use crate::race::LookupError;
 pub use answer::{Answer, Found};
 pub use callback::{LookupCallback, LookupFunction};
+pub use client::{Client, Delivery, Origin, Told, WalkId, Watcher};
+pub use deadlines::Deadlines;
 pub use list::AddressList;
 pub use mailbox::Mailbox;
 pub use object::{Lookup, Refused};

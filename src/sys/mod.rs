@@ -3,11 +3,14 @@
 pub mod address;
 pub(crate) mod atomic;
 pub mod epoll;
+pub(crate) mod file;
 pub mod fork;
 pub(crate) mod futex;
 pub(crate) mod module;
 pub mod netlink;
 pub mod poll;
+pub(crate) mod process;
+pub(crate) mod random;
 pub mod route;
 pub mod socket;
 pub(crate) mod thread;
