@@ -104,6 +104,11 @@ impl Rank {
         !self.key.unusable
     }
 
+    /// Whether the destination is an IPv6 address, an IPv4-mapped one included.
+    pub fn is_ipv6(&self) -> bool {
+        self.is_ipv6
+    }
+
     /// Rules 1 to 9. Rule 9 compares within a family only.
     fn compare(&self, other: &Rank) -> Ordering {
         self.key.cmp(&other.key).then_with(|| match self.is_ipv6 == other.is_ipv6 {
