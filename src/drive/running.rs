@@ -4,15 +4,13 @@ use super::dials::{Dials, Failed};
 use super::key::Key;
 use super::lookups::Lookups;
 use super::plan::Plan;
-use super::policy::policy;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
-use crate::lookup::{Answer, Found, Mailbox, Told};
+use crate::lookup::order::Surroundings;
+use crate::lookup::{Answer, Found, Mailbox, Told, policy};
 use crate::race::{
-    Action, AttemptId, Event, Failure, LookupId, Outcome, Question, QuestionKind, Race, Route, Settings, Wanted,
-    is_loopback,
+    Action, AttemptId, Event, Failure, LookupId, Outcome, PolicyTable, Question, QuestionKind, Race, Settings, Wanted,
 };
-use crate::sys::route::source_address;
 use crate::sys::{Interest, errno_of};
 use std::io;
 use std::os::fd::RawFd;
@@ -32,7 +30,10 @@ impl Running {
     /// Begins a race: its limits count from `now`. Answers of workers come through `mailbox` under `token`.
     pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
         let Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks } = plan;
-        let policy = policy(preferred_family);
+        let policy = match preferred_family {
+            None => policy(),
+            Some(family) => Arc::new(PolicyTable::preferring(&policy(), family)),
+        };
         let settings = Settings { preferred_family: policy.preferred_family(), policy, ..settings };
         let lookups = (literal.addresses().is_none() || local.is_some())
             .then(|| Box::new(Lookups::new(remote, local, settings.families, mailbox, token)));
@@ -99,6 +100,8 @@ impl Running {
 
     /// Does all that is due. True once the race is finished.
     pub fn advance(&mut self, mut now: Instant, reactor: &mut impl Reactor) -> bool {
+        // Of one moment: it is not kept for the next turn.
+        let mut surroundings = Surroundings::default();
         while !self.is_finished() {
             let action = self.race.next_action(now, reactor.permits(self.in_flight()));
             if let Some(Action::Ask { lookup, question, urgency }) = action {
@@ -115,23 +118,20 @@ impl Running {
             }
             match action {
                 None => break,
-                Some(action) => self.carry_out(now, action, reactor),
+                Some(action) => self.carry_out(now, action, &mut surroundings, reactor),
             }
         }
         self.tell();
         self.is_finished()
     }
 
-    fn carry_out(&mut self, now: Instant, action: Action, reactor: &mut impl Reactor) {
+    fn carry_out(&mut self, now: Instant, action: Action, surroundings: &mut Surroundings, reactor: &mut impl Reactor) {
         match action {
             Action::Ask { .. } => unreachable!("taken in by advance"),
             Action::Hasten { lookup } => self.lookups().hasten(lookup),
             Action::AbandonLookup { lookup } => self.lookups().abandon(now, lookup, reactor),
             Action::FindRoute { candidate, destination } => {
-                // A loopback destination is its own source, and costs no call.
-                let loopback = Some(destination.ip()).filter(|&address| is_loopback(address));
-                let source = loopback.or_else(|| source_address(&destination));
-                let route = Route { source, ..Route::default() };
+                let route = surroundings.route(&destination);
                 self.race.handle(now, Event::RouteFound { candidate, route });
             }
             Action::StartAttempt { attempt, destination } => match self.dials.begin(attempt, &destination, reactor) {

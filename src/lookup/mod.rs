@@ -20,6 +20,8 @@ mod mailbox;
 #[cfg(all(test, loom))]
 mod model;
 mod object;
+pub mod order;
+mod policy;
 mod pool;
 mod query;
 mod queue;
@@ -36,6 +38,7 @@ pub use deadlines::Deadlines;
 pub use list::AddressList;
 pub use mailbox::Mailbox;
 pub use object::{Lookup, Refused};
+pub use policy::policy;
 pub use pool::{set_thread_limit, thread_limit};
 pub use query::{Form, Hints, OutOfMemory, Query, QueryArgument, Rejection};
 pub use request::{Request, StartError, end_idle_workers};

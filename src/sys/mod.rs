@@ -7,6 +7,7 @@ pub(crate) mod file;
 pub mod fork;
 pub(crate) mod futex;
 pub(crate) mod module;
+pub mod netlink;
 pub mod poll;
 pub(crate) mod process;
 pub(crate) mod random;
