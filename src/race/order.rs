@@ -99,6 +99,7 @@ impl Rank {
         !self.key.unusable
     }
 
+    /// The destination's family.
     pub fn family(&self) -> Family {
         self.family
     }
