@@ -22,7 +22,9 @@ use std::io;
 /// What a descriptor is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
+    /// There is something to read, or the other side has ended (`POLLIN`, poll(2)).
     Readable,
+    /// It can be written to, or connecting has ended (`POLLOUT`, poll(2)).
     Writable,
 }
 
