@@ -23,6 +23,7 @@ mod query;
 mod queue;
 mod request;
 mod source;
+mod varlink;
 
 pub use crate::race::LookupError;
 pub use answer::{Answer, Found};
@@ -34,3 +35,4 @@ pub use pool::{set_thread_limit, thread_limit};
 pub use query::{Form, Hints, OutOfMemory, Query, QueryArgument, Rejection};
 pub use request::{Request, StartError, end_idle_workers};
 pub use source::Source;
+pub use varlink::Asked;

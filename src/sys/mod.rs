@@ -5,6 +5,7 @@ pub(crate) mod atomic;
 pub mod epoll;
 pub mod fork;
 pub(crate) mod futex;
+pub mod local;
 pub(crate) mod module;
 pub mod poll;
 pub mod route;
