@@ -160,19 +160,18 @@ impl<'a> Reader<'a> {
         let mut unescaped = String::new();
         let mut start = self.place;
         loop {
-            // All that ends a stretch is one byte of ASCII, so that it can be cut out.
-            let stretch = &self.text[start..self.place];
+            // All that ends a stretch is one byte of ASCII, so that it can be cut out there.
             match self.peek().ok_or(NotJson)? {
                 b'"' => {
+                    let stretch = &self.text[start..self.place];
                     self.place += 1;
                     if unescaped.is_empty() {
                         return Ok(Cow::Borrowed(stretch));
                     }
-                    unescaped.push_str(stretch);
-                    return Ok(Cow::Owned(unescaped));
+                    return Ok(Cow::Owned(unescaped + stretch));
                 }
                 b'\\' => {
-                    unescaped.push_str(stretch);
+                    unescaped.push_str(&self.text[start..self.place]);
                     self.place += 1;
                     unescaped.push(self.escaped()?);
                     start = self.place;

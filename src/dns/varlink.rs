@@ -149,8 +149,8 @@ impl Call {
     /// inner one: there is none.
     fn addresses(&self, parameters: &Object) -> Option<Option<Vec<Address>>> {
         let [entries, name, flags] = fields(parameters, ["addresses", "name", "flags"])?;
-        let well_formed = matches!(name, None | Some(Value::Text(_)))
-            && matches!(flags, None | Some(Value::Integer(0..)));
+        let well_formed =
+            matches!(name, None | Some(Value::Text(_))) && matches!(flags, None | Some(Value::Integer(0..)));
         let Some(Value::Array(entries)) = entries.filter(|_| well_formed) else { return None };
         let mut addresses = Vec::with_capacity(entries.len());
         for entry in entries {

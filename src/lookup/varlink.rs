@@ -34,7 +34,10 @@ pub struct Asked {
 #[derive(Debug)]
 enum Door {
     /// The server lets nobody in; tried again at this time, and after such a pause.
-    Full { again: Instant, pause: Duration },
+    Full {
+        again: Instant,
+        pause: Duration,
+    },
     Open(LocalStream),
 }
 

@@ -97,8 +97,14 @@ fn an_action_ends_the_walk_after_its_status() {
 #[test]
 fn resolved_is_asked_and_its_failure_counts_like_any_other() {
     let steps = [with(ASK_RESOLVED, UNLESS_UNAVAILABLE), SERVERS];
-    both(&steps).expect("ask resolve { tells_no_data: true }").source_fails(TRY_AGAIN).expect("AAAA ! AGAIN, A ! AGAIN, finish");
-    both(&steps).expect("ask resolve { tells_no_data: true }").source_fails(UNAVAILABLE).expect("AAAA www.test @0, A www.test @0");
+    both(&steps)
+        .expect("ask resolve { tells_no_data: true }")
+        .source_fails(TRY_AGAIN)
+        .expect("AAAA ! AGAIN, A ! AGAIN, finish");
+    both(&steps)
+        .expect("ask resolve { tells_no_data: true }")
+        .source_fails(UNAVAILABLE)
+        .expect("AAAA www.test @0, A www.test @0");
     both(&[FILES, RESOLVE])
         .expect("ask files { multi: true }")
         .source_fails(Failure::HOST_NOT_FOUND)
