@@ -20,7 +20,8 @@ pub const LIMIT: Duration = Duration::from_secs(120);
 /// at most 60 or 105 bytes of JSON; this is what both families come to, and some more.
 pub const LONGEST_REPLY: usize = 512 * 1024;
 
-/// Nobody there who could tell, or who speaks otherwise: the next source is asked.
+/// Nobody is there who could tell, the connection has ended, or it is another protocol: the next source is
+/// asked.
 pub const UNAVAILABLE: Failure = Failure { status: Status::Unavailable, error: HostError::NoRecovery };
 const TRY_AGAIN: Failure = Failure { status: Status::TryAgain, error: HostError::TryAgain };
 
@@ -104,11 +105,6 @@ impl Call {
         }
         self.received.extend_from_slice(piece);
         end.is_some().then(|| self.outcome(&self.received))
-    }
-
-    /// The connection has ended, or could not be made.
-    pub fn disconnected(&self) -> Outcome {
-        Err(UNAVAILABLE)
     }
 
     /// When it is given up.

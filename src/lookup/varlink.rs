@@ -6,9 +6,9 @@
 
 use crate::dns::Families;
 use crate::dns::failure::Failure;
-use crate::dns::varlink::{Call, Outcome};
-use crate::sys::Interest;
-use crate::sys::local::LocalStream;
+use crate::dns::varlink::{Call, Outcome, UNAVAILABLE};
+use crate::sys::socket::Socket;
+use crate::sys::{Interest, local};
 use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
@@ -17,11 +17,6 @@ use std::time::{Duration, Instant};
 /// A server that lets nobody in just now is tried again after so long, then after twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(640);
-
-/// How much is read at a time: most replies, whole.
-const PIECE: usize = 2048;
-/// How many pieces of one reply are read at a time, so that none keeps its driver from the rest.
-const PIECES: usize = 32;
 
 /// A name that is being asked. Its driver waits for its descriptor, if it has one, and for its deadline, and
 /// then calls [`Asked::go_on`].
@@ -38,7 +33,7 @@ enum Door {
         again: Instant,
         pause: Duration,
     },
-    Open(LocalStream),
+    Open(Socket),
 }
 
 impl Asked {
@@ -56,11 +51,9 @@ impl Asked {
     ) -> Result<Asked, Failure> {
         let call = Call::new(name, families, tells_no_data, now)?;
         let mut asked = Asked { call, door: Door::Full { again: now, pause: FIRST_PAUSE } };
-        match asked.go_on(path, now) {
-            // There is no reply that soon, so there is no outcome but a failure.
-            Some(outcome) => Err(outcome.err().unwrap_or(Failure::HOST_NOT_FOUND)),
-            None => Ok(asked),
-        }
+        asked.enter(path, now)?;
+        asked.send()?;
+        Ok(asked)
     }
 
     /// What to wait for besides the deadline. None while the server lets nobody in; another descriptor than
@@ -83,72 +76,60 @@ impl Asked {
         }
     }
 
-    /// Does what can be done without waiting; `path` is the one that it began with. None: the reply is not
-    /// there yet. Once there was an outcome it is over, and to be dropped.
-    pub fn go_on(&mut self, path: &Path, now: Instant) -> Option<Outcome> {
+    /// Does what can be done without waiting: sends, and reads what is there into `buffer`, once, so that no
+    /// reply keeps the driver from the rest. `path` is the one that it began with; the buffer has to have
+    /// room, and what is in it does not matter. None: the reply is not there yet. Once there was an outcome
+    /// it is over, and to be dropped.
+    pub fn go_on(&mut self, path: &Path, now: Instant, buffer: &mut Vec<u8>) -> Option<Outcome> {
         // What has come counts, however late it is read.
-        let outcome = match self.enter(path, now) {
-            Ok(false) => None,
-            Ok(true) => self.converse(),
-            Err(()) => Some(self.call.disconnected()),
-        };
-        outcome.or_else(|| self.call.expire(now))
-    }
-
-    /// Connects, unless that was done. Whether it is connected now.
-    fn enter(&mut self, path: &Path, now: Instant) -> Result<bool, ()> {
-        let Door::Full { again, pause } = self.door else { return Ok(true) };
-        if now < again {
-            return Ok(false);
-        }
-        match LocalStream::connect(path) {
-            Ok(stream) => {
-                self.door = Door::Open(stream);
-                Ok(true)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.door = Door::Full { again: now + pause, pause: (pause * 2).min(LONGEST_PAUSE) };
-                Ok(false)
-            }
-            Err(_) => Err(()),
+        match self.try_to_go_on(path, now, buffer) {
+            Ok(outcome) => outcome.or_else(|| self.call.expire(now)),
+            Err(failure) => Some(Err(failure)),
         }
     }
 
-    /// Sends what was not sent, and reads what is there.
-    fn converse(&mut self) -> Option<Outcome> {
-        let Door::Open(stream) = &self.door else { return None };
+    fn try_to_go_on(&mut self, path: &Path, now: Instant, buffer: &mut Vec<u8>) -> Result<Option<Outcome>, Failure> {
+        self.enter(path, now)?;
+        if self.send()? { self.receive(buffer) } else { Ok(None) }
+    }
+
+    /// Connects, unless that was done or is not to be tried yet.
+    fn enter(&mut self, path: &Path, now: Instant) -> Result<(), Failure> {
+        if let Door::Full { again, pause } = self.door
+            && now >= again
+        {
+            self.door = match local::connect(path) {
+                Ok(socket) => Door::Open(socket),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    Door::Full { again: now + pause, pause: (pause * 2).min(LONGEST_PAUSE) }
+                }
+                Err(_) => return Err(UNAVAILABLE),
+            };
+        }
+        Ok(())
+    }
+
+    /// Sends what was not sent. Whether that is all.
+    fn send(&mut self) -> Result<bool, Failure> {
+        let Door::Open(socket) = &self.door else { return Ok(false) };
         while !self.call.unsent().is_empty() {
-            match stream.send(self.call.unsent()) {
-                Ok(count) => {
-                    self.call.sent(count);
-                    if self.call.unsent().is_empty() {
-                        // It has only just been asked.
-                        return None;
-                    }
-                }
+            match socket.send(self.call.unsent()) {
+                Ok(count) => self.call.sent(count),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
-                Err(_) => return Some(self.call.disconnected()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(_) => return Err(UNAVAILABLE),
             }
         }
-        let mut buffer = [0; PIECE];
-        for _ in 0..PIECES {
-            match stream.receive(&mut buffer) {
-                Ok(0) => return Some(self.call.disconnected()),
-                Ok(count) => {
-                    if let Some(outcome) = self.call.receive(&buffer[..count]) {
-                        return Some(outcome);
-                    }
-                    // A piece that does not fill the buffer was the last one.
-                    if count < PIECE {
-                        return None;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
-                Err(_) => return Some(self.call.disconnected()),
-            }
+        Ok(true)
+    }
+
+    fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Outcome>, Failure> {
+        let Door::Open(socket) = &self.door else { return Ok(None) };
+        match socket.receive(buffer) {
+            Ok(0) => Err(UNAVAILABLE),
+            Ok(_) => Ok(self.call.receive(buffer)),
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => Ok(None),
+            Err(_) => Err(UNAVAILABLE),
         }
-        None
     }
 }

@@ -227,7 +227,6 @@ fn it_is_given_up_after_two_minutes() {
     assert_eq!(call.deadline(), now + LIMIT);
     assert_eq!(call.expire(now + LIMIT - Duration::from_nanos(1)), None);
     assert_eq!(call.expire(now + LIMIT), Some(Err(UNAVAILABLE)));
-    assert_eq!(call.disconnected(), Err(UNAVAILABLE));
 }
 
 #[test]

@@ -86,11 +86,15 @@ fn wait(asked: &Asked) {
     assert_eq!(poll(&mut [PollFd::new(fd, interest)], Some(PATIENCE)).unwrap(), 1);
 }
 
+fn go_on(asked: &mut Asked, path: &Path, now: Instant) -> Option<Outcome> {
+    asked.go_on(path, now, &mut Vec::with_capacity(65_536))
+}
+
 /// Drives it to its end, as a driver would.
 fn finish(asked: &mut Asked, path: &Path) -> Outcome {
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
-        if let Some(outcome) = asked.go_on(path, Instant::now()) {
+        if let Some(outcome) = go_on(asked, path, Instant::now()) {
             return outcome;
         }
         let limit = asked.deadline().saturating_duration_since(Instant::now()).min(PATIENCE);
@@ -113,10 +117,10 @@ fn a_name_is_asked_and_answered() {
     let (mut stream, call) = server.serve();
     assert_eq!(call, r#"{"method":"io.systemd.Resolve.ResolveHostname","parameters":{"name":"www.test","flags":0}}"#);
     assert_eq!(asked.waits_for().map(|(_, interest)| interest), Some(Interest::Readable));
-    assert_eq!(asked.go_on(&server.path, Instant::now()), None, "nothing was said yet");
+    assert_eq!(go_on(&mut asked, &server.path, Instant::now()), None, "nothing was said yet");
     stream.write_all(REPLY).unwrap();
     wait(&asked);
-    assert_eq!(asked.go_on(&server.path, Instant::now()), Some(good()));
+    assert_eq!(go_on(&mut asked, &server.path, Instant::now()), Some(good()));
 }
 
 #[test]
@@ -127,11 +131,11 @@ fn a_reply_in_pieces_is_waited_for() {
     for piece in REPLY.chunks(7).take(REPLY.len() / 7) {
         stream.write_all(piece).unwrap();
         wait(&asked);
-        assert_eq!(asked.go_on(&server.path, Instant::now()), None);
+        assert_eq!(go_on(&mut asked, &server.path, Instant::now()), None);
     }
     stream.write_all(&REPLY[REPLY.len() / 7 * 7..]).unwrap();
     wait(&asked);
-    assert_eq!(asked.go_on(&server.path, Instant::now()), Some(good()));
+    assert_eq!(go_on(&mut asked, &server.path, Instant::now()), Some(good()));
 }
 
 #[test]
@@ -198,11 +202,11 @@ fn a_server_that_is_silent_is_given_up_at_its_deadline() {
     let mut asked = Asked::begin(&server.path, b"x", BOTH, true, now).unwrap();
     let (mut stream, _) = server.serve();
     assert_eq!(asked.deadline(), now + LIMIT);
-    assert_eq!(asked.go_on(&server.path, now + LIMIT - Duration::from_millis(1)), None);
-    assert_eq!(asked.go_on(&server.path, now + LIMIT), Some(Err(UNAVAILABLE)));
+    assert_eq!(go_on(&mut asked, &server.path, now + LIMIT - Duration::from_millis(1)), None);
+    assert_eq!(go_on(&mut asked, &server.path, now + LIMIT), Some(Err(UNAVAILABLE)));
     // A reply that is there counts, however late it is read.
     stream.write_all(REPLY).unwrap();
-    assert_eq!(asked.go_on(&server.path, now + LIMIT), Some(good()));
+    assert_eq!(go_on(&mut asked, &server.path, now + LIMIT), Some(good()));
 }
 
 /// A name that does not fit the socket's buffer is sent in pieces.
@@ -260,9 +264,9 @@ fn a_server_with_a_full_queue_is_tried_again() {
     let mut at = now;
     while pauses.len() < 12 {
         let next = asked.deadline();
-        assert_eq!(asked.go_on(&server.path, next - Duration::from_nanos(1)), None);
+        assert_eq!(go_on(&mut asked, &server.path, next - Duration::from_nanos(1)), None);
         assert_eq!(asked.deadline(), next, "not yet");
-        assert_eq!(asked.go_on(&server.path, next), None);
+        assert_eq!(go_on(&mut asked, &server.path, next), None);
         assert_eq!(asked.waits_for(), None);
         pauses.push((next - at).as_millis());
         at = next;
@@ -272,7 +276,7 @@ fn a_server_with_a_full_queue_is_tried_again() {
     drop(server.listener.accept().unwrap());
     assert_eq!(finish(&mut inside[0], &server.path), Err(UNAVAILABLE));
     let next = asked.deadline();
-    assert_eq!(asked.go_on(&server.path, next), None);
+    assert_eq!(go_on(&mut asked, &server.path, next), None);
     assert_eq!(asked.waits_for().map(|(_, interest)| interest), Some(Interest::Readable));
     for _ in 1..inside.len() {
         drop(server.listener.accept().unwrap());
@@ -292,7 +296,7 @@ fn a_queue_that_stays_full_is_given_up_at_the_deadline() {
     let mut asked = Asked::begin(&server.path, b"x", BOTH, true, now).unwrap();
     for _ in 0..1000 {
         let at = asked.deadline();
-        match asked.go_on(&server.path, at) {
+        match go_on(&mut asked, &server.path, at) {
             None => assert!(at < now + LIMIT),
             Some(outcome) => {
                 assert_eq!((outcome, at), (Err(UNAVAILABLE), now + LIMIT));
@@ -313,7 +317,7 @@ fn a_server_that_ends_while_its_queue_is_full_is_unavailable() {
     drop(inside);
     let stopped = server.stop();
     let at = asked.deadline();
-    assert_eq!(asked.go_on(&stopped.path, at), Some(Err(UNAVAILABLE)));
+    assert_eq!(go_on(&mut asked, &stopped.path, at), Some(Err(UNAVAILABLE)));
 }
 
 /// Its descriptor is closed on exec and does not block.
