@@ -308,7 +308,7 @@ impl Walk {
                 let (search, candidate) = Search::new(&self.name, &self.conf);
                 self.ask_servers(search, candidate);
             }
-            Some(ask @ (Ask::Files { .. } | Ask::Resolve)) => {
+            Some(ask @ (Ask::Files { .. } | Ask::Resolve { .. })) => {
                 self.place = Place::Asked;
                 return Some(ask);
             }
