@@ -1,5 +1,5 @@
-//! The arrows between the rooms of `src`, and within each room: which may name which. ARCHITECTURE.md says
-//! why.
+//! The arrows between the rooms of `src`, and within each room: which may name which, and that the pure ones
+//! are pure. ARCHITECTURE.md says why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,6 +14,28 @@ const ROOMS: [(&str, &[&str]); 6] = [
     ("race", &[]),
     ("dns", &[]),
     ("sys", &[]),
+];
+
+/// The rooms that take the time and events and answer with actions, with the numbers of libc that each may name.
+const PURE: [(&str, &[&str]); 2] = [("race", &["EAI_"]), ("dns", &["E", "AF_", "AI_"])];
+
+/// What reads a clock, waits, or reaches the world outside.
+const IMPURE: [&str; 14] = [
+    "::now()",
+    "SystemTime",
+    "std::thread",
+    "std::sync::Mutex",
+    "std::fs",
+    "std::io",
+    "std::env",
+    "std::process",
+    "TcpStream",
+    "UdpSocket",
+    "extern ",
+    "println!",
+    "parking_lot",
+    // Nothing of ours lies below them.
+    "crate::",
 ];
 
 fn source() -> PathBuf {
@@ -84,6 +106,24 @@ fn a_room_names_only_what_lies_below_it() {
                 names_after(&code, "crate::").into_iter().filter(|name| name != room && name != "__").collect();
             for name in named.iter().filter(|name| ROOMS.iter().any(|(other, _)| other == name)) {
                 assert!(may_name.contains(&name.as_str()), "{room}/{file} names {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn pure_rooms_do_no_io_and_read_no_clock() {
+    for (room, numbers) in PURE {
+        let files = files(room);
+        assert!(files["mod"].contains("#![forbid(unsafe_code)]"), "{room} does not forbid unsafe code");
+        for (file, code) in files {
+            for line in code.lines() {
+                for word in IMPURE {
+                    assert!(!line.contains(word), "{room}/{file}: {line}");
+                }
+                for name in line.split("libc::").skip(1) {
+                    assert!(numbers.iter().any(|prefix| name.starts_with(prefix)), "{room}/{file}: {line}");
+                }
             }
         }
     }

@@ -288,8 +288,9 @@ impl Connect {
         }
         if self.mailbox.waker().take() {
             self.mailbox.collect(&mut self.tokens);
-            for token in self.tokens.drain(..) {
-                self.running.lookup_finished(now, token);
+            if !self.tokens.is_empty() {
+                self.tokens.clear();
+                self.running.lookup_finished(now);
             }
         }
     }

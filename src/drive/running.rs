@@ -27,8 +27,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Begins a race: its limits count from `now`. Answers of lookups come through `mailbox` under `token`,
-    /// shifted by [`TOKEN_BITS`](super::lookups::TOKEN_BITS).
+    /// Begins a race: its limits count from `now`. Answers of workers come through `mailbox` under `token`.
     pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
         let Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks } = plan;
         let policy = match preferred_family {
@@ -45,19 +44,18 @@ impl Running {
         Running { race, began: now, lookups, dials: Dials::new(nonblocking, hooks, local_addresses) }
     }
 
-    /// A lookup has left its token in the mailbox: hands its answer to the race.
-    pub fn lookup_finished(&mut self, now: Instant, token: u64) {
-        let lookups = self.lookups.as_mut();
-        if let Some((lookup, question, answer)) = lookups.and_then(|lookups| lookups.take_by_token(token)) {
+    /// A lookup has left its token in the mailbox: hands what has been answered to the race.
+    pub fn lookup_finished(&mut self, now: Instant) {
+        while let Some((lookup, question, answer)) = self.lookups.as_mut().and_then(|lookups| lookups.next_answer()) {
             self.answered(now, lookup, question, answer);
         }
     }
 
     /// The driver's client has the last word of a family of the host: hands it to the race.
     pub fn told(&mut self, now: Instant, told: Told) {
-        let lookups = self.lookups.as_mut();
-        if let Some((lookup, question, answer)) = lookups.and_then(|lookups| lookups.take_told(told)) {
-            self.answered(now, lookup, question, answer);
+        if let Some(lookups) = &mut self.lookups {
+            lookups.told(told);
+            self.lookup_finished(now);
         }
     }
 
@@ -158,9 +156,7 @@ impl Running {
     fn start_lookups(&mut self, now: Instant, reactor: &mut impl Reactor) -> Instant {
         self.lookups().start(now, reactor);
         let now = Instant::now();
-        while let Some((lookup, question, answer)) = self.lookups().next_answer() {
-            self.answered(now, lookup, question, answer);
-        }
+        self.lookup_finished(now);
         now
     }
 

@@ -112,6 +112,8 @@ pub struct Delivery {
 pub struct Client {
     /// Many names are looked up by it, so equal ones are asked once.
     shared: bool,
+    /// As getaddrinfo(3) has it.
+    ipv4_first: bool,
     lookups: Vec<Option<Lookup>>,
     free: Vec<u32>,
     active: usize,
@@ -126,6 +128,8 @@ pub struct Client {
     hasher: RandomState,
     ids: Ids,
     deliveries: VecDeque<Delivery>,
+    /// What hosts(5) has said to one who stands in for getaddrinfo(3), of both families in the file's order.
+    listed: Vec<Address>,
     /// As the system was when it was last looked at in this turn, and whether that holds for resolv.conf(5).
     system: Option<(Arc<System>, bool)>,
     buffer: Vec<u8>,
@@ -182,6 +186,12 @@ impl Client {
         Client::new(false, Ids::few())
     }
 
+    /// For one name, in the place of getaddrinfo(3): A is asked before AAAA, since with a server that answers one of
+    /// the two with rubbish it matters which one is answered first.
+    pub fn in_place_of_libc() -> Client {
+        Client { ipv4_first: true, ..Client::lone() }
+    }
+
     /// For many names.
     pub fn shared() -> Client {
         Client::new(true, Ids::many())
@@ -190,6 +200,7 @@ impl Client {
     fn new(shared: bool, ids: Ids) -> Client {
         Client {
             shared,
+            ipv4_first: false,
             lookups: Vec::new(),
             free: Vec::new(),
             active: 0,
@@ -202,6 +213,7 @@ impl Client {
             hasher: RandomState::new(),
             ids,
             deliveries: VecDeque::new(),
+            listed: Vec::new(),
             system: None,
             buffer: Vec::new(),
         }
@@ -222,7 +234,9 @@ impl Client {
         let families = match query.hints().family {
             libc::AF_INET6 => Families::Only(Family::V6),
             libc::AF_INET => Families::Only(Family::V4),
-            _ => Families::Both,
+            libc::AF_UNSPEC => Families::Both,
+            // Which libc refuses.
+            _ => return Err(Reason::Flags),
         };
         if query.is_for_libc() {
             return Err(Reason::Program);
@@ -337,6 +351,12 @@ impl Client {
         !self.deliveries.is_empty()
     }
 
+    /// The addresses that [`Client::in_place_of_libc`] has found, in the order in which its source has them, where that
+    /// has both families in one list.
+    pub fn take_listed(&mut self) -> Vec<SocketAddr> {
+        std::mem::take(&mut self.listed).into_iter().map(|address| address.with_port(0)).collect()
+    }
+
     /// What is waited for.
     pub fn watched(&self) -> impl Iterator<Item = (u32, RawFd, Interest)> + '_ {
         let watched = |(place, channel): (usize, &Option<Channel>)| {
@@ -385,7 +405,7 @@ impl Client {
         let conf = system.resolv_conf();
         let first_server = if conf.rotate { next_first_server() } else { 0 };
         let walk = Walk::new(name, lookup.families, Arc::clone(steps), Arc::clone(conf), first_server);
-        lookup.walk = Some(Box::new(walk));
+        lookup.walk = Some(Box::new(if self.ipv4_first { walk.ask_ipv4_first() } else { walk }));
         Ok(())
     }
 
@@ -503,7 +523,11 @@ impl Client {
                 let found = hosts.addresses(walk.name(), lookup.families, multi);
                 let addresses: Vec<Address> = found.map(Address::from).collect();
                 if !addresses.is_empty() {
-                    return walk.handle(now, Event::SourceFound { addresses: &addresses, ttl: None });
+                    walk.handle(now, Event::SourceFound { addresses: &addresses, ttl: None });
+                    if self.ipv4_first {
+                        self.listed = addresses;
+                    }
+                    return;
                 }
                 Failure::HOST_NOT_FOUND
             }

@@ -16,6 +16,7 @@ pub(crate) mod handoff;
 #[cfg(target_env = "gnu")]
 mod host;
 mod list;
+mod lone;
 mod mailbox;
 #[cfg(all(test, loom))]
 mod model;
@@ -36,6 +37,7 @@ pub use callback::{LookupCallback, LookupFunction};
 pub use client::{Client, Delivery, Origin, Told, WalkId, Watcher};
 pub use deadlines::Deadlines;
 pub use list::AddressList;
+pub use lone::look_up;
 pub use mailbox::Mailbox;
 pub use object::{Lookup, Refused};
 pub use policy::policy;

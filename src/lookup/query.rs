@@ -88,6 +88,11 @@ impl Query {
         Query { hints: Hints { family, ..self.hints }, form, ..self.clone() }
     }
 
+    /// The same question without these of its flags.
+    pub fn without_flags(self, flags: i32) -> Query {
+        Query { hints: Hints { flags: self.hints.flags & !flags, ..self.hints }, ..self }
+    }
+
     /// The same question, to be asked of libc whatever this library could find out by itself.
     pub fn for_libc(self) -> Query {
         Query { for_libc: true, ..self }
@@ -96,6 +101,11 @@ impl Query {
     /// Whether nobody but libc, or the caller's function, is to be asked.
     pub fn is_for_libc(&self) -> bool {
         self.for_libc || self.callback.is_some()
+    }
+
+    /// Whether the caller's function is asked.
+    pub fn has_callback(&self) -> bool {
+        self.callback.is_some()
     }
 
     /// The port, where no service has to be looked up for it: 0 if none is asked for.

@@ -12,7 +12,6 @@ use crate::dns::resolv_conf::ResolvConf;
 use crate::sys::file::{self, Stamp};
 use crate::sys::fork::PerProcess;
 use crate::sys::process;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const NSSWITCH: &str = "/etc/nsswitch.conf";
@@ -29,14 +28,6 @@ const LEASES: &str = "/var/lib/libvirt/dnsmasq";
 /// Where the modules of NSS are, on the distributions there are, and below these in the directory of the
 /// architecture. A module that is elsewhere counts as missing, and libc is asked.
 const MODULE_DIRECTORIES: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
-
-/// The program wants all its names looked up by libc.
-static LIBC_ONLY: AtomicBool = AtomicBool::new(false);
-
-/// Has all names of this process looked up by libc, or lets the library decide again.
-pub fn set_libc_only(on: bool) {
-    LIBC_ONLY.store(on, Ordering::Relaxed);
-}
 
 /// What was read, and what follows from it. Never changes: when the system does, another one is made.
 pub(super) struct System {
@@ -56,7 +47,6 @@ pub(super) struct System {
 struct Environment {
     variables: Variables,
     wants_libc: bool,
-    libc_only: bool,
 }
 
 impl Environment {
@@ -70,7 +60,7 @@ impl Environment {
                 variables.see(variable.split(|&byte| byte == b'=').next().unwrap_or_default());
             }
         });
-        Environment { variables, wants_libc, libc_only: LIBC_ONLY.load(Ordering::Relaxed) }
+        Environment { variables, wants_libc }
     }
 }
 
@@ -137,7 +127,7 @@ impl System {
         let names = |source: &[u8]| nsswitch.as_ref().is_some_and(|text| contains(text, source));
         let facts = Facts {
             glibc,
-            program_wants_libc: environment.libc_only,
+            program_wants_libc: false,
             happysock_dns: environment.wants_libc.then_some(b"libc"),
             secure: process::is_secure(),
             foreign_lookup: foreign_lookup(),

@@ -19,6 +19,7 @@ pub enum MissingNumber {
 /// What a file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GaiConf {
+    /// Its `label` and `precedence` lines, or the tables that stand in for those that are missing.
     pub policy: PolicyTable,
     /// Whether the file is to be read again when it has changed; None: it says nothing of that.
     pub reload: Option<bool>,

@@ -58,10 +58,7 @@ impl Stamp {
 /// Any other: want of memory or descriptors, a bad disk.
 pub fn read(path: &str) -> io::Result<(Option<Vec<u8>>, Stamp)> {
     let missing = |error: &io::Error| {
-        matches!(
-            error.raw_os_error(),
-            Some(libc::EACCES | libc::EISDIR | libc::ELOOP | libc::ENOENT | libc::ENOTDIR | libc::EPERM)
-        )
+        matches!(error.raw_os_error(), Some(libc::EACCES | libc::ELOOP | libc::ENOENT | libc::ENOTDIR | libc::EPERM))
     };
     let read = || {
         let mut file = File::open(path)?;

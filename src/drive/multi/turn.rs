@@ -4,7 +4,6 @@ use super::handle::{Entry, EventLoop, Multi, Refused, State, of_token, token};
 use super::slots::place_of;
 use super::sockets::Watched;
 use crate::drive::key::Key;
-use crate::drive::lookups::TOKEN_BITS;
 use crate::drive::reactor::{InFlight, Reactor};
 use crate::drive::running::Running;
 use crate::lookup::{Query, Reason, WalkId, Watcher};
@@ -152,7 +151,7 @@ impl<L: EventLoop> Multi<L> {
         let mut tokens = Vec::new();
         self.mailbox.collect(&mut tokens);
         for token in tokens {
-            self.hand_in(caller, token >> TOKEN_BITS, |entry, _| entry.running.lookup_finished(now, token));
+            self.hand_in(caller, token, |entry, _| entry.running.lookup_finished(now));
         }
     }
 
