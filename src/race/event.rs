@@ -42,11 +42,6 @@ pub enum Event<'a> {
         /// How.
         failure: Failure,
     },
-    /// An address disappeared (RFC 8305, section 6): dropped if not started, a running attempt is kept.
-    AddressWithdrawn {
-        /// With its port.
-        address: SocketAddr,
-    },
     /// The caller wants no more of it.
     Cancelled,
     /// The driver cannot go on (out of descriptors for its own needs, fork): ends the race with this status.

@@ -203,7 +203,6 @@ impl Play {
                 let byte = bytes.next();
                 self.refuse(AttemptId(u32::from(byte % 8)), byte & 0x80 != 0);
             }
-            12 => self.race.handle(self.now, Event::AddressWithdrawn { address: world(bytes.next()) }),
             13 => {
                 let byte = bytes.next();
                 self.permits = Permits { lookups: byte & 3 != 0, attempts: byte & 12 != 0 };

@@ -272,10 +272,6 @@ impl Script {
         self.event(Event::AttemptFailed { attempt, failure })
     }
 
-    pub fn withdraws(&mut self, name: &str) -> &mut Script {
-        self.event(Event::AddressWithdrawn { address: address(name) })
-    }
-
     /// The id of the attempt towards an address.
     pub fn attempt(&self, name: &str) -> AttemptId {
         let place = self.race.attempts().iter().position(|attempt| attempt.destination == address(name));
