@@ -1,5 +1,6 @@
 //! What happens to a race.
 use super::attempt::{AttemptId, CandidateId, Failure};
+use super::family::Family;
 use super::lookup_error::LookupError;
 use super::order::Route;
 use super::question::LookupId;
@@ -29,6 +30,13 @@ pub enum Event<'a> {
         candidate: CandidateId,
         /// What the surroundings know of the way.
         route: Route,
+    },
+    /// The answer to `Action::FindConnectivity`.
+    ConnectivityFound {
+        /// As the action named it.
+        family: Family,
+        /// Whether it has a network.
+        connected: bool,
     },
     /// An attempt is connected. The first one that the race is told of wins.
     AttemptConnected {

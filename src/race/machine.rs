@@ -31,8 +31,12 @@ pub struct Race {
     pub(super) resolve_error: Option<LookupError>,
     /// The families of the local address, once they are known.
     pub(super) local_families: Option<FamilySet>,
-    /// Families without a network.
+    /// Families without a network, as an attempt has found.
     pub(super) retired: FamilySet,
+    /// Families without a network, as the surroundings say: their answers are not waited for.
+    pub(super) unconnected: FamilySet,
+    /// The surroundings were asked for that of the preferred family.
+    connectivity_asked: bool,
     pub(super) candidates: Candidates,
     /// Since when there are candidates, if there are.
     pub(super) candidates_since: Instant,
@@ -95,6 +99,8 @@ impl Race {
             resolve_error: None,
             local_families: None,
             retired: FamilySet::default(),
+            unconnected: FamilySet::default(),
+            connectivity_asked: false,
             candidates: Candidates::default(),
             candidates_since: now,
             head: None,
@@ -130,6 +136,7 @@ impl Race {
             .or_else(|| self.give_up_lookup(now))
             .or_else(|| self.hasten(now))
             .or_else(|| self.ask(now, permits))
+            .or_else(|| self.find_connectivity())
             .or_else(|| self.find_route())
             .or_else(|| self.start_attempt(now, permits))
     }
@@ -222,6 +229,15 @@ impl Race {
         let (lookup, question, urgency) = self.lookups.ask_next()?;
         self.log.add(now, TraceKind::LookupStarted { lookup, question, urgency });
         Some(Action::Ask { lookup, question, urgency })
+    }
+
+    /// Asks whether the preferred family has a network, where its answer would be waited for. Without a network
+    /// the answer is of no use, and a host with IPv4 alone would wait for nothing.
+    fn find_connectivity(&mut self) -> Option<Action> {
+        if self.resolution_delay_ends.is_none() || std::mem::replace(&mut self.connectivity_asked, true) {
+            return None;
+        }
+        Some(Action::FindConnectivity { family: self.settings.preferred_family })
     }
 
     /// Asks for the routes that the order depends on; one candidate alone needs none.

@@ -25,6 +25,11 @@ impl Race {
             Event::Answered { lookup, addresses } => self.note_answer(now, lookup, addresses),
             Event::LookupFailed { lookup, error } => self.note_lookup_failure(now, lookup, error),
             Event::RouteFound { candidate, route } => self.note_route(candidate, route),
+            Event::ConnectivityFound { family, connected } => {
+                if !connected {
+                    self.unconnected.insert(family);
+                }
+            }
             Event::AttemptConnected { attempt } => {
                 if self.is_running(attempt) {
                     self.end_attempt(now, attempt, AttemptOutcome::Connected);

@@ -335,6 +335,10 @@ impl Play {
                 assert!(self.hasten_at.is_some_and(|at| at <= self.now), "hastened too early");
                 self.when_free.retain(|waiting| *waiting != lookup);
             }
+            Action::FindConnectivity { family } => {
+                let connected = self.seed % 3 != 0;
+                self.race.handle(self.now, Event::ConnectivityFound { family, connected });
+            }
             Action::FindRoute { candidate, destination } => {
                 assert!(self.settings.fast_fallback);
                 if let Some(route) = route_to(destination, self.seed) {

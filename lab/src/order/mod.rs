@@ -115,8 +115,7 @@ impl Told {
     }
 }
 
-/// A sorted list as a race attempts it: each address once, the families by turns. IPv4-mapped addresses take
-/// IPv6's turn, as they take its sockets.
+/// A sorted list as a race attempts it: each address once, the families by turns.
 fn interleaved(sorted: &[IpAddr]) -> Vec<IpAddr> {
     let mut left: Vec<IpAddr> = Vec::new();
     for address in sorted {
