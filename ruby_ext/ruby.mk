@@ -24,7 +24,7 @@ RUBY_LAB := $(CARGO) run --quiet --package happysock-lab -- run --scenario
 RUBY_TEST = $(RUBY_LAB) ruby_ext/test/scenario.json -- $(RUBY) ruby_ext/test/run.rb
 # CRuby's tests of the socket library need ::1 for localhost, a name server that answers, and 192.0.2.1 silent.
 RUBY_CRUBY_TEST = cd "$(RUBY_SRC)" && $(CURDIR)/target/debug/lab run --scenario $(CURDIR)/ruby_ext/test/cruby.json -- \
-	$(RUBY) -Itool/lib test/runner.rb --ruby=$(RUBY) test/socket
+	$(RUBY) $(1) -Itool/lib test/runner.rb --ruby=$(RUBY) test/socket
 
 PACKAGES += ruby
 SUITES += ruby
@@ -40,11 +40,11 @@ lab-programs:
 	@$(CARGO) build --quiet --package happysock-lab
 
 cruby-test: cruby lab-programs
-	export RUBYLIB=$(RUBY_SOCKET):$(RUBY_SOCKET)/lib; $(RUBY_CRUBY_TEST)
+	export RUBYLIB=$(RUBY_SOCKET):$(RUBY_SOCKET)/lib; $(call RUBY_CRUBY_TEST,-r$(CURDIR)/ruby_ext/test/cruby_test_mode)
 
 # The same tests with the stock library, to compare.
 cruby-test-stock: lab-programs
-	$(RUBY_CRUBY_TEST)
+	$(call RUBY_CRUBY_TEST)
 
 # For LD_PRELOAD on a stock Ruby of the version of RUBY.
 ruby-preload: $(STATIC)

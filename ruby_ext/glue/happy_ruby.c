@@ -88,7 +88,7 @@ happy_ruby_begin(struct happy_ruby_connect *self)
     options.local_host = happy_ruby_host(request->local_host, self->local_host, sizeof(self->local_host));
     options.local_service = happy_ruby_service(request->local_service, self->local_service, sizeof(self->local_service),
                                                &local_flags);
-    options.resolv_timeout_ms = happy_ruby_milliseconds(request->resolv_timeout);
+    options.resolv_timeout_ms = happy_ruby_milliseconds(happy_ruby_resolv_timeout(request));
     options.connect_timeout_ms = happy_ruby_milliseconds(request->connect_timeout);
     options.open_timeout_ms = happy_ruby_milliseconds(request->open_timeout);
     if (!NIL_P(request->resolution_delay)) {
@@ -100,12 +100,20 @@ happy_ruby_begin(struct happy_ruby_connect *self)
     options.lookup_flags = lookup_flags;
     /* Ruby's sockets have been non-blocking since 3.0. */
     options.flags = HAPPY_FLAG_NONBLOCKING | (request->fast_fallback ? 0 : HAPPY_FLAG_NO_FAST_FALLBACK);
-    self->literal = happy_ruby_literal_p(host);
+    self->literal = happy_ruby_literal_family(host) != AF_UNSPEC;
+    self->local_family = happy_ruby_literal_family(options.local_host);
+    /* Asked for in the other family it would be an address of a wrong family, and not a name that does not exist. */
+    if (happy_ruby_scoped_literal_p(host)) options.family = AF_INET6;
+    /* Where CRuby races, it looks up the family of the local address alone. */
+    if (happy_ruby_races_p(self)) options.family = self->local_family;
 
     bool test_mode = RB_TYPE_P(request->test_mode_settings, T_HASH);
     bool ask_scheduler = !NIL_P(scheduler) && host && !self->literal;
+    bool tracing = !NIL_P(request->trace);
+    /* What an exception says of a limit depends on how the race stood. */
+    bool counting = HAPPY_RUBY_VERSION >= 304 && (options.connect_timeout_ms >= 0 || options.open_timeout_ms >= 0);
     struct happy_ruby_shared *shared = NULL;
-    if (test_mode || !NIL_P(request->trace)) shared = self->owned->shared = happy_ruby_shared_new();
+    if (test_mode || tracing || counting) shared = self->owned->shared = happy_ruby_shared_new();
     if (test_mode) {
         happy_ruby_read_test_mode(shared, request->test_mode_settings);
         options.lookup = happy_ruby_test_lookup;
@@ -124,8 +132,10 @@ happy_ruby_begin(struct happy_ruby_connect *self)
         options.resolv_timeout_ms = happy_ruby_rest_ms(options.resolv_timeout_ms, elapsed);
         options.open_timeout_ms = happy_ruby_rest_ms(options.open_timeout_ms, elapsed);
     }
-    if (!NIL_P(request->trace)) options.trace = happy_ruby_record;
+    if (tracing || counting) options.trace = happy_ruby_record;
     if (shared) {
+        shared->tracing = tracing;
+        shared->local_family = self->local_family;
         atomic_fetch_add(&shared->references, 1);
         options.userdata = shared;
         options.userdata_free = happy_ruby_shared_unref;
@@ -247,6 +257,7 @@ happy_ruby_connect(const struct happy_ruby_request *request)
     self.owned = &on_stack;
     self.host[0] = self.service[0] = '\0';
     self.literal = false;
+    self.local_family = AF_UNSPEC;
     self.result = (happy_result)HAPPY_RESULT_INIT;
     self.result.attempts = self.attempts;
     self.result.attempts_capacity = HAPPY_RUBY_ATTEMPTS;
