@@ -76,8 +76,10 @@ help:
 	@echo "  make cruby-test-stock   the same tests without it, to compare"
 	@echo "  make ruby-preload       the library for LD_PRELOAD on a stock Ruby"
 	@echo "  make ruby-test          the tests of what Ruby programs get"
-	@echo "  make gem                the gem"
+	@echo "  make gem                the gem that builds the library when it is installed"
 	@echo "  make gem-test           installs it into a directory of its own and tests it"
+	@echo "  make gem-native         the precompiled gem, for each Ruby of RUBIES=\"ruby ...\""
+	@echo "  make gem-native-test    installs it where there is no compiler, and tries it"
 
 # ---- Build -----------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,12 @@ RUBY_OUTPUT = target/ruby/$(shell $(RUBY) -e 'print "ruby-", RUBY_VERSION')
 RUBY_SOCKET = $(CURDIR)/$(RUBY_OUTPUT)/socket
 RUBY_PRELOAD = $(RUBY_OUTPUT)/libhappysock_ruby.so
 RUBY_GEM = target/ruby/happysock.gem
+RUBY_NATIVE_GEM = target/ruby/happysock-native.gem
+# The Rubies that the precompiled gem has a file for.
+RUBIES ?= $(RUBY)
+# Where a gem is installed to be tested.
+RUBY_GEM_HOME = $(CURDIR)/$(RUBY_OUTPUT)/gem
+RUBY_NATIVE_GEM_HOME = $(CURDIR)/$(RUBY_OUTPUT)/native-gem
 RUBY_GLUE := include/happysock.h $(wildcard ruby_ext/glue/*.[ch])
 RUBY_HEADERS = $(shell $(RUBY) -e 'puts RbConfig::CONFIG.values_at("rubyhdrdir", "rubyarchhdrdir").map { |path| "-I" + path }')
 RUBY_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -fPIC
@@ -29,7 +35,7 @@ RUBY_CRUBY_TEST = cd "$(RUBY_SRC)" && $(CURDIR)/target/debug/lab run --scenario 
 PACKAGES += ruby
 SUITES += ruby
 
-.PHONY: cruby cruby-test cruby-test-stock ruby-preload gem gem-test ruby-test lab-programs suite-ruby bench-ruby
+.PHONY: cruby cruby-test cruby-test-stock ruby-preload gem gem-test gem-native gem-native-test ruby-test lab-programs suite-ruby bench-ruby
 
 # socket.so of RUBY with ruby_ext/ipsocket/ipsocket.c in the place of CRuby's.
 cruby: $(STATIC)
@@ -52,15 +58,39 @@ ruby-preload: $(STATIC)
 	$(CC) $(RUBY_CFLAGS) -shared -Wl,-z,lazy -Wl,-z,nodelete $(RUBY_HEADERS) -Iinclude -Iruby_ext/glue -o $(RUBY_PRELOAD) \
 		ruby_ext/preload/preload.c $(STATIC) -Wl,--exclude-libs,ALL -lpthread -ldl -lm
 
+# Builds the Rust library when it is installed, without a network.
 gem:
 	@mkdir -p target/ruby
-	cd ruby_ext/gem && $(RUBY) -S gem build happysock.gemspec --output $(CURDIR)/$(RUBY_GEM)
+	$(RUBY) ruby_ext/gem/stage.rb --output target/ruby/gem-source --cargo "$(CARGO)"
+	cd target/ruby/gem-source && $(RUBY) -S gem build happysock.gemspec --output $(CURDIR)/$(RUBY_GEM)
 
 # Installs the gem into a directory of its own and tests what was installed.
 gem-test: gem
-	rm -rf $(RUBY_OUTPUT)/gem
-	$(RUBY) -S gem install --local --no-document --install-dir $(RUBY_OUTPUT)/gem $(RUBY_GEM)
-	GEM_PATH=$(CURDIR)/$(RUBY_OUTPUT)/gem:$$($(RUBY) -S gem environment path) $(RUBY_TEST) --with gem $(RUBY_TEST_ARGS)
+	rm -rf $(RUBY_GEM_HOME)
+	CARGO="$(CARGO)" $(RUBY) -S gem install --local --no-document --install-dir $(RUBY_GEM_HOME) $(RUBY_GEM)
+	$(RUBY) ruby_ext/gem/test/installed.rb $(RUBY_GEM_HOME)
+	GEM_PATH=$(RUBY_GEM_HOME):$$($(RUBY) -S gem environment path) $(RUBY_TEST) --with gem $(RUBY_TEST_ARGS)
+
+# One file for each of RUBIES, for x86_64 with glibc.
+gem-native: $(STATIC)
+	@mkdir -p target/ruby/library/include target/ruby/library/lib
+	@ln -sf $(CURDIR)/include/happysock.h target/ruby/library/include/
+	@ln -sf $(CURDIR)/$(STATIC) target/ruby/library/lib/
+	@set -e; natives=; for ruby in $(RUBIES); do \
+	    version=$$($$ruby -e 'print RUBY_VERSION[/\A\d+\.\d+/]'); \
+	    directory=$(CURDIR)/target/ruby/native/$$version; rm -rf $$directory; mkdir -p $$directory; \
+	    (cd $$directory && $$ruby $(CURDIR)/ruby_ext/gem/ext/happysock/extconf.rb --with-happysock=$(CURDIR)/target/ruby/library >log && \
+	        $(MAKE) -s >>log); \
+	    natives="$$natives --native $$version=$$directory/happysock.so"; \
+	done; $(RUBY) ruby_ext/gem/stage.rb --output target/ruby/native-gem-source $$natives
+	cd target/ruby/native-gem-source && $(RUBY) -S gem build happysock.gemspec --output $(CURDIR)/$(RUBY_NATIVE_GEM)
+
+# Installed and tried where neither cargo nor a compiler is to be found.
+gem-native-test: gem-native
+	rm -rf $(RUBY_NATIVE_GEM_HOME)
+	ruby=$$(command -v $(RUBY)) && gem=$$($(RUBY) -e 'print File.join(RbConfig::CONFIG["bindir"], "gem")') && \
+	    PATH=/nonexistent $$ruby $$gem install --local --no-document --install-dir $(RUBY_NATIVE_GEM_HOME) $(RUBY_NATIVE_GEM)
+	$(RUBY) ruby_ext/gem/test/installed.rb $(RUBY_NATIVE_GEM_HOME)
 
 # What Ruby programs get: the same tests over the preload library and, where it was built, over the drop-in.
 ruby-test: ruby-preload
@@ -79,6 +109,7 @@ suite-ruby:
 	fi; \
 	$(MAKE) -s ruby-test || failed=1; \
 	$(MAKE) -s gem-test || failed=1; \
+	$(MAKE) -s gem-native-test || failed=1; \
 	exit $$failed
 
 # TCPSocket.new: stock, ours, and a C loop. With the drop-in where it was built, else with the preload library.
