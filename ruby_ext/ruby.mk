@@ -3,6 +3,8 @@
 #
 #   RUBY      the Ruby to build for and to run; Debian's unless given
 #   RUBY_SRC  the source tree of the same minor version, for cruby and cruby-test; that of Debian's package unless given
+#   RUBY_SPEC a checkout of ruby/spec, for cruby-test-users; that of RUBY_SRC unless given
+#   RUBIES    the Rubies that the precompiled gem is for; RUBY unless given
 #
 # For example: make cruby-test RUBY=/opt/ruby-4.0/bin/ruby RUBY_SRC=/usr/src/ruby-4.0
 
@@ -10,6 +12,9 @@ RUBY ?= ruby
 RUBY_DEBIAN_SOURCE := RUBY="$(RUBY)" ruby_ext/debian-source target/ruby/source
 # Found when it is first used, and once: the variable replaces itself by its value.
 RUBY_SRC ?= $(eval RUBY_SRC := $$(shell $(RUBY_DEBIAN_SOURCE)))$(RUBY_SRC)
+RUBY_SPEC ?=
+# CRuby's tests of what is built on sockets.
+RUBY_USERS ?= test/fiber test/open-uri test/net
 # More arguments for the tests of ours, for example RUBY_TEST_ARGS="-v -n /fork/".
 RUBY_TEST_ARGS ?=
 
@@ -35,7 +40,7 @@ RUBY_CRUBY_TEST = cd "$(RUBY_SRC)" && $(CURDIR)/target/debug/lab run --scenario 
 PACKAGES += ruby
 SUITES += ruby
 
-.PHONY: cruby cruby-test cruby-test-stock ruby-preload gem gem-test gem-native gem-native-test ruby-test lab-programs suite-ruby bench-ruby
+.PHONY: cruby cruby-test cruby-test-stock cruby-test-users ruby-preload gem gem-test gem-native gem-native-test ruby-test lab-programs suite-ruby bench-ruby
 
 # socket.so of RUBY with ruby_ext/ipsocket/ipsocket.c in the place of CRuby's.
 cruby: $(STATIC)
@@ -46,7 +51,13 @@ lab-programs:
 	@$(CARGO) build --quiet --package happysock-lab
 
 cruby-test: cruby lab-programs
+	@echo "note: CRuby's tests and socket.so are of $$(basename "$(RUBY_SRC)"), the Ruby is $$($(RUBY) -e 'print RUBY_VERSION')"
 	export RUBYLIB=$(RUBY_SOCKET):$(RUBY_SOCKET)/lib; $(call RUBY_CRUBY_TEST,-r$(CURDIR)/ruby_ext/test/cruby_test_mode)
+
+# What is built on sockets: ruby/spec's examples and RUBY_USERS. Only what fails here and passes with the stock library counts.
+cruby-test-users: cruby lab-programs
+	target/debug/lab run --scenario ruby_ext/test/cruby.json -- $(RUBY) ruby_ext/test/beside_stock.rb \
+	    --socket $(RUBY_SOCKET) --source "$(RUBY_SRC)" --spec "$(RUBY_SPEC)" $(RUBY_USERS)
 
 # The same tests with the stock library, to compare.
 cruby-test-stock: lab-programs
@@ -101,8 +112,8 @@ ruby-test: ruby-preload
 suite-ruby:
 	@failed=0; source="$(if $(filter-out undefined default file,$(origin RUBY_SRC)),$(RUBY_SRC))"; \
 	if [ -n "$$source" ] || source=$$($(RUBY_DEBIAN_SOURCE)); then \
-	    echo "note: CRuby's tests and socket.so are of $$(basename "$$source"), the Ruby is $$($(RUBY) -e 'print RUBY_VERSION')"; \
 	    $(MAKE) -s cruby-test RUBY_SRC="$$source" || failed=1; \
+	    $(MAKE) -s cruby-test-users RUBY_SRC="$$source" RUBY_USERS=test/open-uri || failed=1; \
 	else \
 	    echo "skipped: CRuby's tests and the drop-in: no source of this Ruby can be had; RUBY_SRC=DIRECTORY gives one"; \
 	    rm -rf "$(RUBY_SOCKET)"; \
