@@ -40,7 +40,7 @@ RUBY_CRUBY_TEST = cd "$(RUBY_SRC)" && $(CURDIR)/target/debug/lab run --scenario 
 PACKAGES += ruby
 SUITES += ruby
 
-.PHONY: cruby cruby-test cruby-test-stock cruby-test-users ruby-preload gem gem-test gem-native gem-native-test ruby-test lab-programs suite-ruby bench-ruby
+.PHONY: cruby cruby-test cruby-test-stock cruby-test-users ruby-preload gem gem-test gem-native gem-native-test ruby-test lab-programs suite-ruby bench-ruby run-bench-ruby
 
 # socket.so of RUBY with ruby_ext/ipsocket/ipsocket.c in the place of CRuby's.
 cruby: $(STATIC)
@@ -123,7 +123,13 @@ suite-ruby:
 	$(MAKE) -s gem-native-test || failed=1; \
 	exit $$failed
 
-# TCPSocket.new: stock, ours, and a C loop. With the drop-in where it was built, else with the preload library.
-bench-ruby: ruby-preload
-	$(RUBY_LAB) ruby_ext/test/cruby.json -- $(RUBY) benches/ruby_tcpsocket.rb preload=LD_PRELOAD=$(CURDIR)/$(RUBY_PRELOAD) \
-		$(if $(wildcard $(RUBY_SOCKET)/socket.so),cruby=RUBYLIB=$(RUBY_SOCKET):$(RUBY_SOCKET)/lib)
+# TCPSocket.new and Socket.tcp: stock, ours, and a C loop, for each of RUBIES. The drop-in and the gem where they were built.
+bench-ruby: lab-programs
+	@set -e; for ruby in $(RUBIES); do $(MAKE) -s run-bench-ruby RUBY=$$ruby; done
+
+run-bench-ruby: ruby-preload
+	@target/debug/lab run --scenario ruby_ext/test/cruby.json -- ruby benches/ruby_tcpsocket.rb --ruby $(RUBY) \
+	    preload=LD_PRELOAD=$(CURDIR)/$(RUBY_PRELOAD) \
+	    $(if $(wildcard $(RUBY_SOCKET)/socket.so),cruby=RUBYLIB=$(RUBY_SOCKET):$(RUBY_SOCKET)/lib) \
+	    $(if $(wildcard $(RUBY_GEM_HOME)/gems),gem=RUBYOPT=-rhappysock/tcp_socket$(comma)GEM_PATH=$(RUBY_GEM_HOME))
+comma := ,

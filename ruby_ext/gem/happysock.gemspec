@@ -32,6 +32,6 @@ Gem::Specification.new do |spec|
     versions = native.map { |path| Gem::Version.new(path.split("/")[2]) }.sort
     spec.requirements = ["glibc #{File.read("#{__dir__}/glibc")} or newer"]
     spec.platform = Gem::Platform.new("x86_64-linux-gnu")
-    spec.required_ruby_version = [">= #{versions.first}", "< #{versions.last.bump}"]
+    spec.required_ruby_version = [">= #{versions.first}", "< #{Gem::Version.new("#{versions.last}.0").bump}"]
   end
 end

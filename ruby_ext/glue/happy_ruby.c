@@ -149,13 +149,13 @@ happy_ruby_begin(struct happy_ruby_connect *self)
 
 /*
  * Before 3.3 Ruby has no thread of its own that hands signals on. A main thread that waits without the GVL learns of
- * one only when it was the only thread as the wait began; else it may sleep through it. So it waits as Ruby waits for
- * IO, which does learn of it.
+ * one only when it was the only thread as the wait began; else it may sleep through it. Then it waits as Ruby waits for
+ * IO, which does learn of it, and costs a connect that is over in no time a dozen system calls.
  */
 static bool
 happy_ruby_waits_on_descriptor_p(void)
 {
-    return HAPPY_RUBY_VERSION < 303 && rb_thread_current() == rb_thread_main();
+    return HAPPY_RUBY_VERSION < 303 && rb_thread_current() == rb_thread_main() && !rb_thread_alone();
 }
 
 static void
@@ -178,13 +178,12 @@ static void
 happy_ruby_wait(happy_connect *connect, bool literal)
 {
     const int flags = RB_NOGVL_INTR_FAIL | RB_NOGVL_UBF_ASYNC_SAFE;
-    bool on_descriptor = happy_ruby_waits_on_descriptor_p();
 
     /* Begins; a literal of this machine is connected by the time of a second look, and the GVL need not change hands. */
     if (literal && happy_connect_dispatch(connect) != HAPPY_EAGAIN) return;
     while (happy_connect_dispatch(connect) == HAPPY_EAGAIN) {
         rb_thread_check_ints();
-        if (on_descriptor) happy_ruby_wait_on_descriptor(connect);
+        if (happy_ruby_waits_on_descriptor_p()) happy_ruby_wait_on_descriptor(connect);
         else rb_nogvl(happy_connect_wait_callback, connect, happy_connect_interrupt_callback, connect, flags);
     }
 }
