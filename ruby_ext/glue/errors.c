@@ -249,6 +249,7 @@ happy_ruby_result_error(const struct happy_ruby_connect *self)
     const struct happy_ruby_request *request = self->request;
     const happy_result *result = &self->result;
 
+    if (self->timed_out) return happy_ruby_limit_error(request->remote_host, request->remote_service);
     switch (result->status) {
       case HAPPY_ERESOLVE:
         return happy_ruby_lookup_error(self);

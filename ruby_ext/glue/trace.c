@@ -1,6 +1,7 @@
 /*
- * The race's steps for Ruby. They happen on the thread that drives the race, mostly without the GVL, so they are kept
- * in C memory and handed to the caller's tracer when the race is over.
+ * The race's steps for Ruby. They happen inside the library, where nothing of Ruby may be called, so they are kept in C
+ * memory and handed to the caller's tracer when the library has returned: as they happen, since with a tracer it returns
+ * after each.
  */
 
 /*
@@ -125,11 +126,15 @@ happy_ruby_event_hash(const struct happy_ruby_connect *self, const struct happy_
     return rb_hash_freeze(hash);
 }
 
+/* A tracer that raises leaves the rest undelivered. */
 static void
 happy_ruby_deliver_trace(const struct happy_ruby_connect *self)
 {
-    for (size_t i = 0; i < self->owned->shared->events_count; i++) {
-        VALUE event = happy_ruby_event_hash(self, &self->owned->shared->events[i]);
+    struct happy_ruby_shared *shared = self->owned->shared;
+
+    for (size_t i = 0; i < shared->events_count; i++) {
+        VALUE event = happy_ruby_event_hash(self, &shared->events[i]);
         rb_funcall(self->request->trace, rb_intern("call"), 1, event);
     }
+    shared->events_count = 0;
 }
