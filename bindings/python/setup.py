@@ -36,7 +36,7 @@ class BuildExtension(build_ext):
         elif not os.path.isfile(archive):
             sys.exit(f"HAPPYSOCK_ARCHIVE: there is no file {archive}")
         for extension in self.extensions:
-            extension.extra_objects = [archive]
+            extension.extra_objects = extension.depends = [archive]
             # The Rust library is the extension's own business: none of its names shows.
             extension.extra_link_args = ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-lpthread", "-ldl", "-lm"]
             if "DEB_BUILD_OPTIONS" not in os.environ:

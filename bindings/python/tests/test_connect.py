@@ -9,7 +9,6 @@ import socket
 import sys
 import threading
 import time
-import unittest
 
 import happysock
 from support import V4, V6, TestCase, closed_port, descriptors, listening, silent_dns, silent_name
@@ -93,25 +92,27 @@ class Fails(TestCase):
         error = caught.exception
         self.assertIsInstance(error, happysock.Error)
         self.assertEqual(error.errno, errno.ECONNREFUSED)
-        self.assertEqual([attempt.address[:2] for attempt in error.attempts], [("::1", port), ("127.0.0.1", port)])
+        # In either order: addresses of the loopback do not wait for the other family's answer.
+        self.assertEqual({attempt.address[:2] for attempt in error.attempts}, {("::1", port), ("127.0.0.1", port)})
         for attempt in error.attempts:
             self.assertEqual(attempt.outcome, "failed")
             self.assertIsInstance(attempt.error, ConnectionRefusedError)
             self.assertLessEqual(attempt.started, attempt.ended)
-        self.assertIn(f"127.0.0.1:{port}", str(error))
+        self.assertRegex(str(error), rf"connect\(2\) to (127.0.0.1|\[::1\]):{port}: Connection refused")
         copy = pickle.loads(pickle.dumps(error))
         self.assertEqual(repr((copy, copy.attempts)), repr((error, error.attempts)))
 
-    @unittest.skipIf(sys.version_info < (3, 11), "this Python has no ExceptionGroup")
     def test_all_errors(self):
-        with self.assertRaises(ExceptionGroup) as caught:
+        def connect():
             happysock.create_connection(("dual.test", closed_port()), all_errors=True)
-        self.assertEqual([type(error) for error in caught.exception.exceptions], [happysock.Refused] * 2)
 
-    @unittest.skipIf(sys.version_info >= (3, 11), "this Python has ExceptionGroup")
-    def test_all_errors_is_refused(self):
-        with self.assertRaises(ValueError):
-            happysock.create_connection(("dual.test", closed_port()), all_errors=True)
+        if sys.version_info >= (3, 11):
+            with self.assertRaises(ExceptionGroup) as caught:
+                connect()
+            self.assertEqual([type(error) for error in caught.exception.exceptions], [happysock.Refused] * 2)
+        else:
+            # There are no groups of exceptions: refused before anything is done.
+            self.assertRaises(ValueError, connect)
 
     def test_an_unknown_name_is_a_gaierror(self):
         with self.assertRaises(socket.gaierror) as ours:

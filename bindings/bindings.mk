@@ -1,0 +1,52 @@
+# Other languages: each is built as its users build it, and tested on names that are half dead, silent or unknown, with its
+# real runtime. All of it is built under target/bindings/.
+
+LANGUAGES ?= python rust
+# Debian's, which the packages of the group `bindings` are for.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+
+BINDINGS := $(CURDIR)/target/bindings
+BINDINGS_NETWORK := $(CURDIR)/scripts/in-test-network
+BINDINGS_PYTHON := $(BINDINGS)/python/bin/python
+BINDINGS_ARCHIVE := $(CURDIR)/$(STATIC)
+
+PACKAGES += bindings
+SUITES += bindings
+
+.PHONY: bindings suite-bindings bench-python
+bindings:
+	@scripts/install-packages build bindings
+	@$(MAKE) -s suite-bindings
+
+# Two at a time: most of what they do is wait, each in a network of its own.
+suite-bindings: $(STATIC) $(NATIVE_LIBS)
+	@$(MAKE) -s -k -j2 --output-sync=target $(LANGUAGES:%=run-bindings-%)
+
+# ---- Python ----------------------------------------------------------------------------------------------------------
+# PYTHON=/opt/python3.13/bin/python3 takes another one; it needs cffi, setuptools and wheel.
+
+.PHONY: run-bindings-python-install run-bindings-python
+run-bindings-python-install: $(STATIC)
+	@mkdir -p $(BINDINGS)
+	@$(PYTHON) -m venv --clear --without-pip --system-site-packages $(BINDINGS)/python
+	@HAPPYSOCK_ARCHIVE=$(BINDINGS_ARCHIVE) $(PYTHON) -m pip --python $(BINDINGS_PYTHON) install --quiet --no-index --no-deps \
+	    --no-build-isolation --disable-pip-version-check bindings/python
+
+# mypy reads what is installed here: trio and anyio of Debian 12 have no types for it.
+run-bindings-python: run-bindings-python-install
+	@if command -v mypy >/dev/null; then \
+	    (cd bindings/python && mypy --strict --cache-dir $(BINDINGS)/mypy -m happysock -m happysock.aio); \
+	else echo "skipped: types of the Python binding: mypy is not installed"; fi
+	@$(BINDINGS_NETWORK) $(BINDINGS_PYTHON) bindings/python/tests
+
+bench-python:
+	@scripts/install-packages build bindings
+	@$(MAKE) -s run-bindings-python-install
+	@$(BINDINGS_NETWORK) $(BINDINGS_PYTHON) benches/python_connect.py $(BENCH_ARGS)
+
+# ---- Rust ------------------------------------------------------------------------------------------------------------
+
+.PHONY: run-bindings-rust
+run-bindings-rust:
+	@MAKEFLAGS= $(CARGO) test --quiet --no-run --manifest-path bindings/rust/Cargo.toml --target-dir $(BINDINGS)/rust
+	@MAKEFLAGS= $(BINDINGS_NETWORK) $(CARGO) test --quiet --manifest-path bindings/rust/Cargo.toml --target-dir $(BINDINGS)/rust
