@@ -270,8 +270,8 @@ impl Connect {
     }
 
     /// The one descriptor, if it was made.
-    pub(super) fn watched(&self) -> Option<BorrowedFd<'_>> {
-        match &self.watch {
+    pub(super) fn made_descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.surroundings.watch {
             Watch::Poll(_) => None,
             Watch::Epoll { set, .. } => Some(set.as_fd()),
         }

@@ -88,7 +88,7 @@ impl Connecting {
 
 impl AsFd for Connecting {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.connect.watched().expect("made by new")
+        self.connect.made_descriptor().expect("made by new")
     }
 }
 
