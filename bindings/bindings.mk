@@ -1,7 +1,7 @@
 # Other languages: each is built as its users build it, and tested on names that are half dead, silent or unknown, with its
 # real runtime. All of it is built under target/bindings/.
 
-LANGUAGES ?= python rust
+LANGUAGES ?= python rust node
 # Debian's, which the packages of the group `bindings` are for.
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 
@@ -50,3 +50,37 @@ bench-python:
 run-bindings-rust:
 	@MAKEFLAGS= $(CARGO) test --quiet --no-run --manifest-path bindings/rust/Cargo.toml --target-dir $(BINDINGS)/rust
 	@MAKEFLAGS= $(BINDINGS_NETWORK) $(CARGO) test --quiet --manifest-path bindings/rust/Cargo.toml --target-dir $(BINDINGS)/rust
+
+# ---- What was installed ----------------------------------------------------------------------------------------------
+# Node.js and Go are built against an installed tree, as their users build them: pkg-config says where it is.
+
+BINDINGS_PREFIX := $(BINDINGS)/prefix
+BINDINGS_PKG_CONFIG := $(BINDINGS_PREFIX)/lib/pkgconfig/happysock.pc
+
+$(BINDINGS_PKG_CONFIG): $(SHARED) $(STATIC) $(NATIVE_LIBS) include/happysock.h happysock.pc.in
+	@$(MAKE) -s install DESTDIR=$(BINDINGS)/stage PREFIX=$(BINDINGS_PREFIX) >/dev/null
+	@rm -rf $(BINDINGS_PREFIX)
+	@mv $(BINDINGS)/stage$(BINDINGS_PREFIX) $(BINDINGS_PREFIX)
+	@touch $@
+
+# ---- Node.js ---------------------------------------------------------------------------------------------------------
+# Debian 12 has 18, which is too old: whoever has a newer one has it from elsewhere, with its headers beside it.
+
+NODE ?= node
+NODE_HEADERS = $(abspath $(dir $(realpath $(shell command -v $(NODE) || echo /nowhere/bin/node)))..)
+
+.PHONY: run-bindings-node
+run-bindings-node: $(BINDINGS_PKG_CONFIG)
+	@if ! command -v $(NODE) >/dev/null; then \
+	    echo "skipped: Node.js: it is not installed"; \
+	elif [ "$$($(NODE) -p 'parseInt(process.versions.node)')" -lt 20 ]; then \
+	    echo "skipped: Node.js: $$($(NODE) --version) is older than 20"; \
+	elif ! [ -e $(NODE_HEADERS)/include/node/node_api.h ]; then \
+	    echo "skipped: Node.js: its headers are not in $(NODE_HEADERS)/include/node"; \
+	else \
+	    rm -rf $(BINDINGS)/node && cp -r bindings/node $(BINDINGS)/node && cd $(BINDINGS)/node && \
+	    HAPPYSOCK_PREFIX=$(BINDINGS_PREFIX) MAKEFLAGS= npm install --silent --offline --no-audit --no-fund --nodedir=$(NODE_HEADERS) && \
+	    { $(BINDINGS_NETWORK) $(NODE) --test --test-reporter=tap test/*.test.js >node.tap; status=$$?; cat node.tap; \
+	    awk '/^# pass / { passed = $$3 } /^# fail / { failed = $$3 } END { print passed + 0 " passed, " failed + 0 " failed" }' node.tap; \
+	    exit $$status; }; \
+	fi
