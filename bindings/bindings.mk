@@ -1,7 +1,7 @@
 # Other languages: each is built as its users build it, and tested on names that are half dead, silent or unknown, with its
 # real runtime. All of it is built under target/bindings/.
 
-LANGUAGES ?= python rust node
+LANGUAGES ?= python rust node go
 # Debian's, which the packages of the group `bindings` are for.
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 
@@ -82,5 +82,21 @@ run-bindings-node: $(BINDINGS_PKG_CONFIG)
 	    HAPPYSOCK_PREFIX=$(BINDINGS_PREFIX) MAKEFLAGS= npm install --silent --offline --no-audit --no-fund --nodedir=$(NODE_HEADERS) && \
 	    { $(BINDINGS_NETWORK) $(NODE) --test --test-reporter=tap test/*.test.js >node.tap; status=$$?; cat node.tap; \
 	    awk '/^# pass / { passed = $$3 } /^# fail / { failed = $$3 } END { print passed + 0 " passed, " failed + 0 " failed" }' node.tap; \
+	    exit $$status; }; \
+	fi
+
+# ---- Go --------------------------------------------------------------------------------------------------------------
+
+GO ?= go
+GO_ENVIRONMENT = PKG_CONFIG_PATH=$(BINDINGS_PREFIX)/lib/pkgconfig LD_LIBRARY_PATH=$(BINDINGS_PREFIX)/lib CGO_ENABLED=1 GOFLAGS=-mod=mod \
+	GOPROXY=off GOCACHE=$(BINDINGS)/go-cache
+
+.PHONY: run-bindings-go
+run-bindings-go: $(BINDINGS_PKG_CONFIG)
+	@if ! command -v $(GO) >/dev/null; then echo "skipped: Go: it is not installed"; else \
+	    cd bindings/go && $(GO_ENVIRONMENT) $(GO) vet ./... && test -z "$$(gofmt -l . | tee /dev/stderr)" && \
+	    $(GO_ENVIRONMENT) $(GO) test -c -o $(BINDINGS)/go-test . && \
+	    { $(GO_ENVIRONMENT) $(BINDINGS_NETWORK) $(BINDINGS)/go-test -test.v >$(BINDINGS)/go.log; status=$$?; cat $(BINDINGS)/go.log; \
+	    awk '/^--- PASS/ { passed++ } /^--- FAIL/ { failed++ } END { print passed + 0 " passed, " failed + 0 " failed" }' $(BINDINGS)/go.log; \
 	    exit $$status; }; \
 	fi
