@@ -71,6 +71,9 @@ help:
 	@echo "  make bench-check        the same, judged"
 	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
 	@echo "  make bench-ruby         TCPSocket.new beside stock Ruby's"
+	@echo "  make bench-python       Python's connects beside asyncio's own happy_eyeballs_delay"
+	@echo "Other languages"
+	@echo "  make bindings           tests of the bindings; LANGUAGES=\"python rust node go lua\" chooses"
 	@echo "Ruby (RUBY= RUBY_SRC=)"
 	@echo "  make cruby              CRuby's socket.so with our file in the place of ipsocket.c"
 	@echo "  make cruby-test         CRuby's own tests with it"
@@ -216,4 +219,5 @@ include c_tests/c_tests.mk
 -include tests/resolved.mk
 -include lab/lab.mk
 -include ruby_ext/ruby.mk
+-include bindings/bindings.mk
 -include $(wildcard benches/*.mk)
