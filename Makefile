@@ -138,6 +138,7 @@ endif
 	    -e 's|@VERSION@|$(VERSION)|' -e "s|@STATIC_LIBS@|$$(cat $(NATIVE_LIBS))|" \
 	    -e 's|^\([a-z]*dir=\)$(PREFIX)/|\1$${prefix}/|' happysock.pc.in >"$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
 	chmod 644 "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
+	@$(MAKE) -s --no-print-directory run-install-cmake
 	@# On the running system the linker's cache has to learn of it; in a staging directory that is the package's business.
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
@@ -150,6 +151,7 @@ uninstall:
 	      "$(DESTDIR)$(DATADIR)/happysock/valgrind.supp" \
 	      "$(DESTDIR)$(DATADIR)/happysock/thread_sanitizer.supp" \
 	      "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
+	@$(MAKE) -s --no-print-directory run-uninstall-cmake
 	@if [ -d "$(DESTDIR)$(DATADIR)/happysock" ]; then rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(DATADIR)/happysock"; fi
 
 # ---- Tests -----------------------------------------------------------------------------------------------------------
@@ -218,6 +220,7 @@ include c_tests/c_tests.mk
 -include c_tests/multi.mk
 -include tests/resolved.mk
 -include lab/lab.mk
+include packaging/packaging.mk
 -include ruby_ext/ruby.mk
 -include bindings/bindings.mk
 -include $(wildcard benches/*.mk)
