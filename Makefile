@@ -46,6 +46,7 @@ help:
 	@echo "  make build              the libraries, in target/shared and target/release"
 	@echo "  make install            what was built; PREFIX=$(PREFIX) LIBDIR= INCLUDEDIR= DATADIR= DESTDIR= STRIP="
 	@echo "  make uninstall          removes what install installed, with the same variables"
+	@echo "  make manual             man pages and HTML, in target/manual; install installs them where they were built"
 	@echo "To work on it"
 	@echo "  make deps               install every Debian package that any of this uses; as root, or with sudo"
 	@echo "  make check              between two edits: format, clippy, the Rust and the C tests"
@@ -131,10 +132,12 @@ endif
 	    -e 's|@VERSION@|$(VERSION)|' -e "s|@STATIC_LIBS@|$$(cat $(NATIVE_LIBS))|" \
 	    -e 's|^\([a-z]*dir=\)$(PREFIX)/|\1$${prefix}/|' happysock.pc.in >"$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
 	chmod 644 "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
+	@$(MAKE) -s --no-print-directory run-install-manual
 	@# On the running system the linker's cache has to learn of it; in a staging directory that is the package's business.
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 uninstall:
+	@$(MAKE) -s --no-print-directory run-uninstall-manual
 	rm -f "$(DESTDIR)$(INCLUDEDIR)/happysock.h" \
 	      "$(DESTDIR)$(LIBDIR)/$(SHARED_NAME)" \
 	      "$(DESTDIR)$(LIBDIR)/libhappysock.so.$(SOVERSION)" \
@@ -212,3 +215,4 @@ include c_tests/c_tests.mk
 -include lab/lab.mk
 -include ruby_ext/ruby.mk
 -include $(wildcard benches/*.mk)
+-include docs/manual.mk
