@@ -53,6 +53,7 @@ help:
 	@echo "  make test               every suite; SUITES=\"rust c\" and CAMPAIGNS= choose"
 	@echo "  make header             rewrite include/happysock.h from the source"
 	@echo "  make abi                rewrite include/happysock.abi, the description of the ABI that tests compare with"
+	@echo "  make pictures           record the race that the manual shows and draw its pictures anew"
 	@echo "  make clean              remove target/"
 	@echo "Tests in their full forms"
 	@echo "  make test-sanitizers    the C tests with the address and thread sanitizers (nightly Rust)"

@@ -12,25 +12,48 @@ SUITES += manual
 PACKAGES += manual
 
 .PHONY: manual manual-programs
-manual:
+manual: $(MANUAL)/theme/furo
 	@scripts/install-packages manual
 	@$(MANUAL_PYTHON) docs/tools/build.py $(MANUAL)
 	@$(SPHINX) -q -W --keep-going -b html -d $(MANUAL)/doctrees $(MANUAL)/source $(MANUAL)/html
 	@echo "$(MANUAL)/html/index.html; man -l $(MANUAL)/man/man7/happysock.7"
+
+# One file of Python, by its hash.
+$(MANUAL)/theme/furo: docs/requirements.txt
+	@scripts/install-packages manual
+	@rm -rf $(MANUAL)/theme
+	@$(MANUAL_PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile \
+	    --require-hashes --target $(MANUAL)/theme -r docs/requirements.txt || \
+	    echo "skipped: the theme of the HTML manual: pip could not get it, so it has another without dark colours"
+	@mkdir -p $@
+	@touch $@
 
 # The programs that the pages show.
 manual-programs: $(MANUAL_PROGRAMS:%=$(C_DIRECTORY)/manual/%)
 
 $(C_DIRECTORY)/manual/%: docs/examples/%.c $(C_HEADERS) $(C_DIRECTORY)/libhappysock.so
 	@mkdir -p $(@D)
-	$(CC) $(C_FLAGS) $(CFLAGS) -Iinclude -o $@ $< -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN/..' -lhappysock
+	$(CC) $(C_FLAGS) $(CFLAGS) -Iinclude -o $@ $< -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN/..' -lhappysock $(MANUAL_LINK)
+
+$(C_DIRECTORY)/manual/libevent_loop: MANUAL_LINK = -levent
+$(C_DIRECTORY)/manual/io_uring_loop: MANUAL_LINK = -luring
 
 .PHONY: suite-manual
 suite-manual:
+	@$(MAKE) -s build
 	@$(MAKE) -s manual-programs PROFILE=release
 	@$(MAKE) -s manual
 	@$(RUN_IN) $(MANUAL_PYTHON) docs/tests/run_examples.py target/c/release/manual
+	@$(RUN_IN) $(MANUAL_PYTHON) docs/tests/follow_guides.py
 	@$(MANUAL_PYTHON) docs/tests/check_pages.py $(MANUAL)
+
+# The race is recorded in the lab, and every picture drawn anew.
+.PHONY: pictures
+pictures:
+	@scripts/install-packages build demo lab manual
+	@$(MAKE) -s PROFILE=release target/c/release/connect
+	@docs/pictures/record
+	@$(MANUAL_PYTHON) docs/pictures/draw.py
 
 # What was built is installed beside the library.
 .PHONY: run-install-manual run-uninstall-manual

@@ -3,6 +3,7 @@
     check_pages.py OUTPUT
 """
 
+import json
 import os
 import re
 import subprocess
@@ -46,6 +47,7 @@ def examples_are_what_they_say(manual, output):
     """An example calls what it shows, fits a terminal, and is shown."""
     del output
     names = {page.name for page in manual.reference}
+    guides = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "guide").glob("*.md"))
     for example in manual.examples:
         code = "\n".join(example.code)
         for name in example.shows:
@@ -54,8 +56,8 @@ def examples_are_what_they_say(manual, output):
             # A callback or a struct is shown by what fills it.
             elif not name.endswith("_fn") and name not in code:
                 yield f"{example.name} does not use {name}"
-        if not example.shows:
-            yield f"{example.name} shows nothing"
+        if not example.shows and f"@example {example.name}@" not in guides:
+            yield f"{example.name} is on no page"
         for line in example.code:
             if len(line) > CODE_WIDTH:
                 yield f"{example.name}: longer than {CODE_WIDTH} columns: {line}"
@@ -139,6 +141,18 @@ def documents_name_what_there_is(manual, output):
                 yield f"{path.relative_to(ROOT)}: the header has no {name}"
 
 
+def pictures_are_true(manual, output):
+    """The pictures are what is drawn of what stands beside them, and the house has the rooms that there are."""
+    del manual, output
+    drawn = subprocess.run([sys.executable, "-B", DOCS / "pictures/draw.py", "--check"], capture_output=True, text=True, check=False)
+    yield from (drawn.stdout + drawn.stderr).splitlines()
+    house = json.loads((DOCS / "pictures/house.json").read_text(encoding="utf-8"))
+    shown = {room["name"] for row in house["rows"] for room in row}
+    rooms = {path.name for path in (ROOT / "src").iterdir() if path.is_dir()}
+    if shown != rooms:
+        yield f"the house shows {sorted(shown)}, and there are {sorted(rooms)}"
+
+
 CHECKS = (
     every_function_has_a_page,
     every_constant_is_told,
@@ -146,6 +160,7 @@ CHECKS = (
     man_takes_them,
     links_lead_somewhere,
     documents_name_what_there_is,
+    pictures_are_true,
 )
 
 

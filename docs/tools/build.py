@@ -133,7 +133,7 @@ class Manual:
             output.write(f"{place}.md", self.link(page.markdown(), place))
         for path in [*self.overviews, *sorted((DOCS / "guide").glob("*.md")), DOCS / "index.md"]:
             place = str(path.relative_to(DOCS).with_suffix(""))
-            text = self.include(self.fill(path.read_text(encoding="utf-8")))
+            text = self.include(self.fill(path.read_text(encoding="utf-8")), "../" * place.count("/"))
             if path in self.overviews:
                 text = re.sub(r"^# (.*)\n", rf"# \1\n\n*{path.stem}*(7)\n", text)
             output.write(f"{place}.md", self.link(text, place))
@@ -141,18 +141,24 @@ class Manual:
         for path in [*(DOCS / "pictures").glob("*.svg"), DOCS / "conf.py"]:
             output.write(str(path.relative_to(DOCS)), path.read_text(encoding="utf-8"))
 
-    def include(self, text):
-        """A line `@example NAME@` becomes the program of that name, `@file PATH@` a file of the project."""
+    def include(self, text, up):
+        """A line `@example NAME@` becomes the program of that name, `@file PATH@` a file of the project, `@picture NAME@` a
+        picture in the colours of the page.
+        """
 
         def of(match):
             kind, name = match.groups()
+            if kind == "picture":
+                title = re.search(r"<title>(.*)</title>", (DOCS / f"pictures/{name}-light.svg").read_text()).group(1)
+                themes = [f'```{{image}} {up}pictures/{name}-{theme}.svg\n:class: only-{theme}\n:alt: "{title}"\n```' for theme in ("light", "dark")]
+                return "\n\n".join(themes)
             if kind == "example":
                 code = pages.read_example(DOCS / "examples" / f"{name}.c").code
             else:
                 code = (ROOT / name).read_text(encoding="utf-8").splitlines()
             return "\n".join(["```c", *code, "```"])
 
-        return re.sub(r"^@(example|file) (.*)@$", of, text, flags=re.MULTILINE)
+        return re.sub(r"^@(example|file|picture) (.*)@$", of, text, flags=re.MULTILINE)
 
     def contents(self):
         """The list of functions, by the headings of the header."""

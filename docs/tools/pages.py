@@ -31,6 +31,7 @@ class Example:
     shows: list = field(default_factory=list)
     run: list = field(default_factory=list)
     prints: list = field(default_factory=list)
+    skips: list = field(default_factory=list)
 
 
 def read_example(path):
@@ -38,10 +39,10 @@ def read_example(path):
     text = path.read_text(encoding="utf-8")
     head, _, code = text.partition("*/\n")
     lines = [re.sub(r"^(/\*| \*) ?", "", line) for line in head.splitlines()]
-    what = " ".join(line for line in lines if line and not re.match(r"(shows|run|prints):", line))
+    what = " ".join(line for line in lines if line and not re.match(r"(shows|run|prints|or-skipped):", line))
     of = lambda key: [line.removeprefix(f"{key}:").strip() for line in lines if line.startswith(f"{key}:")]
     shows = " ".join(of("shows")).split()
-    return Example(path.stem, what.strip(), code.splitlines(), shows, " ".join(of("run")).split(), of("prints"))
+    return Example(path.stem, what.strip(), code.splitlines(), shows, " ".join(of("run")).split(), of("prints"), of("or-skipped"))
 
 
 def read_examples(directory):
