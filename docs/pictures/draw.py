@@ -1,5 +1,5 @@
-"""Draws the pictures of the manual and of README, each for light and for dark pages, from what stands beside this file:
-a recorded race (record) and plain data.
+"""Draws the pictures of the manual and of README, each for light and for dark pages, from what stands beside
+this file: a recorded race (record) and plain data.
 
     draw.py            writes the pictures
     draw.py --check    ends with 1 if one is not what this draws
@@ -14,7 +14,7 @@ from svg import Picture
 HERE = Path(__file__).resolve().parent
 
 
-# ---- A race ----------------------------------------------------------------------------------------------------------
+# ---- A race ------------------------------------------------------------------------------------------------
 
 
 class Timeline:
@@ -38,7 +38,15 @@ class Timeline:
         """A bar with its name before it and what came of it behind it."""
         y = self.y(row)
         self.picture.text(self.LEFT - 10, y + 15, label, anchor="end", bold=True)
-        self.picture.box(self.x(start), y, max(2.0, (end - start) * self.scale), self.BAR, fill=fill, stroke=fill_stroke(fill), radius=3)
+        self.picture.box(
+            self.x(start),
+            y,
+            max(2.0, (end - start) * self.scale),
+            self.BAR,
+            fill=fill,
+            stroke=fill_stroke(fill),
+            radius=3,
+        )
         self.picture.text(self.x(end) + 7, y + 15, note, size=13)
 
 
@@ -60,32 +68,59 @@ def race(theme):
     a = first(trace, event="lookup_answered", family="IPv4")["time_ms"]
     delay = first(trace, event="next_attempt_timer_set")["delay_ms"]
     end = four["ended_ms"]
-    picture = Picture(theme, 680, 300, f"A race: IPv6 does not answer, IPv4 starts {delay} ms later and is connected after {end:.0f} ms.")
+    picture = Picture(
+        theme,
+        680,
+        300,
+        f"A race: IPv6 does not answer, IPv4 starts {delay} ms later and is connected after {end:.0f} ms.",
+    )
     picture.text(20, 30, "Connecting to a name whose IPv6 address does not answer", size=16, bold=True)
     line = Timeline(picture, end, 54)
     bottom = line.y(4) + 8
     for ms in range(0, int(end) + 1, 50):
         picture.line(line.x(ms), line.top - 6, line.x(ms), bottom, "rule")
-        picture.text(line.x(ms), bottom + 16, f"{ms}" + (" ms" if ms == 0 else ""), size=12, colour="faint", anchor="middle")
+        picture.text(
+            line.x(ms),
+            bottom + 16,
+            f"{ms}" + (" ms" if ms == 0 else ""),
+            size=12,
+            colour="faint",
+            anchor="middle",
+        )
     line.bar(0, "AAAA?", 0, aaaa, "violet", f"IPv6 address after {aaaa:.0f} ms")
     line.bar(1, "A?", 0, a, "violet", f"IPv4 address after {a:.0f} ms: it waits for its turn")
     line.bar(2, "IPv6", six["started_ms"], six["ended_ms"], "url(#hatch)", "given up")
     line.bar(3, "IPv4", four["started_ms"], four["ended_ms"], "green", "connected")
     y = line.y(3) + 11
-    picture.line(line.x(six["started_ms"]) + 2, y, line.x(four["started_ms"]) - 3, y, "faint", 1.5, arrow=True)
+    picture.line(
+        line.x(six["started_ms"]) + 2, y, line.x(four["started_ms"]) - 3, y, "faint", 1.5, arrow=True
+    )
     picture.line(line.x(six["started_ms"]), y - 7, line.x(six["started_ms"]), y + 7, "faint", 1.5)
-    picture.text(line.x((six["started_ms"] + four["started_ms"]) / 2), y - 5, f"{delay} ms without an answer", size=12, colour="faint", anchor="middle")
+    picture.text(
+        line.x((six["started_ms"] + four["started_ms"]) / 2),
+        y - 5,
+        f"{delay} ms without an answer",
+        size=12,
+        colour="faint",
+        anchor="middle",
+    )
     picture.line(line.x(end), line.top - 6, line.x(end), bottom, "green", 2)
     picture.text(line.x(end), bottom + 16, f"{end:.0f}", size=13, colour="green", anchor="middle", bold=True)
     y = bottom + 46
     picture.text(line.LEFT - 10, y + 15, "without", anchor="end", bold=True)
     picture.box(line.LEFT, y, 680 - line.LEFT - 118, line.BAR, fill="url(#hatch)", stroke="orange", radius=3)
     picture.text(680 - 112, y + 15, "... 127 s", size=14, colour="red", bold=True)
-    picture.text(line.LEFT, y + 38, "getaddrinfo and connect, one address after the other: tcp(7) gives up the first after 127 s", size=12, colour="faint")
+    picture.text(
+        line.LEFT,
+        y + 38,
+        "getaddrinfo and connect, one address after the other: tcp(7) gives up the first after 127 s",
+        size=12,
+        colour="faint",
+    )
     return picture
 
 
-# ---- The house -------------------------------------------------------------------------------------------------------
+# ---- The house ---------------------------------------------------------------------------------------------
 
 
 def house(theme):
@@ -100,7 +135,7 @@ def house(theme):
         for room in row:
             places[room["name"]] = (x, 20 + level * 92, unit * room.get("width", 1))
             x += unit * room.get("width", 1) + 18
-    for level, row in enumerate(rows):
+    for row in rows:
         for room in row:
             x, y, width = places[room["name"]]
             for used in room.get("uses", []):
@@ -109,18 +144,20 @@ def house(theme):
                 left, right = max(x, to_x), min(x + width, to_x + to_width)
                 middle = (left + right) / 2 if left < right else x + width / 2
                 picture.path([(middle, y + 58), (middle if left < right else to_x + to_width / 2, to_y - 3)])
-    for level, row in enumerate(rows):
+    for row in rows:
         for room in row:
             x, y, width = places[room["name"]]
             pure = room.get("pure", False)
             picture.box(x, y, width, 58, fill="panel", stroke="green" if pure else "rule")
-            picture.text(x + 12, y + 24, room["name"], size=15, bold=True, mono=True, colour="green" if pure else "ink")
+            picture.text(
+                x + 12, y + 24, room["name"], size=15, bold=True, mono=True, colour="green" if pure else "ink"
+            )
             picture.text(x + 12, y + 44, room["says"], size=12.5, colour="faint")
     picture.text(20, picture.size[1] - 10, data["legend"], size=12.5, colour="green")
     return picture
 
 
-# ---- The gate --------------------------------------------------------------------------------------------------------
+# ---- The gate ----------------------------------------------------------------------------------------------
 
 
 def gate(theme):
@@ -135,7 +172,9 @@ def gate(theme):
     picture.box(574, top, 86, bottom - top, stroke="green")
     for index, word in enumerate(data["to"]):
         middle = (top + bottom) / 2 - 9 * (len(data["to"]) - 1) + 5
-        picture.text(617, middle + 18 * index, word, anchor="middle", size=13, bold=index == 0, colour="green")
+        picture.text(
+            617, middle + 18 * index, word, anchor="middle", size=13, bold=index == 0, colour="green"
+        )
     for index, one in enumerate(gates):
         y = top + step * index
         last = index + 1 == len(gates)
@@ -148,9 +187,13 @@ def gate(theme):
         picture.line(232, y + 23, 268, y + 23, "faint", 1.5, arrow=True)
         picture.box(271, y, 266, 46, stroke=one["kind"])
         picture.text(283, y + 19, one["way"], size=13.5, bold=True)
-        picture.text(283, y + 37, one["cost"], size=12.5, colour="amber" if one["kind"] == "orange" else one["kind"])
+        picture.text(
+            283, y + 37, one["cost"], size=12.5, colour="amber" if one["kind"] == "orange" else one["kind"]
+        )
         picture.line(537, y + 23, 571, y + 23, "faint", 1.5, arrow=True)
-    picture.text(20, bottom + 28, "green: no thread; orange: a thread of the library", size=12.5, colour="faint")
+    picture.text(
+        20, bottom + 28, "green: no thread; orange: a thread of the library", size=12.5, colour="faint"
+    )
     return picture
 
 

@@ -2,15 +2,35 @@
 
 from html import escape
 
-# From the palette of Okabe and Ito, which colour-blind readers tell apart; darker or lighter where the page asks for it.
+# From the palette of Okabe and Ito, which colour-blind readers tell apart; darker or lighter as the page asks.
 PALETTES = {
     "light": {
-        "page": "#ffffff", "ink": "#1f2328", "faint": "#59636e", "rule": "#d1d9e0", "panel": "#f6f8fa",
-        "blue": "#0072b2", "orange": "#d98a00", "green": "#007a5a", "red": "#c04a00", "violet": "#8a4f7d", "amber": "#8f5c00", "on": "#ffffff",
+        "page": "#ffffff",
+        "ink": "#1f2328",
+        "faint": "#59636e",
+        "rule": "#d1d9e0",
+        "panel": "#f6f8fa",
+        "blue": "#0072b2",
+        "orange": "#d98a00",
+        "green": "#007a5a",
+        "red": "#c04a00",
+        "violet": "#8a4f7d",
+        "amber": "#8f5c00",
+        "on": "#ffffff",
     },
     "dark": {
-        "page": "#0d1117", "ink": "#e6edf3", "faint": "#9198a1", "rule": "#3d444d", "panel": "#161b22",
-        "blue": "#56b4e9", "orange": "#e69f00", "green": "#2bc49a", "red": "#ff8a4c", "violet": "#cc79a7", "amber": "#e69f00", "on": "#0d1117",
+        "page": "#0d1117",
+        "ink": "#e6edf3",
+        "faint": "#9198a1",
+        "rule": "#3d444d",
+        "panel": "#161b22",
+        "blue": "#56b4e9",
+        "orange": "#e69f00",
+        "green": "#2bc49a",
+        "red": "#ff8a4c",
+        "violet": "#cc79a7",
+        "amber": "#e69f00",
+        "on": "#0d1117",
     },
 }
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
@@ -50,7 +70,9 @@ class Picture:
         """A line through points."""
         head = f' marker-end="url(#head-{colour})"' if arrow else ""
         route = " ".join(f"{'M' if index == 0 else 'L'}{x:g} {y:g}" for index, (x, y) in enumerate(points))
-        self.parts.append(f'<path d="{route}" fill="none" stroke="{self.colour(colour)}" stroke-width="{width:g}"{head}/>')
+        self.parts.append(
+            f'<path d="{route}" fill="none" stroke="{self.colour(colour)}" stroke-width="{width:g}"{head}/>'
+        )
 
     def text(self, x, y, text, size=14, colour="ink", anchor="start", bold=False, mono=False):
         """A line of text."""

@@ -1,6 +1,6 @@
-"""Looks at the manual that was built: what its pages lack, whether man takes them as they are, whether links lead somewhere.
+"""Looks at the manual that was built: what its pages lack, whether man takes them, where links lead.
 
-    check_pages.py OUTPUT
+check_pages.py OUTPUT
 """
 
 import json
@@ -16,8 +16,8 @@ DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS / "tools"))
 
-import build  # noqa: E402
-import header  # noqa: E402
+import build
+import header
 
 # A page in a terminal: code stands eight columns in.
 CODE_WIDTH = 78
@@ -28,7 +28,9 @@ def every_function_has_a_page(manual, output):
     for page in manual.reference:
         if page.entry.kind in ("function", "callback"):
             for section in page.missing():
-                yield f"{page.name} lacks {section}" + (f": {page.undescribed()}" if section == "parameters" else "")
+                yield f"{page.name} lacks {section}" + (
+                    f": {page.undescribed()}" if section == "parameters" else ""
+                )
     names = {page.name for page in manual.reference}
     for name in header.read_ledger(ROOT / "include/happysock.symbols"):
         if name not in names or not (output / "man/man3" / f"{name}.3").exists():
@@ -67,12 +69,16 @@ def man_takes_them(manual, output):
     """mandoc and groff have nothing to say."""
     del manual
     paths = sorted((output / "man").rglob("*.[37]"))
-    found = subprocess.run(["mandoc", "-T", "lint", "-W", "style", *paths], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ["mandoc", "-T", "lint", "-W", "style", *paths], capture_output=True, text=True, check=False
+    )
     for line in (found.stdout + found.stderr).splitlines():
         # Other pages may not be installed, and nobody need have indexed those that are.
         if "referenced manual not found" not in line and "mandoc.db" not in line:
             yield line
-    groff = subprocess.run(["groff", "-mandoc", "-Tutf8", "-ww", "-z", *paths], capture_output=True, text=True, check=False)
+    groff = subprocess.run(
+        ["groff", "-mandoc", "-Tutf8", "-ww", "-z", *paths], capture_output=True, text=True, check=False
+    )
     yield from groff.stderr.splitlines()
     # A reference to a page of ours leads to one.
     ours = {(path.stem, path.suffix[1:]) for path in paths}
@@ -116,7 +122,12 @@ def links_lead_somewhere(manual, output):
             where = path.relative_to(output.resolve())
             if not target.exists():
                 yield f"{where}: {link} leads nowhere"
-            elif anchor and target in pages and anchor not in pages[target].anchors and path.name not in ("search.html",):
+            elif (
+                anchor
+                and target in pages
+                and anchor not in pages[target].anchors
+                and path.name not in ("search.html",)
+            ):
                 yield f"{where}: {link}: there is no such anchor"
 
 
@@ -125,10 +136,16 @@ def documents_name_what_there_is(manual, output):
     del output
     text_of_header = (ROOT / "include/happysock.h").read_text(encoding="utf-8")
     rooms = r"(?:src|tests|c_tests|include|scripts|lab|ruby_ext|benches|docs|bindings|fuzz|tool)/"
-    for path in [*DOCS.rglob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *(ROOT / ".github").rglob("*.md")]:
+    for path in [
+        *DOCS.rglob("*.md"),
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+        *(ROOT / ".github").rglob("*.md"),
+    ]:
         if not path.exists():
             continue
-        prose = "".join(re.split(r"^```.*?^```$", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE))
+        prose = "".join(
+            re.split(r"^```.*?^```$", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        )
         for code in re.findall(r"`([^`\n]+)`", prose):
             if re.match(rooms, code) and "*" not in code:
                 file, _, test = code.partition("::")
@@ -137,14 +154,22 @@ def documents_name_what_there_is(manual, output):
                 elif test and not re.search(rf"\bfn {test}\b", (ROOT / file).read_text(encoding="utf-8")):
                     yield f"{path.relative_to(ROOT)}: {file} has no test {test}"
             name = re.sub(r"\(\d?\)$", "", code)
-            if re.fullmatch(r"(?:happy|HAPPY|rb_getaddrinfo|init_inetsock)_\w*[a-zA-Z0-9]", name) and name not in text_of_header:
+            if (
+                re.fullmatch(r"(?:happy|HAPPY|rb_getaddrinfo|init_inetsock)_\w*[a-zA-Z0-9]", name)
+                and name not in text_of_header
+            ):
                 yield f"{path.relative_to(ROOT)}: the header has no {name}"
 
 
 def pictures_are_true(manual, output):
     """The pictures are what is drawn of what stands beside them, and the house has the rooms that there are."""
     del manual, output
-    drawn = subprocess.run([sys.executable, "-B", DOCS / "pictures/draw.py", "--check"], capture_output=True, text=True, check=False)
+    drawn = subprocess.run(
+        [sys.executable, "-B", DOCS / "pictures/draw.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     yield from (drawn.stdout + drawn.stderr).splitlines()
     house = json.loads((DOCS / "pictures/house.json").read_text(encoding="utf-8"))
     shown = {room["name"] for row in house["rows"] for room in row}

@@ -1,10 +1,10 @@
-"""Follows the pages that teach, word by word: writes the programs that they show, runs the commands, and compares what they print.
+"""Follows the pages that teach, word by word: writes their programs, runs their commands, compares the output.
 
     scripts/in-test-network follow_guides.py
 
-In a page, "```c NAME" shows a file and "```console" commands ("$ ...") with what they print; a command that ends with & stays
-until the page is through. "```console not-run" needs what a test has not: the network, or root. The library is the one of
-make build, as if it were installed.
+In a page, "```c NAME" shows a file and "```console" commands ("$ ...") with what they print; a command that
+ends with & stays until the page is through. "```console not-run" needs what a test has not: the network, or
+root. The library is the one of make build, as if it were installed.
 """
 
 import os
@@ -47,8 +47,20 @@ def install(directory):
     """The library and its pkg-config file, where programs find them."""
     stage = directory / "stage"
     subprocess.run(
-        ["make", "-s", "install", f"DESTDIR={stage}", "PREFIX=/usr", "LIBDIR=/usr/lib", "STRIP=", "MANUAL=/nonexistent"],
-        cwd=ROOT, check=True, capture_output=True, timeout=LIMIT,
+        [
+            "make",
+            "-s",
+            "install",
+            f"DESTDIR={stage}",
+            "PREFIX=/usr",
+            "LIBDIR=/usr/lib",
+            "STRIP=",
+            "MANUAL=/nonexistent",
+        ],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        timeout=LIMIT,
     )
     return {
         "PKG_CONFIG_PATH": str(stage / "usr/lib/pkgconfig"),
@@ -83,11 +95,21 @@ def follow(page, directory, environment):
             for command, expected in commands(lines):
                 if command.endswith("&"):
                     arguments = command.rstrip("& ").split()
-                    servers.append(subprocess.Popen(arguments, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+                    servers.append(
+                        subprocess.Popen(
+                            arguments, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                        )
+                    )
                     wait_for_listener(int(next(word for word in arguments if word.isdigit())))
                     continue
                 done = subprocess.run(
-                    ["sh", "-c", command], cwd=directory, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False
+                    ["sh", "-c", command],
+                    cwd=directory,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    timeout=LIMIT,
+                    check=False,
                 )
                 printed = (done.stdout + done.stderr).splitlines()
                 if printed != expected:
@@ -105,7 +127,9 @@ def main():
     try:
         environment = {**os.environ, **install(directory)}
         for page in sorted((DOCS / "guide").glob("*.md")):
-            if not any(language == "console" and word != "not-run" for language, word, _ in blocks(page.read_text())):
+            if not any(
+                language == "console" and word != "not-run" for language, word, _ in blocks(page.read_text())
+            ):
                 continue
             work = directory / page.stem
             work.mkdir()

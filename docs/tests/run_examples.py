@@ -2,8 +2,8 @@
 
     scripts/in-test-network run_examples.py DIRECTORY
 
-DIRECTORY has the compiled programs. In the network a server takes every connection on a free port of both families, and a name
-server is asked in vain.
+DIRECTORY has the compiled programs. In the network a server takes every connection on a free port of both
+families, and a name server is asked in vain.
 """
 
 import socket
@@ -15,8 +15,8 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(DOCS / "tools"))
 
-import build  # noqa: E402
-import pages  # noqa: E402
+import build
+import pages
 
 # Seconds that one may take on a machine that is busy.
 LIMIT = 60

@@ -31,7 +31,9 @@ def date():
     """The day that the pages carry: that of the sources, so that building them again gives the same."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if not epoch:
-        asked = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)
+        asked = subprocess.run(
+            ["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
         epoch = asked.stdout.strip() or str(int(time.time()))
     return time.strftime("%B %-d, %Y", time.gmtime(int(epoch)))
 
@@ -67,14 +69,16 @@ class Manual:
         ledger = header.read_ledger(ROOT / "include/happysock.symbols")
         self.examples = pages.read_examples(DOCS / "examples")
         constants = [entry for entry in self.entries if entry.kind == "constant"]
-        self.statuses = {entry.name: entry.doc.blocks[0][1] for entry in constants if re.match(r"HAPPY_(OK|E)", entry.name)}
+        self.statuses = {
+            entry.name: entry.doc.blocks[0][1] for entry in constants if re.match(r"HAPPY_(OK|E)", entry.name)
+        }
         arguments = (self.entries, ledger, self.examples, self.statuses, self.version)
         self.reference = [pages.Page(entry, *arguments) for entry in self.entries if entry.kind != "constant"]
         self.overviews = sorted((DOCS / "overview").glob("*.md"))
         self.names = {page.name: f"reference/{page.name}" for page in self.reference}
         self.names.update({path.stem: f"overview/{path.stem}" for path in self.overviews})
 
-    # ---- What overviews have from the header -----------------------------------------------------------------------
+    # ---- What overviews have from the header ---------------------------------------------------------------
 
     def fill(self, text):
         """Puts lists from the header in the place of their marks."""
@@ -96,14 +100,14 @@ class Manual:
         out += [".Sh SEE ALSO", *pages.see_also(others, "7", last=True)]
         return "\n".join(out) + "\n"
 
-    # ---- HTML ------------------------------------------------------------------------------------------------------
+    # ---- HTML ----------------------------------------------------------------------------------------------
 
     def link(self, text, place):
         """Makes links of the names between backticks, but not inside of code or of other links."""
         up = "../" * place.count("/")
 
         def of_name(match):
-            code, section = match.group(1), match.group(2)
+            code = match.group(1)
             name = re.sub(r"\(\d\)$|\(\)$", "", code)
             if name in self.names and self.names[name] != place:
                 return f"[`{name}`]({up}{self.names[name]}.md)"
@@ -117,7 +121,9 @@ class Manual:
 
         parts = re.split(r"(^```.*?^```$)", text, flags=re.DOTALL | re.MULTILINE)
         for index in range(0, len(parts), 2):
-            pieces = re.split(r"(^#.*$|!?\[[^\]]*\]\([^)]*\)|`[^`\n]*`(?:\(\d\))?)", parts[index], flags=re.MULTILINE)
+            pieces = re.split(
+                r"(^#.*$|!?\[[^\]]*\]\([^)]*\)|`[^`\n]*`(?:\(\d\))?)", parts[index], flags=re.MULTILINE
+            )
             for at, piece in enumerate(pieces):
                 if at % 2 == 0:
                     pieces[at] = re.sub(r"(?<![\w`/.])([a-z_][a-z0-9_.-]+)\(([1-8])\)", of_system, piece)
@@ -142,15 +148,20 @@ class Manual:
             output.write(str(path.relative_to(DOCS)), path.read_text(encoding="utf-8"))
 
     def include(self, text, up):
-        """A line `@example NAME@` becomes the program of that name, `@file PATH@` a file of the project, `@picture NAME@` a
-        picture in the colours of the page.
+        """A line `@example NAME@` becomes the program of that name, `@file PATH@` a file of the project,
+        `@picture NAME@` a picture in the colours of the page.
         """
 
         def of(match):
             kind, name = match.groups()
             if kind == "picture":
-                title = re.search(r"<title>(.*)</title>", (DOCS / f"pictures/{name}-light.svg").read_text()).group(1)
-                themes = [f'```{{image}} {up}pictures/{name}-{theme}.svg\n:class: only-{theme}\n:alt: "{title}"\n```' for theme in ("light", "dark")]
+                title = re.search(
+                    r"<title>(.*)</title>", (DOCS / f"pictures/{name}-light.svg").read_text()
+                ).group(1)
+                themes = [
+                    f'```{{image}} {up}pictures/{name}-{theme}.svg\n:class: only-{theme}\n:alt: "{title}"\n```'
+                    for theme in ("light", "dark")
+                ]
                 return "\n\n".join(themes)
             if kind == "example":
                 code = pages.read_example(DOCS / "examples" / f"{name}.c").code
@@ -172,7 +183,7 @@ class Manual:
         out += ["```{toctree}", ":hidden:", "", *sorted(page.name for page in self.reference), "```", ""]
         return "\n".join(out)
 
-    # ---- man -------------------------------------------------------------------------------------------------------
+    # ---- man -----------------------------------------------------------------------------------------------
 
     def write_man(self, output):
         """The pages of sections 3 and 7."""

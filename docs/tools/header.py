@@ -92,7 +92,9 @@ def split_parameters(text):
 def parse_fields(body):
     """(name, declaration, Doc) of each field of a struct."""
     found = re.findall(r"/\*\*(.*?)\*/\s*([^;]*);", body, re.DOTALL)
-    return [(re.search(r"(\w+)$", code).group(1), " ".join(code.split()), parse_doc(doc)) for doc, code in found]
+    return [
+        (re.search(r"(\w+)$", code).group(1), " ".join(code.split()), parse_doc(doc)) for doc, code in found
+    ]
 
 
 def parse(text):

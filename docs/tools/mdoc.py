@@ -118,7 +118,7 @@ def bold(text):
     return text.replace("\0B", "\\fB").replace("\0P", "\\fP")
 
 
-# ---- Overviews: Markdown to mdoc ---------------------------------------------------------------------------------
+# ---- Overviews: Markdown to mdoc ---------------------------------------------------------------------------
 
 
 def inline_pieces(token):
@@ -147,11 +147,13 @@ def join(pieces):
 def overview(markdown, writer):
     """The sections of an overview: (title, lines of roff)."""
     tokens = MarkdownIt("commonmark").use(deflist_plugin).parse(markdown)
-    lines, fresh, images = [], True, 0
+    lines, fresh = [], True
     for index, token in enumerate(tokens):
         if token.type == "heading_open":
             title = tokens[index + 1].content
-            lines.append(f".Sh {title.upper()}" if token.tag == "h2" else f".Ss {title}" if token.tag == "h3" else "")
+            lines.append(
+                f".Sh {title.upper()}" if token.tag == "h2" else f".Ss {title}" if token.tag == "h3" else ""
+            )
             fresh = True
         elif token.type == "inline":
             before = tokens[index - 1].type

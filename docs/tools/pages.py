@@ -40,9 +40,20 @@ def read_example(path):
     head, _, code = text.partition("*/\n")
     lines = [re.sub(r"^(/\*| \*) ?", "", line) for line in head.splitlines()]
     what = " ".join(line for line in lines if line and not re.match(r"(shows|run|prints|or-skipped):", line))
-    of = lambda key: [line.removeprefix(f"{key}:").strip() for line in lines if line.startswith(f"{key}:")]
+
+    def of(key):
+        return [line.removeprefix(f"{key}:").strip() for line in lines if line.startswith(f"{key}:")]
+
     shows = " ".join(of("shows")).split()
-    return Example(path.stem, what.strip(), code.splitlines(), shows, " ".join(of("run")).split(), of("prints"), of("or-skipped"))
+    return Example(
+        path.stem,
+        what.strip(),
+        code.splitlines(),
+        shows,
+        " ".join(of("run")).split(),
+        of("prints"),
+        of("or-skipped"),
+    )
 
 
 def read_examples(directory):
@@ -71,7 +82,9 @@ class Page:
         known = {entry.name for entry in entries if entry.kind != "constant"}
         texts = [text for kind, text in self.doc.blocks if kind == "text"]
         texts += [text for _, text in self.doc.parameters + self.doc.returns] + [" ".join(self.types())]
-        named = [text for sentence in texts for kind, text in cut(sentence) if kind == "ours" and text in known]
+        named = [
+            text for sentence in texts for kind, text in cut(sentence) if kind == "ours" and text in known
+        ]
         if self.entry.kind == "handle":
             named += [entry.name for entry in entries if entry.name.startswith(self.name + "_")]
         if match := re.match(r"happy_(lookup|connect|multi)_", self.name):
@@ -87,7 +100,9 @@ class Page:
         rows = list(self.doc.parameters)
         names = [name for row, _ in rows for name in row.split(", ")]
         if self.entry.parameters and self.entry.parameters[0][1] == "self" and "self" not in names:
-            noun = {"happy_lookup": "lookup", "happy_connect": "connect"}.get(self.entry.parameters[0][0].rstrip(" *"), "handle")
+            noun = {"happy_lookup": "lookup", "happy_connect": "connect"}.get(
+                self.entry.parameters[0][0].rstrip(" *"), "handle"
+            )
             rows.insert(0, ("self", SELF.format(noun=noun)))
         return rows
 
@@ -99,7 +114,12 @@ class Page:
 
     def is_error(self, key):
         """Whether a row of what is returned is a failure."""
-        if key.startswith("HAPPY_E") and key != "HAPPY_EAGAIN" or key in ("NULL", "EAI_SYSTEM", "EAI_*", "an errno"):
+        if (key.startswith("HAPPY_E") and key != "HAPPY_EAGAIN") or key in (
+            "NULL",
+            "EAI_SYSTEM",
+            "EAI_*",
+            "an errno",
+        ):
             return not (key == "NULL" and self.entry.returns.startswith("void"))
         # -1 is an error where a descriptor or a length is the answer; as milliseconds it is none.
         return key == "-1" and not self.name.endswith("_timeout_ms")
@@ -120,7 +140,10 @@ class Page:
 
     def says_why(self):
         """Whether happy_error_message tells more about a failure."""
-        return any(key.startswith(("HAPPY_E", "EAI", "-1")) for key, _ in self.errors()) and self.name != "happy_result_message"
+        return (
+            any(key.startswith(("HAPPY_E", "EAI", "-1")) for key, _ in self.errors())
+            and self.name != "happy_result_message"
+        )
 
     def threads(self):
         """Which threads may call it, or which call it, as a sentence."""
@@ -147,7 +170,7 @@ class Page:
         text = self.doc.summary.replace("`", "")
         return text[0].lower() + text[1:] if not text.startswith(("EAI", "AF")) else text
 
-    # ---- Markdown --------------------------------------------------------------------------------------------------
+    # ---- Markdown ------------------------------------------------------------------------------------------
 
     def markdown(self):
         """The page for the HTML manual; names become links when it is put into the manual."""
@@ -164,7 +187,9 @@ class Page:
         if self.constants:
             out += ["## Constants", ""]
             for constant in self.constants:
-                value = f" = {constant.code}" if re.fullmatch(r"\(?-?\d+\)?|\(1u << \d+\)", constant.code) else ""
+                value = (
+                    f" = {constant.code}" if re.fullmatch(r"\(?-?\d+\)?|\(1u << \d+\)", constant.code) else ""
+                )
                 out += [f"`{constant.name}{value}`", *definition(markdown_of(constant.doc)), ""]
         if self.entry.kind in ("function", "callback"):
             out += ["## Returns", ""]
@@ -201,14 +226,18 @@ class Page:
             out += [head, *definition(inline_markdown(as_sentence(text)) or "."), ""]
         return out
 
-    # ---- mdoc ------------------------------------------------------------------------------------------------------
+    # ---- mdoc ----------------------------------------------------------------------------------------------
 
     def mdoc(self, date):
         """The page for man(1)."""
         writer = Writer(self.name)
-        out = [".\\\" Generated (make manual) from include/happysock.h; do not edit it.", f".Dd {date}"]
+        out = ['.\\" Generated (make manual) from include/happysock.h; do not edit it.', f".Dd {date}"]
         out += [f".Dt {self.name.upper()} 3", f".Os happysock {self.version}", ".Sh NAME", f".Nm {self.name}"]
-        out += [f".Nd {self.short().replace(chr(92), chr(92) + 'e')}", ".Sh LIBRARY", "happysock (libhappysock, \\-lhappysock)"]
+        out += [
+            f".Nd {self.short().replace(chr(92), chr(92) + 'e')}",
+            ".Sh LIBRARY",
+            "happysock (libhappysock, \\-lhappysock)",
+        ]
         out += [".Sh SYNOPSIS", ".In happysock.h"]
         out += self.synopsis(writer)
         out += [".Sh DESCRIPTION", *self.mdoc_blocks(writer, self.doc.blocks)]
@@ -243,7 +272,9 @@ class Page:
     def synopsis(self, writer):
         """The declaration in mdoc's words."""
         if self.entry.kind == "function":
-            arguments = [f".Fa {argument(glue(kind, name))}" for kind, name in self.entry.parameters] or [".Fa void"]
+            arguments = [f".Fa {argument(glue(kind, name))}" for kind, name in self.entry.parameters] or [
+                ".Fa void"
+            ]
             return [f".Ft {argument(self.entry.returns)}", f".Fo {self.name}", *arguments, ".Fc"]
         if self.entry.kind == "struct":
             return [f".Vt {argument('typedef struct ' + self.name)} ;"]
