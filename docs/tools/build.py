@@ -82,7 +82,7 @@ class Manual:
 
     def fill(self, text):
         """Puts lists from the header in the place of their marks."""
-        statuses = [f"{name}\n: {says}\n" for name, says in self.statuses.items()]
+        statuses = [f"`{name}`\n: {pages.inline_markdown(says)}\n" for name, says in self.statuses.items()]
         functions = [f"`{page.name}`\n: {page.short()}\n" for page in self.reference]
         return text.replace("@statuses@", "\n".join(statuses)).replace("@functions@", "\n".join(functions))
 
@@ -143,7 +143,7 @@ class Manual:
             if path in self.overviews:
                 text = re.sub(r"^# (.*)\n", rf"# \1\n\n*{path.stem}*(7)\n", text)
             output.write(f"{place}.md", self.link(text, place))
-        output.write("reference/index.md", self.contents())
+        output.write("reference/index.md", self.link(self.contents(), "reference/index"))
         for path in [*(DOCS / "pictures").glob("*.svg"), DOCS / "conf.py"]:
             output.write(str(path.relative_to(DOCS)), path.read_text(encoding="utf-8"))
 
@@ -179,7 +179,7 @@ class Manual:
             here = [page for page in self.reference if page.entry.section == section]
             out += [f"## {section}", ""]
             for page in here:
-                out += [f"[`{page.name}`]({page.name}.md)", f": {pages.inline_markdown(page.short())}", ""]
+                out += [f"[`{page.name}`]({page.name}.md)", f": {pages.inline_markdown(page.doc.summary)}.", ""]
         out += ["```{toctree}", ":hidden:", "", *sorted(page.name for page in self.reference), "```", ""]
         return "\n".join(out)
 
