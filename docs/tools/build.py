@@ -38,6 +38,17 @@ def date():
     return time.strftime("%B %-d, %Y", time.gmtime(int(epoch)))
 
 
+def reasons_for_libc():
+    """Why a name is left to libc, in the words of the gate and of the lines of nsswitch.conf that it refuses."""
+    reasons = []
+    for file in ("gate", "nsswitch"):
+        source = (ROOT / f"src/dns/{file}.rs").read_text(encoding="utf-8")
+        reasons += re.findall(r'(?:Reason|Unwalkable)::\w+ => "(.*)"', source)
+    if not reasons:
+        raise ValueError("src/dns says no reason for which libc is asked")
+    return reasons
+
+
 class Output:
     """A directory whose files are written only where they change, so that what is built from them is kept."""
 
@@ -84,7 +95,8 @@ class Manual:
         """Puts lists from the header in the place of their marks."""
         statuses = [f"`{name}`\n: {pages.inline_markdown(says)}\n" for name, says in self.statuses.items()]
         functions = [f"`{page.name}`\n: {page.short()}\n" for page in self.reference]
-        return text.replace("@statuses@", "\n".join(statuses)).replace("@functions@", "\n".join(functions))
+        text = text.replace("@statuses@", "\n".join(statuses)).replace("@functions@", "\n".join(functions))
+        return text.replace("@reasons@", "\n".join(f"- {reason}" for reason in reasons_for_libc()))
 
     def overview_mdoc(self, path, day):
         """An overview for man(1)."""
