@@ -4,8 +4,8 @@ MANUAL := target/manual
 # Debian's, for which the packages are.
 MANUAL_PYTHON := /usr/bin/python3 -B
 SPHINX := $(MANUAL_PYTHON) -m sphinx
-MANDIR ?= $(PREFIX)/share/man
-DOCDIR ?= $(PREFIX)/share/doc/happysock
+MANDIR ?= $(DATADIR)/man
+DOCDIR ?= $(DATADIR)/doc/happysock
 MANUAL_PROGRAMS := $(patsubst docs/examples/%.c,%,$(wildcard docs/examples/*.c))
 
 SUITES += manual

@@ -58,7 +58,7 @@ def examples_are_what_they_say(manual, output):
             # A callback or a struct is shown by what fills it.
             elif not name.endswith("_fn") and name not in code:
                 yield f"{example.name} does not use {name}"
-        if not example.shows and f"@example {example.name}@" not in guides:
+        if not example.shows and f"(../examples/{example.name}.c)" not in guides:
             yield f"{example.name} is on no page"
         for line in example.code:
             if len(line) > CODE_WIDTH:
@@ -143,6 +143,10 @@ def documents_name_what_there_is(manual, output):
     ]:
         if not path.exists():
             continue
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8")):
+            # The reference is made of the header.
+            if "reference/" not in link and not (path.parent / link).exists():
+                yield f"{path.relative_to(ROOT)}: {link} leads nowhere"
         prose = "".join(
             re.split(r"^```.*?^```$", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
         )

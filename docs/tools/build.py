@@ -95,8 +95,10 @@ class Manual:
         """Puts lists from the header in the place of their marks."""
         statuses = [f"`{name}`\n: {pages.inline_markdown(says)}\n" for name, says in self.statuses.items()]
         functions = [f"`{page.name}`\n: {page.short()}\n" for page in self.reference]
-        text = text.replace("@statuses@", "\n".join(statuses)).replace("@functions@", "\n".join(functions))
-        return text.replace("@reasons@", "\n".join(f"- {reason}" for reason in reasons_for_libc()))
+        lists = {"statuses": statuses, "functions": functions, "reasons": [f"- {why}" for why in reasons_for_libc()]}
+        for name, lines in lists.items():
+            text = text.replace(f"<!-- {name} -->", "\n".join(lines))
+        return text
 
     def overview_mdoc(self, path, day):
         """An overview for man(1)."""
@@ -151,7 +153,7 @@ class Manual:
             output.write(f"{place}.md", self.link(page.markdown(), place))
         for path in [*self.overviews, *sorted((DOCS / "guide").glob("*.md")), DOCS / "index.md"]:
             place = str(path.relative_to(DOCS).with_suffix(""))
-            text = self.include(self.fill(path.read_text(encoding="utf-8")), "../" * place.count("/"))
+            text = self.include(self.fill(path.read_text(encoding="utf-8")), place)
             if path in self.overviews:
                 text = re.sub(r"^# (.*)\n", rf"# \1\n\n*{path.stem}*(7)\n", text)
             output.write(f"{place}.md", self.link(text, place))
@@ -159,29 +161,26 @@ class Manual:
         for path in [*(DOCS / "pictures").glob("*.svg"), DOCS / "conf.py"]:
             output.write(str(path.relative_to(DOCS)), path.read_text(encoding="utf-8"))
 
-    def include(self, text, up):
-        """A line `@example NAME@` becomes the program of that name, `@file PATH@` a file of the project,
-        `@picture NAME@` a picture in the colours of the page.
-        """
+    def include(self, text, place):
+        """A picture gets a twin for dark pages, and a line that is only a link to a program becomes the program."""
+        here = (DOCS / place).parent
 
-        def of(match):
-            kind, name = match.groups()
-            if kind == "picture":
-                title = re.search(
-                    r"<title>(.*)</title>", (DOCS / f"pictures/{name}-light.svg").read_text()
-                ).group(1)
-                themes = [
-                    f'```{{image}} {up}pictures/{name}-{theme}.svg\n:class: only-{theme}\n:alt: "{title}"\n```'
-                    for theme in ("light", "dark")
-                ]
-                return "\n\n".join(themes)
-            if kind == "example":
-                code = pages.read_example(DOCS / "examples" / f"{name}.c").code
-            else:
-                code = (ROOT / name).read_text(encoding="utf-8").splitlines()
+        def picture(match):
+            title, path = match.groups()
+            title = title.replace('"', "'")
+            themes = [
+                f'```{{image}} {path}-{theme}.svg\n:class: only-{theme}\n:alt: "{title}"\n```' for theme in ("light", "dark")
+            ]
+            return "\n\n".join(themes)
+
+        def program(match):
+            path = (here / match.group(1)).resolve()
+            shown = path.parent == DOCS / "examples"
+            code = pages.read_example(path).code if shown else path.read_text(encoding="utf-8").splitlines()
             return "\n".join(["```c", *code, "```"])
 
-        return re.sub(r"^@(example|file|picture) (.*)@$", of, text, flags=re.MULTILINE)
+        text = re.sub(r"^!\[(.*)\]\((.*)-light\.svg\)$", picture, text, flags=re.MULTILINE)
+        return re.sub(r"^\[.*\]\((.*\.c)\)$", program, text, flags=re.MULTILINE)
 
     def contents(self):
         """The list of functions, by the headings of the header."""

@@ -19,6 +19,9 @@ def escape(text):
 def argument(text):
     """One argument of a macro."""
     text = text.replace("\\", "\\e").replace('"', '""')
+    # Two such letters alone are a macro, also as an argument.
+    if re.fullmatch(r"[A-Z][a-z]", text):
+        return f"\\&{text}"
     return f'"{text}"' if " " in text or '"' in text or text == "" or text[0] in CLOSING + "([|" else text
 
 
