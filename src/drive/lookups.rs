@@ -3,7 +3,7 @@
 use super::plan::address_family;
 use super::reactor::Reactor;
 use crate::lookup::{Answer, Form, Found, Mailbox, Query, Source, Told, WalkId};
-use crate::race::{Families, Family, LookupError, LookupId, Question, QuestionKind, Urgency};
+use crate::race::{AnsweredBy, Families, Family, LookupError, LookupId, Question, QuestionKind, Urgency};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,11 +23,11 @@ pub(super) struct Lookups {
     /// How the host is looked up.
     host: Host,
     /// What came of it for families that were not asked for yet.
-    early: Vec<(Family, Answer)>,
+    early: Vec<(Family, Answer, AnsweredBy)>,
 }
 
-/// How the host is looked up. A name is walked as a whole, as getaddrinfo(3) walks it for `AF_UNSPEC`: what it has
-/// in one family depends on what it has in the other.
+/// How the host is looked up. A name is walked as a whole, as getaddrinfo(3) walks it for `AF_UNSPEC`: what
+/// it has in one family depends on what it has in the other.
 enum Host {
     NotBegun,
     /// By the driver's client: each family is told as soon as it is known.
@@ -50,7 +50,7 @@ impl Lookups {
     pub fn ask(&mut self, lookup: LookupId, question: Question, urgency: Urgency) {
         let source = match question.kind.family() {
             Some(family) if !matches!(self.host, Host::Apart) => match self.take_early(family) {
-                Some(answer) => Source::Ready(Some(Box::new(answer))),
+                Some((answer, by)) => Source::ready(answer, by),
                 None => Source::of_host(&self.query(question)),
             },
             _ => self.worker(question, urgency),
@@ -110,25 +110,26 @@ impl Lookups {
     /// The driver's client has the last word of a family of the host.
     pub fn told(&mut self, told: Told) {
         let family = if told.family == libc::AF_INET6 { Family::V6 } else { Family::V4 };
+        let by = told.by;
         let answer = told.into_answer(self.remote.port().unwrap_or(0));
-        self.host_answered(family, answer);
+        self.host_answered(family, answer, by);
     }
 
     /// A family of the host is known: what asks for it already is ready.
-    fn host_answered(&mut self, family: Family, answer: Answer) {
+    fn host_answered(&mut self, family: Family, answer: Answer, by: AnsweredBy) {
         let asked = |(_, question, source): &&mut (LookupId, Question, Source)| {
             question.kind.family() == Some(family) && matches!(source, Source::Host)
         };
         match self.running.iter_mut().find(asked) {
-            Some((.., source)) => *source = Source::Ready(Some(Box::new(answer))),
-            None => self.early.push((family, answer)),
+            Some((.., source)) => *source = Source::ready(answer, by),
+            None => self.early.push((family, answer, by)),
         }
     }
 
     /// Libc has answered for both families, or for the one that is wanted.
     fn take_whole(&mut self) {
         let Host::Whole(source) = &mut self.host else { return };
-        let Some(answer) = source.take() else { return };
+        let Some((answer, by)) = source.take() else { return };
         let wanted = match self.families {
             Families::Both => &[Family::V6, Family::V4][..],
             Families::Only(Family::V6) => &[Family::V6],
@@ -141,13 +142,14 @@ impl Lookups {
                 let of_family: Vec<SocketAddr> = of_family.collect();
                 if of_family.is_empty() { Err(LookupError::NO_DATA) } else { Ok(Found::Addresses(of_family)) }
             });
-            self.host_answered(family, of_family);
+            self.host_answered(family, of_family, by);
         }
     }
 
-    fn take_early(&mut self, family: Family) -> Option<Answer> {
-        let place = self.early.iter().position(|(of, _)| *of == family)?;
-        Some(self.early.swap_remove(place).1)
+    fn take_early(&mut self, family: Family) -> Option<(Answer, AnsweredBy)> {
+        let place = self.early.iter().position(|(of, ..)| *of == family)?;
+        let (_, answer, by) = self.early.swap_remove(place);
+        Some((answer, by))
     }
 
     /// Whether an answer may come through the mailbox.
@@ -165,12 +167,12 @@ impl Lookups {
     }
 
     /// Takes an answer that is there without anybody having been waited for.
-    pub fn next_answer(&mut self) -> Option<(LookupId, Question, Answer)> {
+    pub fn next_answer(&mut self) -> Option<(LookupId, Question, Answer, AnsweredBy)> {
         self.take_whole();
         let mut sources = self.running.iter_mut().map(|(.., source)| source).enumerate();
-        let (place, answer) = sources.find_map(|(place, source)| Some((place, source.take()?)))?;
+        let (place, (answer, by)) = sources.find_map(|(place, source)| Some((place, source.take()?)))?;
         let (lookup, question, _) = self.running.remove(place);
-        Some((lookup, question, answer))
+        Some((lookup, question, answer, by))
     }
 
     /// Has a lookup served next, if it still waits.

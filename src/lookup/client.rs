@@ -31,7 +31,7 @@ use crate::dns::message::Transport;
 use crate::dns::question::LONGEST_QUERY;
 use crate::dns::walk::{Action, Event, Walk};
 use crate::dns::{Families, Family};
-use crate::race::LookupError;
+use crate::race::{AnsweredBy, LookupError};
 use crate::sys::{Interest, random};
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry as MapEntry, HashMap};
@@ -67,22 +67,14 @@ pub struct WalkId {
     serial: u64,
 }
 
-/// Where an answer came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// hosts(5).
-    Hosts,
-    /// The name server that was asked last, or nobody where the name needed no packet.
-    Dns(Option<SocketAddr>),
-}
-
 /// What is known of a family of a name: the last word of it.
 #[derive(Clone, Debug)]
 pub struct Told {
     /// `AF_INET6` or `AF_INET`.
     pub family: i32,
     addresses: Result<Vec<Address>, LookupError>,
-    pub origin: Origin,
+    /// Who has said so.
+    pub by: AnsweredBy,
 }
 
 impl Told {
@@ -146,7 +138,7 @@ struct Lookup {
     hash: u64,
     /// None while it waits for its turn.
     walk: Option<Box<Walk>>,
-    origin: Origin,
+    by: AnsweredBy,
     /// Whose window it counts in, and with how many questions.
     window: u16,
     counted: u8,
@@ -186,8 +178,8 @@ impl Client {
         Client::new(false, Ids::few())
     }
 
-    /// For one name, in the place of getaddrinfo(3): nothing is told before all is known, which is what makes it
-    /// answer as libc does also where servers answer with rubbish.
+    /// For one name, in the place of getaddrinfo(3): nothing is told before all is known, which is what makes
+    /// it answer as libc does also where servers answer with rubbish.
     pub fn in_place_of_libc() -> Client {
         Client { as_libc: true, ..Client::lone() }
     }
@@ -269,7 +261,7 @@ impl Client {
             told: Vec::new(),
             hash,
             walk: None,
-            origin: Origin::Dns(None),
+            by: AnsweredBy::NameServer(None),
             window: 0,
             counted: 0,
             renewed: false,
@@ -351,8 +343,8 @@ impl Client {
         !self.deliveries.is_empty()
     }
 
-    /// The addresses that [`Client::in_place_of_libc`] has found, in the order in which its source has them, where that
-    /// has both families in one list.
+    /// The addresses that [`Client::in_place_of_libc`] has found, in the order in which its source has them,
+    /// where that has both families in one list.
     pub fn take_listed(&mut self) -> Vec<SocketAddr> {
         std::mem::take(&mut self.listed).into_iter().map(|address| address.with_port(0)).collect()
     }
@@ -516,7 +508,7 @@ impl Client {
     fn ask_files(&mut self, now: Instant, place: u32, multi: bool) {
         let system = self.system();
         let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
-        lookup.origin = Origin::Hosts;
+        lookup.by = AnsweredBy::Hosts;
         let Some(walk) = lookup.walk.as_mut() else { return };
         let failure = match system.hosts() {
             Some(hosts) => {
@@ -551,7 +543,7 @@ impl Client {
             gai_error: failure.gai_error(lookup.families),
             sys_errno: failure.sys_errno(),
         });
-        let told = Told { family: address_family(family), addresses, origin: lookup.origin };
+        let told = Told { family: address_family(family), addresses, by: lookup.by };
         if self.shared && lookup.families == Families::Both && lookup.told.is_empty() {
             lookup.told.reserve_exact(1);
             lookup.told.push(told.clone());
@@ -675,7 +667,7 @@ impl Client {
         let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
         let Some(walk) = lookup.walk.as_ref() else { return };
         let Some(address) = walk.server(server) else { return };
-        lookup.origin = Origin::Dns(Some(address));
+        lookup.by = AnsweredBy::NameServer(Some(address));
         let before = walk.id(family);
         if before.is_some() {
             // Asked before, and not answered in time: a late answer is good still, but nothing more is asked from
@@ -794,7 +786,7 @@ impl Client {
         let Some(lookup) = lookups[place as usize].as_mut() else { return };
         let Some(walk) = lookup.walk.as_mut() else { return };
         let Some(address) = walk.server(server) else { return };
-        lookup.origin = Origin::Dns(Some(address));
+        lookup.by = AnsweredBy::NameServer(Some(address));
         let mut buffer = [0; LONGEST_QUERY];
         let opened = ids.draw(|_| false).map_err(|_| TcpFailure::Other).and_then(|id| {
             let packet = walk.write_query(transmission, id, &mut buffer).unwrap_or_default();
