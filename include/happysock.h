@@ -391,9 +391,18 @@ int happy_lookup_dispatch(happy_lookup *self);
 int happy_lookup_take_result(happy_lookup *self, struct addrinfo **ret_res);
 
 /**
- * Who has answered: "hosts" (the file), "dns" (name servers) or "resolve" (systemd-resolved), each asked by
- * the library itself, without a thread; "libc", on one. NULL while there is no answer, and where nobody had
- * to be asked; NULL for NULL. The text is static. Any thread.
+ * Who has answered.
+ *
+ * Returns
+ *   "hosts"           the file, read by the library itself, without a thread
+ *   "dns"             name servers, asked by the library itself, without a thread
+ *   "resolve"         systemd-resolved, asked by the library itself, without a thread
+ *   "libc"            libc, on a thread
+ *   NULL              there is no answer yet, or nobody had to be asked, or `self` is NULL
+ *
+ * The text is static.
+ *
+ * Threads: any
  */
 const char *happy_lookup_get_source(happy_lookup *self);
 

@@ -332,9 +332,18 @@ pub unsafe extern "C" fn happy_lookup_take_result(
     })
 }
 
-/// Who has answered: "hosts" (the file), "dns" (name servers) or "resolve" (systemd-resolved), each asked by
-/// the library itself, without a thread; "libc", on one. NULL while there is no answer, and where nobody had
-/// to be asked; NULL for NULL. The text is static. Any thread.
+/// Who has answered.
+///
+/// Returns
+///   "hosts"           the file, read by the library itself, without a thread
+///   "dns"             name servers, asked by the library itself, without a thread
+///   "resolve"         systemd-resolved, asked by the library itself, without a thread
+///   "libc"            libc, on a thread
+///   NULL              there is no answer yet, or nobody had to be asked, or `self` is NULL
+///
+/// The text is static.
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_lookup_get_source(self_: *mut happy_lookup) -> *const c_char {
     export!(*const c_char, lookup = self_, { source_name(lookup.lookup.answered_by()) })
