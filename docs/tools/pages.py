@@ -277,7 +277,7 @@ class Page:
             ]
             return [f".Ft {argument(self.entry.returns)}", f".Fo {self.name}", *arguments, ".Fc"]
         if self.entry.kind == "struct":
-            return [f".Vt {argument('typedef struct ' + self.name)} ;"]
+            return writer.code([f"typedef struct {self.name} {{ ... }} {self.name};"])
         return writer.code(self.entry.code.splitlines())
 
     def mdoc_blocks(self, writer, blocks):
