@@ -22,11 +22,12 @@ manual: $(MANUAL)/theme/furo
 $(MANUAL)/theme/furo: docs/requirements.txt
 	@scripts/install-packages manual
 	@rm -rf $(MANUAL)/theme
-	@$(MANUAL_PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile \
-	    --require-hashes --target $(MANUAL)/theme -r docs/requirements.txt || \
-	    echo "skipped: the theme of the HTML manual: pip could not get it, so it has another without dark colours"
-	@mkdir -p $@
-	@touch $@
+	@if $(MANUAL_PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --retries 1 --timeout 20 \
+	    --no-deps --no-compile --require-hashes --target $(MANUAL)/theme -r docs/requirements.txt; then \
+	    touch $@; \
+	else \
+	    echo "skipped: the theme of the HTML manual: pip could not get it, so it has another without dark colours"; \
+	fi
 
 # The programs that the pages show.
 manual-programs: $(MANUAL_PROGRAMS:%=$(C_DIRECTORY)/manual/%)
