@@ -2,7 +2,7 @@
 
 use super::plan::address_family;
 use super::reactor::Reactor;
-use crate::lookup::{Answer, Form, Found, Mailbox, Query, Source, Told, WalkId};
+use crate::lookup::{Answer, Form, Found, Mailbox, Query, Source, Told, WalkId, order};
 use crate::race::{AnsweredBy, Families, Family, LookupError, LookupId, Question, QuestionKind, Urgency};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,12 +48,11 @@ impl Lookups {
 
     /// Takes a question in, to be started with those that come in a row with it.
     pub fn ask(&mut self, lookup: LookupId, question: Question, urgency: Urgency) {
-        let source = match question.kind.family() {
-            Some(family) if !matches!(self.host, Host::Apart) => match self.take_early(family) {
-                Some((answer, by)) => Source::ready(answer, by),
-                None => Source::of_host(&self.query(question)),
-            },
-            _ => self.worker(question, urgency),
+        let early = question.kind.family().and_then(|family| self.take_early(family));
+        let source = match (early, question.kind, &self.host) {
+            (Some((answer, by)), ..) => Source::ready(answer, by),
+            (None, QuestionKind::Local, _) | (None, _, Host::Apart) => self.worker(question, urgency),
+            (None, ..) => Source::of_host(&self.query(question)),
         };
         if self.running.is_empty() {
             // A name has two questions; a vector would make room for four.
@@ -96,7 +95,10 @@ impl Lookups {
     }
 
     fn begin_host(&mut self, now: Instant, reactor: &mut impl Reactor) {
-        let query = self.remote.with(address_family(self.families), Form::Unsorted);
+        // Of both families in one list the order matters; else the race sorts.
+        let both = self.running.iter().any(|(_, question, _)| question.kind == QuestionKind::Both);
+        let form = if both { Form::Addresses } else { Form::Unsorted };
+        let query = self.remote.with(address_family(self.families), form);
         self.host = match reactor.look_up(now, &query) {
             Ok(walk) => Host::Walks(walk),
             Err(_) => {
@@ -122,8 +124,32 @@ impl Lookups {
         };
         match self.running.iter_mut().find(asked) {
             Some((.., source)) => *source = Source::ready(answer, by),
-            None => self.early.push((family, answer, by)),
+            None => {
+                self.early.push((family, answer, by));
+                self.join_both();
+            }
         }
+    }
+
+    /// Where both families are asked for in one list, and both are known: makes the list, in getaddrinfo(3)'s order.
+    fn join_both(&mut self) {
+        let both = |(_, question, source): &(LookupId, Question, Source)| {
+            question.kind == QuestionKind::Both && matches!(source, Source::Host)
+        };
+        let (Some(place), 2) = (self.running.iter().position(both), self.early.len()) else { return };
+        let mut addresses = Vec::new();
+        let mut failure = LookupError::NO_DATA;
+        let mut answered_by = AnsweredBy::Nobody;
+        for (_, answer, by) in self.early.drain(..) {
+            answered_by = by;
+            match answer {
+                Ok(found) => addresses.extend(found.into_addresses()),
+                Err(error) => failure = error,
+            }
+        }
+        order::sort(&mut addresses, |address| *address);
+        let answer = if addresses.is_empty() { Err(failure) } else { Ok(Found::Addresses(addresses)) };
+        self.running[place].2 = Source::ready(answer, answered_by);
     }
 
     /// Libc has answered for both families, or for the one that is wanted.
@@ -136,6 +162,13 @@ impl Lookups {
             Families::Only(Family::V4) => &[Family::V4],
         };
         let answer = answer.map(Found::into_addresses);
+        let both = |(_, question, source): &&mut (LookupId, Question, Source)| {
+            question.kind == QuestionKind::Both && matches!(source, Source::Host)
+        };
+        if let Some((.., source)) = self.running.iter_mut().find(both) {
+            *source = Source::ready(answer.map(Found::Addresses), by);
+            return;
+        }
         for &family in wanted {
             let of_family = answer.as_ref().map_err(|error| *error).and_then(|addresses| {
                 let of_family = addresses.iter().copied().filter(|address| Family::of(address) == family);

@@ -29,6 +29,7 @@ mod queue;
 mod request;
 mod source;
 mod system;
+mod varlink;
 
 pub use crate::dns::gate::Reason;
 pub use crate::race::{AnsweredBy, LookupError};
@@ -45,3 +46,4 @@ pub use pool::{set_thread_limit, thread_limit};
 pub use query::{Form, Hints, OutOfMemory, Query, QueryArgument, Rejection};
 pub use request::{Request, StartError, end_idle_workers};
 pub use source::Source;
+pub use varlink::Asked;

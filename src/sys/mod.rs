@@ -6,6 +6,7 @@ pub mod epoll;
 pub(crate) mod file;
 pub mod fork;
 pub(crate) mod futex;
+pub mod local;
 pub(crate) mod module;
 pub mod netlink;
 pub mod poll;
