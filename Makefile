@@ -46,12 +46,14 @@ help:
 	@echo "  make build              the libraries, in target/shared and target/release"
 	@echo "  make install            what was built; PREFIX=$(PREFIX) LIBDIR= INCLUDEDIR= DATADIR= DESTDIR= STRIP="
 	@echo "  make uninstall          removes what install installed, with the same variables"
+	@echo "  make manual             man pages and HTML, in target/manual; install installs them where they were built"
 	@echo "To work on it"
 	@echo "  make deps               install every Debian package that any of this uses; as root, or with sudo"
 	@echo "  make check              between two edits: format, clippy, the Rust and the C tests"
 	@echo "  make test               every suite; SUITES=\"rust c\" and CAMPAIGNS= choose"
 	@echo "  make header             rewrite include/happysock.h from the source"
 	@echo "  make abi                rewrite include/happysock.abi, the description of the ABI that tests compare with"
+	@echo "  make pictures           record the race that the manual shows and draw its pictures anew"
 	@echo "  make clean              remove target/"
 	@echo "Tests in their full forms"
 	@echo "  make test-sanitizers    the C tests with the address and thread sanitizers (nightly Rust)"
@@ -139,10 +141,12 @@ endif
 	    -e 's|^\([a-z]*dir=\)$(PREFIX)/|\1$${prefix}/|' happysock.pc.in >"$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
 	chmod 644 "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
 	@$(MAKE) -s --no-print-directory run-install-cmake
+	@$(MAKE) -s --no-print-directory run-install-manual
 	@# On the running system the linker's cache has to learn of it; in a staging directory that is the package's business.
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 uninstall:
+	@$(MAKE) -s --no-print-directory run-uninstall-manual
 	rm -f "$(DESTDIR)$(INCLUDEDIR)/happysock.h" \
 	      "$(DESTDIR)$(LIBDIR)/$(SHARED_NAME)" \
 	      "$(DESTDIR)$(LIBDIR)/libhappysock.so.$(SOVERSION)" \
@@ -224,3 +228,4 @@ include packaging/packaging.mk
 -include ruby_ext/ruby.mk
 -include bindings/bindings.mk
 -include $(wildcard benches/*.mk)
+-include docs/manual.mk
