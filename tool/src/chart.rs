@@ -26,18 +26,35 @@ struct Row {
 /// The lines, as of `now_ms` while it runs. Every line fits the look's width.
 pub fn lines(record: &Record, now_ms: f64, look: &Look) -> Vec<String> {
     let scale = if record.result.is_some() { record.span_ms() } else { growing_scale(now_ms) };
-    lines_on(record, now_ms, scale, look)
+    lines_in(record, now_ms, &Frame { end_ms: scale, label_columns: widest_label(&rows(record)) }, look)
 }
 
-/// The same on a scale that ends at `scale_ms`.
-pub fn lines_on(record: &Record, now_ms: f64, scale_ms: f64, look: &Look) -> Vec<String> {
+/// What several races have in common that are to be compared: where the scale ends, and where the bars begin.
+pub struct Frame {
+    end_ms: f64,
+    label_columns: usize,
+}
+
+impl Frame {
+    pub fn around(records: &[Record]) -> Frame {
+        let end_ms = records.iter().map(Record::span_ms).fold(0.0, f64::max);
+        let label_columns = records.iter().map(|record| widest_label(&rows(record))).max().unwrap_or(0);
+        Frame { end_ms, label_columns }
+    }
+}
+
+fn widest_label(rows: &[Row]) -> usize {
+    rows.iter().map(|row| row.label.chars().count()).max().unwrap_or(0)
+}
+
+/// The lines within a frame.
+pub fn lines_in(record: &Record, now_ms: f64, frame: &Frame, look: &Look) -> Vec<String> {
     let rows = rows(record);
     let end = record.result.as_ref().map_or(now_ms, |result| result.total_ms);
-    let widest = rows.iter().map(|row| row.label.chars().count()).max().unwrap_or(0);
-    let label_columns = widest.clamp(8, (look.width * 3 / 10).max(16));
+    let label_columns = frame.label_columns.clamp(8, (look.width * 3 / 10).max(12));
     let before_bar = 2 + label_columns + GAP + STATE_COLUMNS + GAP + TIME_COLUMNS + 2;
-    let bar_columns = (look.width.saturating_sub(before_bar)).clamp(4, LONGEST_BAR);
-    let scale = Scale { end: scale_ms.max(0.001), columns: bar_columns };
+    let bar_columns = (look.width.saturating_sub(before_bar)).clamp(2, LONGEST_BAR);
+    let scale = Scale { end: frame.end_ms.max(0.001), columns: bar_columns };
     let mut lines: Vec<String> = rows.iter().map(|row| line(row, end, &scale, label_columns, look)).collect();
     lines.push(look.paint(Paint::Quiet, &format!("{}{}", " ".repeat(before_bar), axis(&scale))));
     lines
@@ -194,7 +211,14 @@ fn axis(scale: &Scale) -> String {
         }
         at += step;
     }
-    if axis == "0" { "0 ms".to_owned() } else { axis }
+    if axis == "0" {
+        // Not one round time had room: the end is told instead.
+        let end = names::duration_ms(scale.end);
+        if end.len() + 2 <= scale.columns {
+            axis.push_str(&format!("{end:>width$}", width = scale.columns - 1));
+        }
+    }
+    axis
 }
 
 /// The distance between two times on a scale: 1, 2 or 5 of something, at least 12 columns.

@@ -125,6 +125,8 @@ fn progress_bar(length: usize, look: &Look) -> ProgressBar {
 struct Columns {
     target: usize,
     reach: usize,
+    /// There is room for how long others wait.
+    wait: bool,
 }
 
 const WAIT_COLUMNS: usize = 10;
@@ -132,10 +134,14 @@ const WAIT_COLUMNS: usize = 10;
 impl Columns {
     fn of(checked: &[Checked], look: &Look) -> Columns {
         let width = look.width.min(120);
-        let reach = if width >= 80 { 20 } else { 14 };
+        let (reach, wait) = match width {
+            80.. => (20, WAIT_COLUMNS + 1),
+            60.. => (14, WAIT_COLUMNS + 1),
+            _ => (11, 0),
+        };
         let longest = checked.iter().map(|target| target.target.chars().count()).max().unwrap_or(0);
-        let room = width.saturating_sub(2 + 2 * (reach + 1) + 1 + WAIT_COLUMNS);
-        Columns { target: longest.max(6).min(room.max(8)), reach }
+        let room = width.saturating_sub(2 + 2 * (reach + 1) + wait);
+        Columns { target: longest.max(6).min(room.max(8)), reach, wait: wait > 0 }
     }
 }
 
@@ -148,9 +154,9 @@ fn show(checked: &[Checked], verdict: &Verdict, complete: bool, problems: bool, 
             look.fit("target", columns.target),
             look.fit("IPv6", columns.reach),
             look.fit("IPv4", columns.reach),
-            "one by one"
+            if columns.wait { "one by one" } else { "" },
         );
-        let _ = term.write_line(&look.paint(Paint::Quiet, &heading));
+        let _ = term.write_line(&look.paint(Paint::Quiet, heading.trim_end()));
     }
     for target in shown {
         let _ = term.write_line(&line(target, &columns, look));
@@ -166,6 +172,7 @@ fn line(target: &Checked, columns: &Columns, look: &Look) -> String {
     let mark = look.paint(if good { Paint::Good } else { Paint::Bad }, look.mark(good));
     // What a program without a race would wait for.
     let wait = match target.wait_without_race_ms {
+        _ if !columns.wait => String::new(),
         0.0 => String::new(),
         wait => look.paint(Paint::Bad, &format!("{:>WAIT_COLUMNS$}", names::duration_ms(wait))),
     };

@@ -1,7 +1,7 @@
 //! `happy draw`: a race that was stored, or two beside each other.
 
 use crate::args::{DrawArguments, LookOptions};
-use crate::chart;
+use crate::chart::{self, Frame};
 use crate::connect::conclusion;
 use crate::exit;
 use crate::look::{Look, Paint};
@@ -29,14 +29,14 @@ pub fn run(arguments: &DrawArguments, look: &LookOptions) -> Result<u8> {
 fn show(records: &[Record], look: &LookOptions) {
     let term = Term::stdout();
     let look = Look::of(&term, look);
-    let scale = records.iter().map(Record::span_ms).fold(0.0, f64::max);
+    let frame = Frame::around(records);
     for (number, record) in records.iter().enumerate() {
         let mut lines = Vec::new();
         if number > 0 {
             lines.push(String::new());
         }
         lines.push(look.paint(Paint::Strong, &record.title()));
-        lines.extend(chart::lines_on(record, record.span_ms(), scale, &look));
+        lines.extend(chart::lines_in(record, record.span_ms(), &frame, &look));
         lines.extend(conclusion(record, &look));
         for line in lines {
             let _ = term.write_line(&line);
