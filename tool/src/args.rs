@@ -5,11 +5,17 @@ use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The exit codes, as the help and the manual page show them.
-const EXIT_CODES: &str = "\
+/// What the help and the manual page show below the options.
+const AFTER_HELP: &str = "\
+Examples:
+  happy connect example.org 443
+  printf 'HEAD / HTTP/1.0\\r\\n\\r\\n' | happy connect example.org 80
+  happy check example.org example.net:80
+  happy check --watch <list
+
 Exit codes:
   0    connected; found; everything that was checked can be reached
-  1    not connected; something that was checked cannot be reached; a file that cannot be read or written
+  1    not connected; not everything can be reached; a file cannot be read or written
   2    wrong usage: the message names the argument
   3    the name has no address, or could not be looked up
   4    a time limit was reached
@@ -22,7 +28,7 @@ Environment:
 
 /// Watch a host name become a TCP connection: Happy Eyeballs (RFC 8305) between IPv6 and IPv4.
 #[derive(Debug, Parser)]
-#[command(name = "happy", version, after_help = EXIT_CODES, max_term_width = 100, subcommand_required = true)]
+#[command(name = "happy", version, after_help = AFTER_HELP, max_term_width = 100, subcommand_required = true)]
 pub struct Arguments {
     #[command(flatten)]
     pub look: LookOptions,
@@ -205,7 +211,7 @@ pub struct RaceOptions {
     /// Limit for the lookups
     #[arg(long, value_name = "MS", value_parser = milliseconds)]
     pub resolv_timeout: Option<Duration>,
-    /// Limit for connecting, from the start of the last address' attempt
+    /// Limit for connecting, from the start of the attempt at the last address
     #[arg(long, value_name = "MS", value_parser = milliseconds)]
     pub connect_timeout: Option<Duration>,
     /// Resolution Delay: how long IPv4 waits for the IPv6 answer [default: 50]

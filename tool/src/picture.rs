@@ -209,8 +209,8 @@ impl<B: DrawingBackend> Panel<'_, B> {
             WaitKind::ResolutionDelay => "Resolution Delay",
             WaitKind::ConnectionAttemptDelay => "Connection Attempt Delay",
         };
-        // It has to fit: about six and a half pixels a letter.
-        if to - from > 7 * name.len() as i32 {
+        // It has to fit: about four and a half pixels a letter.
+        if to - from > 5 * name.len() as i32 {
             self.text((from + to) / 2, y - 7, 11.0, &FAINT, false, HPos::Center, name)?;
         }
         Ok(())
@@ -221,7 +221,7 @@ impl<B: DrawingBackend> Panel<'_, B> {
     }
 
     fn remark(&self, row: usize, at: f64, text: &str, color: &RGBColor) -> Drawn<B> {
-        self.text(self.x(at).max(LABELS + 3) + 9, self.y(row), 14.0, color, false, HPos::Left, text)
+        self.text(self.x(at).max(LABELS + 3) + 13, self.y(row), 14.0, color, false, HPos::Left, text)
     }
 
     fn bar(&self, row: usize, from: f64, to: f64, half: i32, color: &RGBColor, shape: &Shape) -> Drawn<B> {
