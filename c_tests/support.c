@@ -243,6 +243,16 @@ int silent_dns_server(void)
     return fd;
 }
 
+happy_lookup *started_lookup(const char *node, int timeout_ms)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    happy_lookup *lookup = NULL;
+    assert_int_equal(happy_lookup_new(node, "80", &hints, timeout_ms, &lookup), HAPPY_OK);
+    assert_non_null(lookup);
+    assert_int_equal(happy_lookup_start(lookup), HAPPY_OK);
+    return lookup;
+}
+
 /* ---- Scripts ----------------------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -54,6 +54,9 @@ const char *service(int port);
 /* A DNS server that never answers: the descriptor, to be closed when it is to be gone. */
 int silent_dns_server(void);
 
+/* A lookup of the name that was made and started. */
+happy_lookup *started_lookup(const char *node, int timeout_ms);
+
 /* ---- A lookup function whose answers the test writes ------------------------------------------------------------ */
 
 /* The answer for one family: what comes after delay_ms. */

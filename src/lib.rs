@@ -11,6 +11,7 @@
 //!
 //! Linux with glibc.
 #![deny(unsafe_op_in_unsafe_fn)]
+#![warn(missing_docs)]
 #![warn(clippy::undocumented_unsafe_blocks)]
 
 #[cfg(not(target_os = "linux"))]
@@ -51,10 +52,12 @@ pub mod sys;
 #[allow(unused_imports)]
 mod sys;
 
-// No driver asks it yet, so it is in no library that is shipped.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod dns;
+#[cfg(not(feature = "internals"))]
+#[allow(dead_code)]
+mod dns;
 pub mod race;
 
 pub use drive::{

@@ -7,8 +7,9 @@ use super::message::set_message;
 use super::options::{happy_options, plan};
 use super::result::happy_result;
 use crate::drive::Connect;
-use crate::lookup::{Lookup, LookupError, Refused};
+use crate::lookup::{Lookup, LookupError, Refused, look_up};
 use std::ffi::{c_char, c_int};
+use std::time::Duration;
 
 /// getaddrinfo(3) with a limit: same arguments, same answers, same `EAI_*` codes, same ownership
 /// (freeaddrinfo(3)).
@@ -42,16 +43,19 @@ pub unsafe extern "C" fn rb_getaddrinfo_happy(
         let Ok(query) = (unsafe { query(node, service, hints) }) else { return GaiCode(libc::EAI_MEMORY) };
         let answer = match query.answer_at_once() {
             Some(answer) => answer,
-            // Without a limit nothing could end it early: this thread asks libc itself.
-            None if timeout.is_none() => query.ask(),
-            None => {
+            None if timeout == Some(Duration::ZERO) => Err(LookupError::system(libc::ETIMEDOUT)),
+            None => look_up(&query, timeout).unwrap_or_else(|| {
+                if timeout.is_none() {
+                    // Nothing could end it early: this thread asks libc itself.
+                    return query.ask();
+                }
                 let lookup = Lookup::new(query, timeout);
                 let answer = lookup.start().and_then(|()| lookup.wait()).and_then(|()| lookup.take());
                 answer.unwrap_or_else(|refused| {
                     let threads = refused == Refused::OutOfThreads;
                     Err(LookupError::system(if threads { libc::EAGAIN } else { libc::EINVAL }))
                 })
-            }
+            }),
         };
         // SAFETY: not NULL, and the caller's to be written.
         GaiCode(unsafe { give(answer, ret_res) })

@@ -107,6 +107,8 @@ pub struct Exchange {
     repeated: u8,
     /// Once a server had to be asked by TCP, the rest of the round goes by TCP, and it is the last.
     by_tcp: bool,
+    /// The A question leaves first.
+    ipv4_first: bool,
     heard: bool,
     servfail: bool,
     answered: bool,
@@ -148,6 +150,7 @@ impl Exchange {
             round: 0,
             repeated: 0,
             by_tcp: schedule.use_vc,
+            ipv4_first: false,
             heard: false,
             servfail: false,
             answered: false,
@@ -160,6 +163,12 @@ impl Exchange {
             exchange.exhaust();
         }
         exchange
+    }
+
+    /// Has the A question leave first, as libc's does, instead of the AAAA question. Where an answer is broken it
+    /// matters which one comes first.
+    pub fn ask_ipv4_first(&mut self) {
+        self.ipv4_first = true;
     }
 
     /// Something happened; `name` is the name of the exchange.
@@ -204,7 +213,8 @@ impl Exchange {
             }
         }
         let server = self.server(schedule);
-        for family in FAMILIES {
+        let to_send = if self.ipv4_first { [Family::V4, Family::V6] } else { FAMILIES };
+        for family in to_send {
             if let Progress::ToSend(transport) = self.progress[index_of(family)] {
                 self.progress[index_of(family)] = Progress::Waiting(transport);
                 self.streams.take(index_of(family));

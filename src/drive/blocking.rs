@@ -12,11 +12,21 @@ use std::{fmt, io};
 #[derive(Clone, Debug)]
 pub enum ConnectError {
     /// An argument was refused; nothing was done.
-    Invalid { argument: Argument, reason: &'static CStr },
+    Invalid {
+        /// Which one.
+        argument: Argument,
+        /// What is wrong with it, to be read behind its name.
+        reason: &'static CStr,
+    },
     /// There was no memory for the arguments; nothing was done.
     OutOfMemory,
     /// The race ended without a connection.
-    Failed { outcome: Outcome, attempts: Vec<Attempt> },
+    Failed {
+        /// How it ended.
+        outcome: Outcome,
+        /// Every attempt that was made, in the order of their start.
+        attempts: Vec<Attempt>,
+    },
 }
 
 impl fmt::Display for ConnectError {

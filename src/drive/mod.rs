@@ -12,7 +12,6 @@ mod key;
 mod lookups;
 mod multi;
 mod plan;
-mod policy;
 mod reactor;
 mod report;
 mod running;

@@ -7,11 +7,13 @@ use std::time::Instant;
 /// What a race came to, with every attempt that it made.
 #[derive(Debug)]
 pub struct Report<'a> {
+    /// How it ended.
     pub outcome: Outcome,
     /// The winner's socket.
     pub socket: Option<OwnedFd>,
     /// In the order of their start; times count from `began`.
     pub attempts: &'a [Attempt],
+    /// When the race began: its limits count from then.
     pub began: Instant,
 }
 

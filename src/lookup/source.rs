@@ -14,6 +14,8 @@ pub enum Source {
     /// It needs nobody: a literal, or a question that no resolver is asked. None once the answer was taken.
     /// In a box, since a source is kept for every name that is being looked up, and this one seldom.
     Ready(Option<Box<Answer>>),
+    /// What is looked up for both families at once: it becomes ready when its own is known.
+    Host,
     /// libc or the caller's function, on a worker: its token comes through the mailbox when it has an answer.
     Worker(Arc<Request>),
 }
@@ -33,11 +35,16 @@ impl Source {
     /// [`Request::when_free`].
     pub fn when_free(query: Query, mailbox: &Arc<Mailbox>, token: u64, leader: Option<&Source>) -> Source {
         let leader = leader.and_then(|leader| match leader {
-            Source::Ready(_) => None,
+            Source::Ready(_) | Source::Host => None,
             Source::Worker(request) => Some(&**request),
         });
         let request = |query| Source::Worker(Request::when_free(query, Arc::clone(mailbox), token, leader));
         Source::at_once(&query).unwrap_or_else(|| request(query))
+    }
+
+    /// One family of what is looked up for both at once, unless it needs nobody.
+    pub fn of_host(query: &Query) -> Source {
+        Source::at_once(query).unwrap_or(Source::Host)
     }
 
     fn at_once(query: &Query) -> Option<Source> {
@@ -49,7 +56,7 @@ impl Source {
     pub fn start<'a>(sources: impl Iterator<Item = &'a Source>) {
         let requests: Vec<Arc<Request>> = sources
             .filter_map(|source| match source {
-                Source::Ready(_) => None,
+                Source::Ready(_) | Source::Host => None,
                 Source::Worker(request) => Some(Arc::clone(request)),
             })
             .collect();
@@ -68,6 +75,7 @@ impl Source {
     pub fn take(&mut self) -> Option<Answer> {
         match self {
             Source::Ready(answer) => answer.take().map(|answer| *answer),
+            Source::Host => None,
             Source::Worker(request) => request.take(),
         }
     }
@@ -75,7 +83,7 @@ impl Source {
     /// Has it served next, if it still waits for somebody to serve it.
     pub fn hasten(&self) {
         match self {
-            Source::Ready(_) => {}
+            Source::Ready(_) | Source::Host => {}
             Source::Worker(request) => request.hasten(),
         }
     }

@@ -9,30 +9,41 @@ use std::net::SocketAddr;
 pub enum Action {
     /// Begin a lookup; answered by `Event::Answered` or `Event::LookupFailed`.
     Ask {
+        /// Its number: the next one.
         lookup: LookupId,
+        /// What is asked.
         question: Question,
+        /// Whether it may wait for others.
         urgency: Urgency,
     },
     /// A lookup that was asked [`Urgency::WhenFree`] has become needed: serve it next if it still waits.
     Hasten {
+        /// The one that was asked.
         lookup: LookupId,
     },
     /// Find the source address for a destination; answered by `Event::RouteFound` before the next action is
     /// asked for. Asked only when an order has to be found between two or more candidates.
     FindRoute {
+        /// Whose rank the answer decides.
         candidate: CandidateId,
+        /// Where the route is to lead.
         destination: SocketAddr,
     },
+    /// Begin to connect; answered by `Event::AttemptConnected` or `Event::AttemptFailed`.
     StartAttempt {
+        /// Its number: the next one.
         attempt: AttemptId,
+        /// Where to.
         destination: SocketAddr,
     },
     /// Close it. Its outcome is already recorded.
     AbandonAttempt {
+        /// The one that was started.
         attempt: AttemptId,
     },
     /// Cancel it.
     AbandonLookup {
+        /// The one that was asked.
         lookup: LookupId,
     },
     /// The last action of every race, after everything that was still running was abandoned.
@@ -42,11 +53,14 @@ pub enum Action {
 /// What the surroundings allow at this moment: a driver of many races holds some back.
 #[derive(Clone, Copy, Debug)]
 pub struct Permits {
+    /// A lookup may be asked.
     pub lookups: bool,
+    /// An attempt may be started.
     pub attempts: bool,
 }
 
 impl Permits {
+    /// Nothing is held back: what a driver of one race gives.
     pub const ALL: Permits = Permits { lookups: true, attempts: true };
 }
 

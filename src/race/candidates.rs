@@ -67,16 +67,11 @@ impl Candidates {
 
     /// Takes out the best one: of the family `wanted` if it has any, otherwise of all.
     pub(super) fn take_best(&mut self, wanted: Option<Family>) -> Option<SocketAddr> {
-        let best_of = |family: Option<Family>| {
-            let ranks = self
-                .untried
-                .iter()
-                .enumerate()
-                .filter_map(|(place, candidate)| Some((place, candidate.rank.as_ref()?)));
-            order::first(ranks.filter(|(_, rank)| family.is_none_or(|family| rank.family() == family)))
-        };
         // Without any rank there is only one, or the order is not asked for.
-        let place = wanted.and_then(|family| best_of(Some(family))).or_else(|| best_of(None)).unwrap_or(0);
+        let ranks: Vec<&Rank> = self.untried.iter().map_while(|candidate| candidate.rank.as_ref()).collect();
+        let places = order::sorted(&ranks);
+        let of_wanted = |place: &&usize| Some(Family::of(&self.untried[**place].address)) == wanted;
+        let place = places.iter().find(of_wanted).or(places.first()).copied().unwrap_or(0);
         self.take(place)
     }
 

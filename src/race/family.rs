@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
+    /// IPv6, `AF_INET6`.
     V6,
+    /// IPv4, `AF_INET`.
     V4,
 }
 
@@ -17,6 +19,7 @@ impl Family {
         }
     }
 
+    /// The one that this is not.
     pub fn other(self) -> Family {
         match self {
             Family::V6 => Family::V4,

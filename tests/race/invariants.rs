@@ -86,7 +86,7 @@ impl Bytes<'_> {
 fn settings(bytes: &mut Bytes<'_>) -> Settings {
     let flags = bytes.next();
     let policy = if flags & 0x40 != 0 {
-        PolicyTable::from_gai_conf("precedence ::ffff:0:0/96 40")
+        GaiConf::read(b"precedence ::ffff:0:0/96 40", MissingNumber::Nothing).policy
     } else {
         PolicyTable::default()
     };
