@@ -1,8 +1,9 @@
 //! The lookups of a race in the world: which question goes to which source.
 
+use super::lookup_source::LookupSource;
 use super::plan::address_family;
 use super::reactor::Reactor;
-use crate::lookup::{Answer, Form, Found, Mailbox, Query, Source, Told, WalkId};
+use crate::lookup::{Answer, Form, Found, Mailbox, Query, Reason, Source, Told, WalkId};
 use crate::race::{Families, Family, LookupError, LookupId, Question, QuestionKind, Urgency};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,10 +33,15 @@ enum Host {
     NotBegun,
     /// By the driver's client: each family is told as soon as it is known.
     Walks(WalkId),
-    /// By libc, which is asked once, and answers when it knows both families.
-    Whole(Source),
+    /// By libc, which is asked once, and answers when it knows both families; and why.
+    Whole(Source, Reason),
     /// Each question by itself: one family is all that is wanted, or the caller's function is asked.
     Apart,
+}
+
+/// The family that something was told of.
+pub(super) fn family_of(told: &Told) -> Family {
+    if told.family == libc::AF_INET6 { Family::V6 } else { Family::V4 }
 }
 
 impl Lookups {
@@ -99,17 +105,17 @@ impl Lookups {
         let query = self.remote.with(address_family(self.families), Form::Unsorted);
         self.host = match reactor.look_up(now, &query) {
             Ok(walk) => Host::Walks(walk),
-            Err(_) => {
+            Err(reason) => {
                 let whole = Source::now(query, &self.mailbox, self.token);
                 Source::start(std::iter::once(&whole));
-                Host::Whole(whole)
+                Host::Whole(whole, reason)
             }
         };
     }
 
     /// The driver's client has the last word of a family of the host.
     pub fn told(&mut self, told: Told) {
-        let family = if told.family == libc::AF_INET6 { Family::V6 } else { Family::V4 };
+        let family = family_of(&told);
         let answer = told.into_answer(self.remote.port().unwrap_or(0));
         self.host_answered(family, answer);
     }
@@ -127,7 +133,7 @@ impl Lookups {
 
     /// Libc has answered for both families, or for the one that is wanted.
     fn take_whole(&mut self) {
-        let Host::Whole(source) = &mut self.host else { return };
+        let Host::Whole(source, _) = &mut self.host else { return };
         let Some(answer) = source.take() else { return };
         let wanted = match self.families {
             Families::Both => &[Family::V6, Family::V4][..],
@@ -145,6 +151,15 @@ impl Lookups {
         }
     }
 
+    /// Who answers what comes from no [`Told`], which says so itself.
+    pub fn worker_source(&self) -> Option<LookupSource> {
+        match &self.host {
+            _ if self.remote.has_callback() => Some(LookupSource::Function),
+            Host::Whole(_, reason) => Some(LookupSource::Libc(reason.text())),
+            Host::NotBegun | Host::Walks(_) | Host::Apart => None,
+        }
+    }
+
     fn take_early(&mut self, family: Family) -> Option<Answer> {
         let place = self.early.iter().position(|(of, _)| *of == family)?;
         Some(self.early.swap_remove(place).1)
@@ -153,7 +168,7 @@ impl Lookups {
     /// Whether an answer may come through the mailbox.
     pub fn has_workers(&self) -> bool {
         let works = |source: &Source| matches!(source, Source::Worker(_));
-        matches!(&self.host, Host::Whole(whole) if works(whole))
+        matches!(&self.host, Host::Whole(whole, _) if works(whole))
             || self.running.iter().any(|(.., source)| works(source))
     }
 
@@ -189,7 +204,7 @@ impl Lookups {
         if matches!(source, Source::Host) && !self.running.iter().any(of_host) {
             match std::mem::replace(&mut self.host, Host::Apart) {
                 Host::Walks(walk) => reactor.abandon(now, walk),
-                Host::NotBegun | Host::Whole(_) | Host::Apart => {}
+                Host::NotBegun | Host::Whole(..) | Host::Apart => {}
             }
         }
     }

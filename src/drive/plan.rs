@@ -1,5 +1,6 @@
 //! What one connect is to do, checked.
 
+use super::lookup_source::LookupSource;
 use crate::lookup::{Form, Hints, LookupCallback, Query, QueryArgument, Rejection};
 use crate::race::{Families, Family, Settings};
 use std::ffi::CStr;
@@ -15,6 +16,12 @@ pub trait Hooks: Send + Sync {
     fn configure_socket(&self, fd: RawFd, address: &SocketAddr) -> Result<(), i32>;
     /// Sees a step of the race that began at `began`.
     fn trace(&self, began: std::time::Instant, trace: &crate::race::Trace);
+    /// Learns who has answered for the host, just before the step of the race that follows from it. `family` is
+    /// the one that was answered for; None: both at once, which only a connect without a race asks for. Not
+    /// called for a host that needs no lookup, nor for the local address.
+    fn lookup_source(&self, family: Option<Family>, source: &LookupSource) {
+        let _ = (family, source);
+    }
 }
 
 /// An argument of a connect, to be named where it is refused or where the connect fails because of it.

@@ -2,14 +2,15 @@
 
 use super::dials::{Dials, Failed};
 use super::key::Key;
-use super::lookups::Lookups;
+use super::lookups::{Lookups, family_of};
 use super::plan::Plan;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use crate::lookup::order::Surroundings;
 use crate::lookup::{Answer, Found, Mailbox, Told, policy};
 use crate::race::{
-    Action, AttemptId, Event, Failure, LookupId, Outcome, PolicyTable, Question, QuestionKind, Race, Settings, Wanted,
+    Action, AttemptId, Event, Failure, LookupId, Outcome, Placed, PolicyTable, Question, QuestionKind, Race, Settings,
+    Wanted,
 };
 use crate::sys::{Interest, errno_of};
 use std::io;
@@ -54,12 +55,21 @@ impl Running {
     /// The driver's client has the last word of a family of the host: hands it to the race.
     pub fn told(&mut self, now: Instant, told: Told) {
         if let Some(lookups) = &mut self.lookups {
+            if let Some(hooks) = self.dials.hooks() {
+                hooks.lookup_source(Some(family_of(&told)), &told.origin.into());
+            }
             lookups.told(told);
             self.lookup_finished(now);
         }
     }
 
     fn answered(&mut self, now: Instant, lookup: LookupId, question: Question, answer: Answer) {
+        let source = self.lookups.as_ref().and_then(|lookups| lookups.worker_source());
+        if let (Some(source), Some(hooks)) = (source, self.dials.hooks())
+            && question.kind != QuestionKind::Local
+        {
+            hooks.lookup_source(question.kind.family(), &source);
+        }
         match answer.map(Found::into_addresses) {
             Ok(addresses) => {
                 self.race.handle(now, Event::Answered { lookup, addresses: &addresses });
@@ -184,6 +194,11 @@ impl Running {
                 hooks.trace(self.began, &trace);
             }
         }
+    }
+
+    /// The candidates that were not attempted, in their order.
+    pub fn order(&self) -> Vec<Placed> {
+        self.race.order()
     }
 
     /// When to advance again although nothing happened.
