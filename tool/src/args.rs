@@ -10,6 +10,7 @@ const AFTER_HELP: &str = "\
 Examples:
   happy connect example.org 443
   printf 'HEAD / HTTP/1.0\\r\\n\\r\\n' | happy connect example.org 80
+  happy lookup --compare example.org
   happy check example.org example.net:80
   happy check --watch <list
 
@@ -63,6 +64,8 @@ pub enum When {
 pub enum Command {
     /// Connect, and show the race while it runs
     Connect(Box<ConnectArguments>),
+    /// Look a name up: both families, who answered, the order, and why
+    Lookup(LookupArguments),
     /// Check many targets over IPv6 and IPv4, and say what is wrong with this network
     Check(CheckArguments),
     /// Draw a race that `connect --json` has stored, or two side by side
@@ -253,6 +256,23 @@ pub struct PictureOptions {
     /// The race as a picture into a PNG file
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub png: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct LookupArguments {
+    /// A host name
+    pub host: String,
+    /// Ask getaddrinfo(3) afterwards, and show its answer beside; ends with 1 where the two differ
+    #[arg(short, long, conflicts_with_all = ["v4", "v6", "prefer", "lookup_flags"])]
+    pub compare: bool,
+    #[command(flatten)]
+    pub names: NameOptions,
+    /// Limit over everything
+    #[arg(short, long, value_name = "MS", value_parser = milliseconds)]
+    pub timeout: Option<Duration>,
+    /// As one JSON object on standard output
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

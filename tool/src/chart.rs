@@ -60,6 +60,30 @@ pub fn lines_in(record: &Record, now_ms: f64, frame: &Frame, look: &Look) -> Vec
     lines
 }
 
+/// The lookups without bars: what became of each, how long it took, and who has answered.
+pub fn states(record: &Record, look: &Look) -> Vec<Vec<String>> {
+    let state = |lookup: &Lookup| {
+        let row = lookup_row(record, lookup);
+        let took = names::duration_ms(row.ended.unwrap_or(record.span_ms()) - row.started);
+        let mark = if row.paint == Paint::Bad { look.mark(false) } else { " " };
+        let head = format!(
+            "{} {} {} {}",
+            look.paint(row.paint, mark),
+            look.fit(&row.label, 13),
+            look.paint(row.paint, &look.fit(&row.state, STATE_COLUMNS)),
+            look.paint(Paint::Quiet, &format!("{took:>TIME_COLUMNS$}")),
+        );
+        let Some(source) = &lookup.source else { return vec![head] };
+        let source = source.text();
+        if console::measure_text_width(&head) + 2 + source.len() <= look.width {
+            return vec![format!("{head}  {source}")];
+        }
+        let indented = Look { width: look.width - 4, ..*look };
+        std::iter::once(head).chain(indented.wrap(&source).iter().map(|line| format!("    {line}"))).collect()
+    };
+    record.lookups.iter().map(state).collect()
+}
+
 struct Scale {
     end: f64,
     columns: usize,
@@ -81,12 +105,12 @@ fn growing_scale(now: f64) -> f64 {
 }
 
 fn rows(record: &Record) -> Vec<Row> {
-    let lookups = record.lookups.iter().map(lookup_row);
+    let lookups = record.lookups.iter().map(|lookup| lookup_row(record, lookup));
     let attempts = record.attempts.iter().enumerate().map(|(number, attempt)| attempt_row(record, number, attempt));
     lookups.chain(attempts).collect()
 }
 
-fn lookup_row(lookup: &Lookup) -> Row {
+fn lookup_row(record: &Record, lookup: &Lookup) -> Row {
     let label = match lookup.question.as_str() {
         "AAAA" => "IPv6 lookup".to_owned(),
         "A" => "IPv4 lookup".to_owned(),
@@ -98,7 +122,8 @@ fn lookup_row(lookup: &Lookup) -> Row {
         LookupOutcome::Answered if lookup.addresses.is_empty() => ("answered".to_owned(), Paint::Lookup),
         LookupOutcome::Answered => (names::count(lookup.addresses.len(), "address", "addresses"), Paint::Lookup),
         LookupOutcome::Failed => (lookup_failure(lookup), Paint::Bad),
-        LookupOutcome::Abandoned => ("not needed".to_owned(), Paint::Quiet),
+        LookupOutcome::Abandoned if record.winner().is_some() => ("not needed".to_owned(), Paint::Quiet),
+        LookupOutcome::Abandoned => ("no answer".to_owned(), Paint::Bad),
     };
     let (started, ended) = (lookup.started_ms, lookup.ended_ms);
     Row { label, state, paint, waited_from: None, started, ended, is_lookup: true }

@@ -14,7 +14,7 @@ use crate::record::{Record, Status};
 use crate::repeat;
 use anyhow::Result;
 use console::Term;
-use happysock::{Options, Plan, PlanError};
+use happysock::{Connect, Options, Plan, PlanError};
 use std::ffi::{CStr, CString};
 use std::net::{SocketAddr, TcpStream};
 
@@ -75,7 +75,7 @@ fn race(
     let plan = plan(arguments, &starter)?;
     let mut record = Record::new("connect", &arguments.host, &arguments.port);
     let mut live = Live::new(term.clone(), *look);
-    let socket = starter.run(plan, &mut record, interrupts, |record, now| {
+    let end = starter.run(Connect::new(plan), &mut record, interrupts, |record, now| {
         if show {
             live.draw(&with_title(record, now, look));
         }
@@ -86,7 +86,7 @@ fn race(
         lines.extend(conclusion(&record, look));
         live.finish(&lines);
     }
-    Ok((record, socket))
+    Ok((record, end.socket))
 }
 
 fn with_title(record: &Record, now: f64, look: &Look) -> Vec<String> {
@@ -111,7 +111,7 @@ pub fn conclusion(record: &Record, look: &Look) -> Vec<String> {
 }
 
 /// A C string of an argument, which comes without a zero byte from the system.
-fn c_string(name: &str, text: &str) -> Result<CString> {
+pub fn c_string(name: &str, text: &str) -> Result<CString> {
     Ok(CString::new(text).map_err(|_| Usage(format!("{name}: contains a zero byte")))?)
 }
 

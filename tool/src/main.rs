@@ -9,9 +9,11 @@ mod cost;
 mod draw;
 mod exit;
 mod generate;
+mod getaddrinfo;
 mod interrupt;
 mod live;
 mod look;
+mod lookup;
 mod names;
 mod output;
 mod picture;
@@ -49,6 +51,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let look = &arguments.look;
     match &arguments.command {
         Command::Connect(connect) => connect::run(connect, look, &interrupts),
+        Command::Lookup(lookup) => lookup::run(lookup, look, &interrupts),
         Command::Check(check) => check::run(check, look, &interrupts),
         Command::Draw(draw) => draw::run(draw, look),
         Command::Generate { directory } => generate::run(directory),

@@ -1,6 +1,6 @@
 //! Names and sentences for what the library and the system say in numbers.
 
-use happysock::race::{Family, Limit, LookupError, Operation, QuestionKind};
+use happysock::race::{Family, Limit, LookupError, Operation, QuestionKind, Rule};
 use nix::errno::Errno;
 
 /// netdb.h of glibc; the libc crate has no name for it.
@@ -70,6 +70,24 @@ pub fn family(family: Family) -> &'static str {
     match family {
         Family::V6 => "IPv6",
         Family::V4 => "IPv4",
+    }
+}
+
+/// Why a destination stands behind the one before it.
+pub fn rule(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Usable => "there is no way there",
+        Rule::MatchingScope => "its source has another scope",
+        Rule::NotDeprecated => "its source address is deprecated",
+        Rule::HomeAddress => "its source is no home address",
+        Rule::MatchingLabel => "its source has another label",
+        Rule::HigherPrecedence => "lower precedence",
+        Rule::NativeTransport => "it goes through a tunnel",
+        Rule::SmallerScope => "wider scope",
+        Rule::RoundTrip => "it was slower before",
+        Rule::UsedBefore => "it was not used before",
+        Rule::LongestPrefix => "less in common with its source",
+        Rule::Unchanged => "as the answer has it",
     }
 }
 

@@ -123,7 +123,7 @@ impl<B: DrawingBackend> Panel<'_, B> {
         }
         self.grid(rows)?;
         for (row, lookup) in record.lookups.iter().enumerate() {
-            self.lookup(row, lookup, record.span_ms())?;
+            self.lookup(row, lookup, record)?;
         }
         for (number, attempt) in record.attempts.iter().enumerate() {
             self.attempt(record.lookups.len() + number, attempt, record)?;
@@ -153,14 +153,14 @@ impl<B: DrawingBackend> Panel<'_, B> {
         Ok(())
     }
 
-    fn lookup(&self, row: usize, lookup: &Lookup, end: f64) -> Drawn<B> {
+    fn lookup(&self, row: usize, lookup: &Lookup, record: &Record) -> Drawn<B> {
         let label = match lookup.question.as_str() {
             "AAAA" => "look up IPv6 (AAAA)",
             "A" => "look up IPv4 (A)",
             "local" => "look up the local address",
             _ => "look up both families",
         };
-        let (from, to) = (lookup.started_ms, lookup.ended_ms.unwrap_or(end));
+        let (from, to) = (lookup.started_ms, lookup.ended_ms.unwrap_or(record.span_ms()));
         let took = names::duration_ms(to - from);
         let (color, shape, remark) = match lookup.outcome {
             LookupOutcome::Answered => (
@@ -169,6 +169,9 @@ impl<B: DrawingBackend> Panel<'_, B> {
                 format!("{}, {took}", names::count(lookup.addresses.len(), "address", "addresses")),
             ),
             LookupOutcome::Failed => (FAILED, Shape::Crossed, format!("{}, {took}", chart::lookup_failure(lookup))),
+            LookupOutcome::Abandoned if record.winner().is_none() => {
+                (FAINT, Shape::Hollow, format!("no answer, {took}"))
+            }
             LookupOutcome::Abandoned => (FAINT, Shape::Hollow, format!("not needed any more, {took}")),
             LookupOutcome::Running => (FAINT, Shape::Hollow, took),
         };

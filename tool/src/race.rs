@@ -2,8 +2,8 @@
 
 use crate::interrupt::Interrupts;
 use crate::record::{Record, ms};
-use happysock::race::Trace;
-use happysock::{Connect, Hooks, Plan};
+use happysock::race::{Family, Placed, Trace};
+use happysock::{Connect, Hooks, LookupSource};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -15,7 +15,16 @@ const FRAME: Duration = Duration::from_millis(50);
 enum News {
     /// A step of the race, this long after its beginning.
     Step(Instant, Trace),
-    Ended(Option<TcpStream>),
+    Source(Option<Family>, LookupSource),
+    Ended(Box<End>),
+}
+
+/// What is left of a race.
+#[derive(Default)]
+pub struct End {
+    pub socket: Option<TcpStream>,
+    /// Of a rehearsal that came to its end: the addresses in their order.
+    pub order: Option<Vec<Placed>>,
 }
 
 /// Passes what the race traces on to the thread that watches.
@@ -29,6 +38,10 @@ impl Hooks for Watcher {
     fn trace(&self, began: Instant, trace: &Trace) {
         // Nobody listens any more only where the process is about to end.
         let _ = self.0.send(News::Step(began, *trace));
+    }
+
+    fn lookup_source(&self, family: Option<Family>, source: &LookupSource) {
+        let _ = self.0.send(News::Source(family, *source));
     }
 }
 
@@ -52,12 +65,11 @@ impl Starter {
     /// milliseconds that have passed whenever there is something new, and many times a second.
     pub fn run(
         self,
-        plan: Plan,
+        mut connect: Connect,
         record: &mut Record,
         interrupts: &Interrupts,
         mut show: impl FnMut(&Record, f64),
-    ) -> std::io::Result<Option<TcpStream>> {
-        let mut connect = Connect::new(plan);
+    ) -> std::io::Result<End> {
         let signals = connect.signals().clone();
         let began = Instant::now();
         let done = self.watcher.0.clone();
@@ -65,9 +77,10 @@ impl Starter {
             // Nobody interrupts it; a wait that ends has finished.
             while !connect.wait() {}
             let socket = connect.report().and_then(|report| report.socket).map(TcpStream::from);
-            let _ = done.send(News::Ended(socket));
+            let order = connect.order().map(<[Placed]>::to_vec);
+            let _ = done.send(News::Ended(Box::new(End { socket, order })));
         })?;
-        let socket = interrupts.during(
+        let end = interrupts.during(
             move || signals.cancel(),
             || loop {
                 let mut news = self.news.recv_timeout(FRAME);
@@ -77,9 +90,10 @@ impl Starter {
                         Ok(News::Step(began, Trace { at, kind })) => {
                             record.note(ms(at.saturating_duration_since(began)), &kind);
                         }
-                        Ok(News::Ended(socket)) => return socket,
+                        Ok(News::Source(family, source)) => record.note_source(family, source),
+                        Ok(News::Ended(end)) => return *end,
                         Err(RecvTimeoutError::Timeout) => break,
-                        Err(RecvTimeoutError::Disconnected) => return None,
+                        Err(RecvTimeoutError::Disconnected) => return End::default(),
                     }
                     news = self.news.try_recv().map_err(|_| RecvTimeoutError::Timeout);
                 }
@@ -88,6 +102,6 @@ impl Starter {
         );
         // It has sent its last; a panic of its own would be a fault of the library.
         driver.join().map_err(|_| std::io::Error::other("the race ended in a panic"))?;
-        Ok(socket)
+        Ok(end)
     }
 }

@@ -1,6 +1,7 @@
 //! A race as it is kept: what is drawn, written as JSON, and read back from there. json.md describes it.
 
 use crate::names;
+use happysock::LookupSource;
 use happysock::race::{self, AttemptOutcome, Family, Limit, LookupError, Outcome, TraceKind};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -26,6 +27,9 @@ pub struct Record {
     pub waits: Vec<Wait>,
     pub attempts: Vec<Attempt>,
     pub events: Vec<Event>,
+    /// Who has answered, by question, until the lookup's end is told.
+    #[serde(skip)]
+    sources: Vec<(Option<Family>, Source)>,
 }
 
 /// What a race that has connected cost, in milliseconds.
@@ -76,10 +80,65 @@ pub struct Lookup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_ms: Option<f64>,
     pub outcome: LookupOutcome,
+    /// Who has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// What it found, in the order of the answer.
     pub addresses: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
+}
+
+/// Who has answered a lookup.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    pub kind: SourceKind,
+    /// The name server that was asked last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Why libc had to be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    Hosts,
+    NameServer,
+    Libc,
+    Function,
+}
+
+impl From<LookupSource> for Source {
+    fn from(source: LookupSource) -> Source {
+        let (kind, server, reason) = match source {
+            LookupSource::Hosts => (SourceKind::Hosts, None, None),
+            LookupSource::NameServer(server) => (SourceKind::NameServer, server, None),
+            LookupSource::Libc(reason) => (SourceKind::Libc, None, Some(reason)),
+            LookupSource::Function => (SourceKind::Function, None, None),
+        };
+        // The port says something only where it is not that of DNS.
+        let server = server.map(|server| match server.port() {
+            53 => server.ip().to_string(),
+            _ => server.to_string(),
+        });
+        Source { kind, server, reason: reason.map(str::to_owned) }
+    }
+}
+
+impl Source {
+    /// As a person reads it.
+    pub fn text(&self) -> String {
+        match (self.kind, &self.server, &self.reason) {
+            (SourceKind::Hosts, ..) => "/etc/hosts".to_owned(),
+            (SourceKind::NameServer, Some(server), _) => format!("name server {server}"),
+            (SourceKind::NameServer, None, _) => "nobody was asked".to_owned(),
+            (SourceKind::Libc, _, Some(reason)) => format!("libc, since {reason}"),
+            (SourceKind::Libc, _, None) => "libc".to_owned(),
+            (SourceKind::Function, ..) => "the caller's function".to_owned(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,7 +271,7 @@ pub fn ms(time: std::time::Duration) -> f64 {
 }
 
 /// The address alone, its scope included.
-fn address_text(address: &SocketAddr) -> String {
+pub fn address_text(address: &SocketAddr) -> String {
     match address {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
         address => address.ip().to_string(),
@@ -234,6 +293,7 @@ impl Record {
             waits: Vec::new(),
             attempts: Vec::new(),
             events: Vec::new(),
+            sources: Vec::new(),
         }
     }
 
@@ -259,18 +319,24 @@ impl Record {
         self.events.push(Event { time_ms, step });
     }
 
+    /// Takes in who has answered; the step that follows from it comes later.
+    pub fn note_source(&mut self, family: Option<Family>, source: LookupSource) {
+        self.sources.push((family, source.into()));
+    }
+
     fn step(&mut self, at: f64, kind: &TraceKind) -> Step {
         match *kind {
             TraceKind::LookupStarted { lookup, question, .. } => {
                 let question = names::question(question.kind).to_owned();
                 let outcome = LookupOutcome::Running;
-                let addresses = Vec::new();
+                let (addresses, source) = (Vec::new(), None);
                 // Lookups are numbered in the order in which they start.
                 let entry = Lookup {
                     question: question.clone(),
                     started_ms: at,
                     ended_ms: None,
                     outcome,
+                    source,
                     addresses,
                     error: None,
                 };
@@ -375,9 +441,14 @@ impl Record {
     }
 
     fn end_lookup(&mut self, lookup: u32, at: f64, outcome: LookupOutcome, error: Option<Error>) {
-        if let Some(entry) = self.lookups.get_mut(lookup as usize) {
-            (entry.ended_ms, entry.outcome, entry.error) = (Some(at), outcome, error);
-        }
+        let Some(entry) = self.lookups.get_mut(lookup as usize) else { return };
+        (entry.ended_ms, entry.outcome, entry.error) = (Some(at), outcome, error);
+        let told = |(family, _): &(Option<Family>, Source)| match family {
+            Some(Family::V6) => entry.question == "AAAA",
+            Some(Family::V4) => entry.question == "A",
+            None => entry.question == "both",
+        };
+        entry.source = self.sources.iter().position(told).map(|place| self.sources.swap_remove(place).1);
     }
 
     fn end_waits(&mut self, at: f64) {

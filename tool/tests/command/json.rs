@@ -44,24 +44,52 @@ fn compare(heading: &str, outputs: &[Said]) {
     assert!(unseen.is_empty(), "nothing has {unseen:?}");
 }
 
-in_network! {
-    fn of_connect_every_field_is_documented() {
-        let (port, closed) = (greeter().to_string(), closed_port().to_string());
-        compare("happy connect", &[
+#[test]
+fn of_connect_every_field_is_documented() {
+    in_network!();
+    let (port, closed) = (greeter().to_string(), closed_port().to_string());
+    compare(
+        "happy connect",
+        &[
             run(&["connect", "half.test", &port, "--json"]),
+            Said::from(
+                happy(&["connect", "half.test", &port, "--json"])
+                    .env("HAPPYSOCK_DNS", "libc")
+                    .output()
+                    .expect("it runs"),
+            ),
             run(&["connect", "live.test", &closed, "--json"]),
             run(&["connect", "silent.test", "80", "--json", "--timeout", "300"]),
             run(&["connect", "nosuch.test", "80", "--json"]),
             // A lookup that fails with an errno: the name server's file cannot be what is meant here, so the
             // limit is.
             run(&["connect", LIVE, &port, "--json", "--local-v4", "198.51.100.9"]),
-        ]);
-    }
+        ],
+    );
+}
 
-    fn of_check_every_field_is_documented() {
-        let (port, closed) = (greeter(), closed_port());
-        compare("happy check", &[
-            run(&["check", "--json", "-t", "2000", &format!("half.test:{port}"), &format!("live.test:{closed}")]),
-        ]);
-    }
+#[test]
+fn of_lookup_every_field_is_documented() {
+    in_network!();
+    name_server();
+    compare(
+        "happy lookup",
+        &[
+            run(&["lookup", "many.test", "--json", "--compare"]),
+            run(&["lookup", "nosuch.test", "--json", "--compare"]),
+            Said::from(
+                happy(&["lookup", "half.test", "--json"]).env("HAPPYSOCK_DNS", "libc").output().expect("it runs"),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn of_check_every_field_is_documented() {
+    in_network!();
+    let (port, closed) = (greeter(), closed_port());
+    compare(
+        "happy check",
+        &[run(&["check", "--json", "-t", "2000", &format!("half.test:{port}"), &format!("live.test:{closed}")])],
+    );
 }

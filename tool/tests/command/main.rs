@@ -8,5 +8,6 @@ mod connect;
 mod draw;
 mod generate;
 mod json;
+mod lookup;
 mod pipe;
 mod terminal;

@@ -1,7 +1,7 @@
 //! The network that a test runs in, the servers in it, and the command.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
@@ -12,23 +12,24 @@ pub const LIVE: &str = "203.0.113.1";
 /// What a test waits for at most: long, since it is reached only where something is wrong.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Defines tests that run in a network of their own (scripts/in-test-network).
+/// Has the rest of a test run in a network of its own (scripts/in-test-network).
 macro_rules! in_network {
-    ($(fn $name:ident() $body:block)*) => {$(
-        #[test]
-        fn $name() {
-            $crate::world::inside(concat!(module_path!(), "::", stringify!($name)), || $body);
+    () => {
+        fn here() {}
+        if $crate::world::ran_inside(std::any::type_name_of_val(&here)) {
+            return;
         }
-    )*};
+    };
 }
 
-/// Runs a test inside: outside, this program is started again there with this one test.
-pub fn inside(test: &str, body: impl FnOnce()) {
+/// Outside, starts this program again in a network of its own, for the one test that `here` is in, and
+/// answers true when it has passed there.
+pub fn ran_inside(here: &str) -> bool {
     if std::env::var("HAPPYSOCK_TEST_NETWORK").as_deref() == Ok("ready") {
-        return body();
+        return false;
     }
     // The runner knows its tests without the name of the crate.
-    let (_, name) = test.split_once("::").expect("a test is in a module");
+    let name = here.strip_suffix("::here").and_then(|path| path.split_once("::")).expect("a test is in a module").1;
     let output = Command::new(root().join("scripts/in-test-network"))
         .arg(std::env::current_exe().expect("a program knows itself"))
         .args([name, "--exact", "--nocapture"])
@@ -37,6 +38,7 @@ pub fn inside(test: &str, body: impl FnOnce()) {
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("1 passed"), "{name} is not the name of the test: {said}");
+    true
 }
 
 pub fn root() -> PathBuf {
@@ -120,6 +122,50 @@ pub fn repeater() -> (u16, JoinHandle<usize>) {
     (port, server)
 }
 
+/// A name server, where this network's resolv.conf says that there is one. many.test has addresses of all
+/// kinds, late.test an AAAA record that is never answered for; other names do not exist.
+pub fn name_server() {
+    let socket = UdpSocket::bind("127.0.0.53:53").expect("root of this network may");
+    std::thread::spawn(move || {
+        let mut query = [0; 512];
+        while let Ok((length, client)) = socket.recv_from(&mut query) {
+            if let Some(reply) = reply(&query[..length]) {
+                socket.send_to(&reply, client).expect("loopback");
+            }
+        }
+    });
+}
+
+pub const MANY_V6: [&str; 3] = ["fc00::1", "2001:db8::99", "2001:db8::77"];
+pub const MANY_V4: [&str; 3] = ["198.51.100.4", "192.0.2.77", LIVE];
+
+/// The reply to a query (RFC 1035, section 4); None: none is sent.
+fn reply(query: &[u8]) -> Option<Vec<u8>> {
+    let end = 12 + query[12..].iter().position(|&byte| byte == 0)? + 1;
+    let (name, kind) = (&query[12..end], u16::from_be_bytes([query[end], query[end + 1]]));
+    let is = |label: &[u8]| name[1..].starts_with(label);
+    let v6 = |text: &str| text.parse::<Ipv6Addr>().expect("an address").octets().to_vec();
+    let v4 = |text: &str| text.parse::<Ipv4Addr>().expect("an address").octets().to_vec();
+    let records: Option<Vec<Vec<u8>>> = match (kind, is(b"many"), is(b"late")) {
+        (28, _, true) => return None,
+        (28, true, _) => Some(MANY_V6.map(v6).to_vec()),
+        (1, true, _) => Some(MANY_V4.map(v4).to_vec()),
+        (1, _, true) => Some(vec![v4(LIVE)]),
+        _ => None,
+    };
+    let mut reply = query[..2].to_vec();
+    let code = if records.is_some() { 0 } else { 3 };
+    let records = records.unwrap_or_default();
+    reply.extend([0x81, 0x80 | code, 0, 1, 0, records.len() as u8, 0, 0, 0, 0]);
+    reply.extend(&query[12..end + 4]);
+    for data in records {
+        // The name of the question, its type, IN, a minute.
+        reply.extend([0xc0, 12, 0, kind as u8, 0, 1, 0, 0, 0, 60, 0, data.len() as u8]);
+        reply.extend(data);
+    }
+    Some(reply)
+}
+
 /// A port of the live address where nobody listens.
 pub fn closed_port() -> u16 {
     TcpListener::bind((LIVE, 0)).and_then(|listener| listener.local_addr()).expect("the live address is here").port()
@@ -141,6 +187,20 @@ pub fn wait_for_syn(child: &mut Child) {
         }
         assert!(child.try_wait().expect("a child of ours").is_none(), "it ended before it had tried anything");
         assert!(Instant::now() < deadline, "no attempt was made");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until a socket of this network is connected to a name server: the port of DNS in /proc/net/udp.
+pub fn wait_for_query(child: &mut Child) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let table = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
+        if table.lines().any(|line| line.split_whitespace().nth(2).is_some_and(|peer| peer.ends_with(":0035"))) {
+            return;
+        }
+        assert!(child.try_wait().expect("a child of ours").is_none(), "it ended before it had asked");
+        assert!(Instant::now() < deadline, "nobody was asked");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
