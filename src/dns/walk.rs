@@ -100,7 +100,7 @@ pub struct Walk {
     steps: Arc<[PlanStep]>,
     place: Place,
     families: Families,
-    ipv4_first: bool,
+    as_libc: bool,
     step: u8,
     /// Families whose answer was given, and how: IPv6, IPv4.
     told: [bool; 2],
@@ -149,17 +149,16 @@ impl Walk {
             steps,
             place: Place::Before,
             families,
-            ipv4_first: false,
+            as_libc: false,
             step: 0,
             told: [false; 2],
             next_transmission: Transmission(0),
         }
     }
 
-    /// Has the A question leave before the AAAA question, as getaddrinfo(3) has it, and not after it, as RFC 8305 has
-    /// it (section 3).
-    pub fn ask_ipv4_first(self) -> Walk {
-        Walk { ipv4_first: true, ..self }
+    /// Walks it as getaddrinfo(3) does, and not as a race wants it: see [`Exchange::do_as_libc`].
+    pub fn as_libc(self) -> Walk {
+        Walk { as_libc: true, ..self }
     }
 
     pub fn name(&self) -> &[u8] {
@@ -387,8 +386,8 @@ impl Walk {
         let schedule = Schedule::of(&self.conf);
         let mut exchange =
             Exchange::new(&schedule, self.families, self.next_server, self.conf.no_aaaa, self.next_transmission);
-        if self.ipv4_first {
-            exchange.ask_ipv4_first();
+        if self.as_libc {
+            exchange.do_as_libc();
         }
         if self.conf.rotate {
             self.next_server = (self.next_server + 1) % schedule.count();

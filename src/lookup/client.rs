@@ -113,7 +113,7 @@ pub struct Client {
     /// Many names are looked up by it, so equal ones are asked once.
     shared: bool,
     /// As getaddrinfo(3) has it.
-    ipv4_first: bool,
+    as_libc: bool,
     lookups: Vec<Option<Lookup>>,
     free: Vec<u32>,
     active: usize,
@@ -186,10 +186,10 @@ impl Client {
         Client::new(false, Ids::few())
     }
 
-    /// For one name, in the place of getaddrinfo(3): A is asked before AAAA, since with a server that answers one of
-    /// the two with rubbish it matters which one is answered first.
+    /// For one name, in the place of getaddrinfo(3): nothing is told before all is known, which is what makes it
+    /// answer as libc does also where servers answer with rubbish.
     pub fn in_place_of_libc() -> Client {
-        Client { ipv4_first: true, ..Client::lone() }
+        Client { as_libc: true, ..Client::lone() }
     }
 
     /// For many names.
@@ -200,7 +200,7 @@ impl Client {
     fn new(shared: bool, ids: Ids) -> Client {
         Client {
             shared,
-            ipv4_first: false,
+            as_libc: false,
             lookups: Vec::new(),
             free: Vec::new(),
             active: 0,
@@ -405,7 +405,7 @@ impl Client {
         let conf = system.resolv_conf();
         let first_server = if conf.rotate { next_first_server() } else { 0 };
         let walk = Walk::new(name, lookup.families, Arc::clone(steps), Arc::clone(conf), first_server);
-        lookup.walk = Some(Box::new(if self.ipv4_first { walk.ask_ipv4_first() } else { walk }));
+        lookup.walk = Some(Box::new(if self.as_libc { walk.as_libc() } else { walk }));
         Ok(())
     }
 
@@ -524,7 +524,7 @@ impl Client {
                 let addresses: Vec<Address> = found.map(Address::from).collect();
                 if !addresses.is_empty() {
                     walk.handle(now, Event::SourceFound { addresses: &addresses, ttl: None });
-                    if self.ipv4_first {
+                    if self.as_libc {
                         self.listed = addresses;
                     }
                     return;
