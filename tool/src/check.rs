@@ -48,12 +48,12 @@ pub fn run(arguments: &CheckArguments, look: &LookOptions, interrupts: &Interrup
     let sweep =
         Sweep { targets: &targets, timeout: arguments.timeout, parallel: parallel(arguments.parallel)?, stop: &stop };
     let term = Term::stdout();
-    let look = Look::of(&term, look);
+    let (look, errors) = (Look::of(&term, look), Look::of(&Term::stderr(), look));
     let mut watch = arguments.watch.map(|seconds| Watch::new(seconds, arguments.rounds, term.clone(), look));
     let mut problems;
     loop {
         let began_unix_ms = crate::record::Record::new("check", "", "").began_unix_ms;
-        let checked = one_round(&sweep, arguments, &look, watch.is_some(), interrupts, &stop)?;
+        let checked = one_round(&sweep, arguments, &errors, watch.is_some(), interrupts, &stop)?;
         problems = checked.iter().any(Checked::is_problem);
         let (ipv6, ipv4) = (Tally::of(&checked, Family::V6), Tally::of(&checked, Family::V4));
         let verdict = verdict::of(&checked, &ipv6, &ipv4);
@@ -96,12 +96,12 @@ fn parallel(wanted: u32) -> Result<usize> {
 fn one_round(
     sweep: &Sweep<'_>,
     arguments: &CheckArguments,
-    look: &Look,
+    errors: &Look,
     in_watch: bool,
     interrupts: &Interrupts,
     stop: &Arc<AtomicBool>,
 ) -> Result<Vec<Checked>> {
-    let bar = if in_watch || arguments.json { ProgressBar::hidden() } else { progress_bar(sweep.len(), look) };
+    let bar = if in_watch || arguments.json { ProgressBar::hidden() } else { progress_bar(sweep.len(), errors) };
     let told = Arc::clone(stop);
     let checked = interrupts.during(move || told.store(true, Ordering::Release), || sweep.run(&mut || bar.inc(1)));
     bar.finish_and_clear();

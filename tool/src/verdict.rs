@@ -126,15 +126,17 @@ fn advice(ipv6: &Tally, ipv4: &Tally) -> Vec<String> {
     for (family, flag, tally) in [("IPv6", "-6", ipv6), ("IPv4", "-4", ipv4)] {
         match tally.health() {
             Health::Absent => advice.push(format!(
-                "Route: this machine knows no way out over {family}; `ip {flag} route` shows whether there is a default route."
+                "Route: this machine knows no way out over {family}; `ip {flag} route` shows whether there is a \
+                 default route."
             )),
             Health::Dead => advice.push(format!(
-                "Firewall or router: {family} packets leave and none comes back. Let `traceroute {flag}` find the last \
-                 station that answers; with IPv6 a firewall has to let ICMPv6 pass."
+                "Firewall or router: {family} packets leave and none comes back; `traceroute {flag}` finds the last \
+                 station that answers.{}",
+                if family == "IPv6" { " A firewall has to let ICMPv6 pass." } else { "" }
             )),
             Health::Patchy => advice.push(format!(
-                "Path: {} over {family} only; `traceroute {flag}` to one that is silent and to one that answers shows where \
-                 they part.",
+                "Path: {} over {family} only; `traceroute {flag}` to one that is silent and to one that answers shows \
+                 where they part.",
                 names::count(tally.silent_here_only + tally.no_route, "target is silent", "targets are silent")
             )),
             Health::Works | Health::Unknown => {}

@@ -62,6 +62,19 @@ fn a_pipe_gets_neither_unless_it_wants_colour() {
 }
 
 #[test]
+fn a_check_shows_its_progress_on_the_terminal_only() {
+    in_network!();
+    // The results go into a pipe, standard error is the terminal.
+    let said = on_terminal(&format!("check {LIVE}:9 silent.test:80 -t 600 | cat"), &[]);
+    assert!(said.contains("of 3, "), "{said:?}");
+    // What was drawn is taken away before the results.
+    let results = said.rsplit(ESCAPE).next().expect("there is always one");
+    assert!(!results.contains("of 3, "), "{said:?}");
+    let said = run(&["check", &format!("{LIVE}:9"), "silent.test:80", "-t", "100"]);
+    assert_eq!(said.err, "");
+}
+
+#[test]
 fn nothing_is_wider_than_the_terminal() {
     in_network!();
     let port = greeter().to_string();
