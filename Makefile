@@ -215,6 +215,7 @@ include c_tests/c_tests.mk
 -include c_tests/faults.mk
 -include tests/campaigns.mk
 -include c_tests/multi.mk
+-include tests/resolved.mk
 -include lab/lab.mk
 -include tool/tool.mk
 -include ruby_ext/ruby.mk

@@ -61,8 +61,8 @@ mod dns;
 pub mod race;
 
 pub use drive::{
-    Argument, Connect, ConnectError, EventLoop, Hooks, Invalid, LookupSource, Multi, Options, Plan, PlanError, Refused,
-    Report, Signals, connect,
+    Argument, Connect, ConnectError, EventLoop, Hooks, Invalid, Multi, Options, Plan, PlanError, Refused, Report,
+    Signals, connect,
 };
 pub use lookup::{LookupCallback, LookupFunction};
 pub use sys::Interest;

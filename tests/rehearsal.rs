@@ -1,8 +1,8 @@
 //! A connect that makes no attempt: what it looks up, in which order the addresses stand and why, and who told.
 
 use happysock::race::order::Rank;
-use happysock::race::{Family, Outcome, Placed, PolicyTable, Route, Rule, Trace, TraceKind};
-use happysock::{Connect, Hooks, LookupSource, Options, Plan};
+use happysock::race::{AnsweredBy, Family, Outcome, Placed, PolicyTable, Route, Rule, Trace, TraceKind};
+use happysock::{Connect, Hooks, Options, Plan};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Keeps what it is told.
 #[derive(Default)]
 struct Listener {
-    sources: Mutex<Vec<(Option<Family>, LookupSource)>>,
+    sources: Mutex<Vec<AnsweredBy>>,
     attempts: Mutex<u32>,
 }
 
@@ -23,10 +23,9 @@ impl Hooks for Listener {
 
     fn trace(&self, _began: std::time::Instant, trace: &Trace) {
         assert!(!matches!(trace.kind, TraceKind::AttemptStarted { .. }));
-    }
-
-    fn lookup_source(&self, family: Option<Family>, source: &LookupSource) {
-        self.sources.lock().unwrap().push((family, *source));
+        if let TraceKind::LookupAnswered { by, .. } | TraceKind::LookupFailed { by, .. } = trace.kind {
+            self.sources.lock().unwrap().push(by);
+        }
     }
 }
 
@@ -63,13 +62,14 @@ fn one_address_stands_alone() {
 
 #[test]
 fn a_name_says_who_answered() {
-    let (connect, listener) = rehearse(Some(c"localhost"), Options::default());
+    let (mut connect, listener) = rehearse(Some(c"localhost"), Options::default());
     let order = connect.order().expect("localhost has an address");
     assert!(order.iter().all(|placed| placed.address.ip().is_loopback()), "{order:?}");
     let sources = listener.sources.lock().unwrap();
     // Which of the two it is hangs on what the machine's nsswitch.conf says.
-    let local = |source: &LookupSource| matches!(source, LookupSource::Hosts | LookupSource::Libc(_));
-    assert!(!sources.is_empty() && sources.iter().all(|(_, source)| local(source)), "{sources:?}");
+    assert!(sources.len() == 2 && sources.iter().all(|by| matches!(by, AnsweredBy::Hosts | AnsweredBy::Libc)));
+    let report = connect.report().expect("it is over");
+    assert_eq!(report.why_libc.is_some(), report.answered_by == AnsweredBy::Libc);
 }
 
 #[test]

@@ -9,7 +9,6 @@ mod blocking;
 mod connect;
 mod dials;
 mod key;
-mod lookup_source;
 mod lookups;
 mod multi;
 mod plan;
@@ -19,7 +18,6 @@ mod running;
 
 pub use blocking::{ConnectError, connect};
 pub use connect::{Connect, Signals};
-pub use lookup_source::LookupSource;
 pub use multi::{EventLoop, Multi, Refused};
 pub use plan::{Argument, Hooks, Invalid, Options, Plan, PlanError};
 pub use report::{Report, system_call};

@@ -1,6 +1,5 @@
 //! What one connect is to do, checked.
 
-use super::lookup_source::LookupSource;
 use crate::lookup::{Form, Hints, LookupCallback, Query, QueryArgument, Rejection};
 use crate::race::{Families, Family, Settings};
 use std::ffi::CStr;
@@ -16,12 +15,6 @@ pub trait Hooks: Send + Sync {
     fn configure_socket(&self, fd: RawFd, address: &SocketAddr) -> Result<(), i32>;
     /// Sees a step of the race that began at `began`.
     fn trace(&self, began: std::time::Instant, trace: &crate::race::Trace);
-    /// Learns who has answered for the host, just before the step of the race that follows from it. `family` is
-    /// the one that was answered for; None: both at once, which only a connect without a race asks for. Not
-    /// called for a host that needs no lookup, nor for the local address.
-    fn lookup_source(&self, family: Option<Family>, source: &LookupSource) {
-        let _ = (family, source);
-    }
 }
 
 /// An argument of a connect, to be named where it is refused or where the connect fails because of it.
@@ -150,6 +143,8 @@ pub struct Options<'a> {
     /// The greatest number of attempts in flight; 0: no cap. Where it is reached, the oldest is abandoned for
     /// the next address once the Connection Attempt Delay is over.
     pub max_attempts: u32,
+    /// The remote host is looked up by libc, on a thread, also where the library could do it by itself.
+    pub lookup_by_libc: bool,
     /// Stands in for libc's lookup of the remote host.
     pub lookup: Option<Arc<LookupCallback>>,
     /// What the connect calls while it runs.
@@ -166,6 +161,7 @@ impl Default for Options<'_> {
             local_v4: None,
             local_v6: None,
             addresses: None,
+            lookup_by_libc: false,
             families: Families::Both,
             preferred_family: None,
             fast_fallback: true,
@@ -253,6 +249,7 @@ impl Plan {
         let (host, service) = if known.is_some() { (None, None) } else { (host, service) };
         let remote = Query::new(host, service, hints(options.lookup_flags, libc::AF_UNSPEC), options.lookup.clone())
             .map_err(|_| PlanError::OutOfMemory)?;
+        let remote = if options.lookup_by_libc { remote.for_libc() } else { remote };
         if known.is_none() {
             check(&remote, Argument::RemoteHost, Argument::RemoteService)?;
         }

@@ -2,15 +2,15 @@
 
 use super::dials::{Dials, Failed};
 use super::key::Key;
-use super::lookups::{Lookups, family_of};
+use super::lookups::Lookups;
 use super::plan::Plan;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use crate::lookup::order::Surroundings;
-use crate::lookup::{Answer, Found, Mailbox, Told, policy};
+use crate::lookup::{Answer, Found, Mailbox, Reason, Told, policy};
 use crate::race::{
-    Action, AttemptId, Event, Failure, LookupId, Outcome, Placed, PolicyTable, Question, QuestionKind, Race, Settings,
-    Wanted,
+    Action, AnsweredBy, AttemptId, Event, Failure, LookupId, Outcome, Placed, PolicyTable, Question, QuestionKind,
+    Race, Settings, Wanted,
 };
 use crate::sys::{Interest, errno_of};
 use std::io;
@@ -25,6 +25,10 @@ pub struct Running {
     began: Instant,
     lookups: Option<Box<Lookups>>,
     dials: Dials,
+    /// Who has answered the last lookup of the host.
+    answered_by: AnsweredBy,
+    /// Why libc was asked for the host, if it was.
+    why_libc: Option<Reason>,
 }
 
 impl Running {
@@ -42,42 +46,44 @@ impl Running {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
             None => Race::new(settings, now),
         };
-        Running { race, began: now, lookups, dials: Dials::new(nonblocking, hooks, local_addresses) }
+        Running {
+            race,
+            began: now,
+            answered_by: AnsweredBy::Nobody,
+            why_libc: None,
+            lookups,
+            dials: Dials::new(nonblocking, hooks, local_addresses),
+        }
     }
 
     /// A lookup has left its token in the mailbox: hands what has been answered to the race.
     pub fn lookup_finished(&mut self, now: Instant) {
-        while let Some((lookup, question, answer)) = self.lookups.as_mut().and_then(|lookups| lookups.next_answer()) {
-            self.answered(now, lookup, question, answer);
+        while let Some((lookup, question, answer, by)) = self.lookups.as_mut().and_then(|lookups| lookups.next_answer())
+        {
+            self.answered(now, lookup, question, (answer, by));
         }
     }
 
     /// The driver's client has the last word of a family of the host: hands it to the race.
     pub fn told(&mut self, now: Instant, told: Told) {
         if let Some(lookups) = &mut self.lookups {
-            if let Some(hooks) = self.dials.hooks() {
-                hooks.lookup_source(Some(family_of(&told)), &told.origin.into());
-            }
             lookups.told(told);
             self.lookup_finished(now);
         }
     }
 
-    fn answered(&mut self, now: Instant, lookup: LookupId, question: Question, answer: Answer) {
-        let source = self.lookups.as_ref().and_then(|lookups| lookups.worker_source());
-        if let (Some(source), Some(hooks)) = (source, self.dials.hooks())
-            && question.kind != QuestionKind::Local
-        {
-            hooks.lookup_source(question.kind.family(), &source);
+    fn answered(&mut self, now: Instant, lookup: LookupId, question: Question, (answer, by): (Answer, AnsweredBy)) {
+        if question.kind != QuestionKind::Local {
+            self.answered_by = by;
         }
         match answer.map(Found::into_addresses) {
             Ok(addresses) => {
-                self.race.handle(now, Event::Answered { lookup, addresses: &addresses });
+                self.race.handle(now, Event::Answered { lookup, addresses: &addresses, by });
                 if question.kind == QuestionKind::Local {
                     self.dials.bind_to(addresses);
                 }
             }
-            Err(error) => self.race.handle(now, Event::LookupFailed { lookup, error }),
+            Err(error) => self.race.handle(now, Event::LookupFailed { lookup, error, by }),
         }
     }
 
@@ -165,6 +171,7 @@ impl Running {
     /// afterwards, since starting may have made threads.
     fn start_lookups(&mut self, now: Instant, reactor: &mut impl Reactor) -> Instant {
         self.lookups().start(now, reactor);
+        self.why_libc = self.lookups().why_libc();
         let now = Instant::now();
         self.lookup_finished(now);
         now
@@ -230,6 +237,13 @@ impl Running {
     pub fn report(&mut self) -> Option<Report<'_>> {
         let outcome = self.race.outcome()?;
         let socket = self.dials.take_winner();
-        Some(Report { outcome, socket, attempts: self.race.attempts(), began: self.began })
+        Some(Report {
+            outcome,
+            socket,
+            attempts: self.race.attempts(),
+            began: self.began,
+            answered_by: self.answered_by,
+            why_libc: self.why_libc.map(Reason::text),
+        })
     }
 }

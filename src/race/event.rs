@@ -3,6 +3,7 @@ use super::attempt::{AttemptId, CandidateId, Failure};
 use super::lookup_error::LookupError;
 use super::order::Route;
 use super::question::LookupId;
+use super::trace::AnsweredBy;
 use std::net::SocketAddr;
 
 /// Something that happened. Events about ids that are unknown or have ended are ignored.
@@ -15,6 +16,8 @@ pub enum Event<'a> {
         lookup: LookupId,
         /// With their ports; may be empty.
         addresses: &'a [SocketAddr],
+        /// Who has answered; for the trace alone.
+        by: AnsweredBy,
     },
     /// A lookup ended without an answer.
     LookupFailed {
@@ -22,6 +25,8 @@ pub enum Event<'a> {
         lookup: LookupId,
         /// Why.
         error: LookupError,
+        /// Who has said so; for the trace alone.
+        by: AnsweredBy,
     },
     /// The answer to `Action::FindRoute`.
     RouteFound {

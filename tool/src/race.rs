@@ -2,8 +2,8 @@
 
 use crate::interrupt::Interrupts;
 use crate::record::{Record, ms};
-use happysock::race::{Family, Placed, Trace};
-use happysock::{Connect, Hooks, LookupSource};
+use happysock::race::{Placed, Trace};
+use happysock::{Connect, Hooks};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -15,7 +15,6 @@ const FRAME: Duration = Duration::from_millis(50);
 enum News {
     /// A step of the race, this long after its beginning.
     Step(Instant, Trace),
-    Source(Option<Family>, LookupSource),
     Ended(Box<End>),
 }
 
@@ -25,6 +24,8 @@ pub struct End {
     pub socket: Option<TcpStream>,
     /// Of a rehearsal that came to its end: the addresses in their order.
     pub order: Option<Vec<Placed>>,
+    /// Why libc was asked for the host, if it was.
+    why_libc: Option<&'static str>,
 }
 
 /// Passes what the race traces on to the thread that watches.
@@ -38,10 +39,6 @@ impl Hooks for Watcher {
     fn trace(&self, began: Instant, trace: &Trace) {
         // Nobody listens any more only where the process is about to end.
         let _ = self.0.send(News::Step(began, *trace));
-    }
-
-    fn lookup_source(&self, family: Option<Family>, source: &LookupSource) {
-        let _ = self.0.send(News::Source(family, *source));
     }
 }
 
@@ -76,9 +73,11 @@ impl Starter {
         let driver = std::thread::Builder::new().name("race".to_owned()).spawn(move || {
             // Nobody interrupts it; a wait that ends has finished.
             while !connect.wait() {}
-            let socket = connect.report().and_then(|report| report.socket).map(TcpStream::from);
+            let report = connect.report();
+            let why_libc = report.as_ref().and_then(|report| report.why_libc);
+            let socket = report.and_then(|report| report.socket).map(TcpStream::from);
             let order = connect.order().map(<[Placed]>::to_vec);
-            let _ = done.send(News::Ended(Box::new(End { socket, order })));
+            let _ = done.send(News::Ended(Box::new(End { socket, order, why_libc })));
         })?;
         let end = interrupts.during(
             move || signals.cancel(),
@@ -90,7 +89,6 @@ impl Starter {
                         Ok(News::Step(began, Trace { at, kind })) => {
                             record.note(ms(at.saturating_duration_since(began)), &kind);
                         }
-                        Ok(News::Source(family, source)) => record.note_source(family, source),
                         Ok(News::Ended(end)) => return *end,
                         Err(RecvTimeoutError::Timeout) => break,
                         Err(RecvTimeoutError::Disconnected) => return End::default(),
@@ -101,6 +99,7 @@ impl Starter {
             },
         );
         // It has sent its last; a panic of its own would be a fault of the library.
+        record.note_why_libc(end.why_libc);
         driver.join().map_err(|_| std::io::Error::other("the race ended in a panic"))?;
         Ok(end)
     }

@@ -1,8 +1,7 @@
 //! A race as it is kept: what is drawn, written as JSON, and read back from there. json.md describes it.
 
 use crate::names;
-use happysock::LookupSource;
-use happysock::race::{self, AttemptOutcome, Family, Limit, LookupError, Outcome, TraceKind};
+use happysock::race::{self, AnsweredBy, AttemptOutcome, Family, Limit, LookupError, Outcome, TraceKind};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -27,9 +26,6 @@ pub struct Record {
     pub waits: Vec<Wait>,
     pub attempts: Vec<Attempt>,
     pub events: Vec<Event>,
-    /// Who has answered, by question, until the lookup's end is told.
-    #[serde(skip)]
-    sources: Vec<(Option<Family>, Source)>,
 }
 
 /// What a race that has connected cost, in milliseconds.
@@ -106,28 +102,29 @@ pub struct Source {
 pub enum SourceKind {
     Hosts,
     NameServer,
+    Resolved,
     Libc,
-    Function,
+    Caller,
 }
 
-impl From<LookupSource> for Source {
-    fn from(source: LookupSource) -> Source {
-        let (kind, server, reason) = match source {
-            LookupSource::Hosts => (SourceKind::Hosts, None, None),
-            LookupSource::NameServer(server) => (SourceKind::NameServer, server, None),
-            LookupSource::Libc(reason) => (SourceKind::Libc, None, Some(reason)),
-            LookupSource::Function => (SourceKind::Function, None, None),
+impl Source {
+    fn of(by: AnsweredBy) -> Option<Source> {
+        let (kind, server) = match by {
+            AnsweredBy::Nobody => return None,
+            AnsweredBy::Hosts => (SourceKind::Hosts, None),
+            AnsweredBy::NameServer(server) => (SourceKind::NameServer, server),
+            AnsweredBy::Resolved => (SourceKind::Resolved, None),
+            AnsweredBy::Libc => (SourceKind::Libc, None),
+            AnsweredBy::Caller => (SourceKind::Caller, None),
         };
         // The port says something only where it is not that of DNS.
         let server = server.map(|server| match server.port() {
             53 => server.ip().to_string(),
             _ => server.to_string(),
         });
-        Source { kind, server, reason: reason.map(str::to_owned) }
+        Some(Source { kind, server, reason: None })
     }
-}
 
-impl Source {
     /// As a person reads it.
     pub fn text(&self) -> String {
         match (self.kind, &self.server, &self.reason) {
@@ -136,7 +133,8 @@ impl Source {
             (SourceKind::NameServer, None, _) => "nobody was asked".to_owned(),
             (SourceKind::Libc, _, Some(reason)) => format!("libc, since {reason}"),
             (SourceKind::Libc, _, None) => "libc".to_owned(),
-            (SourceKind::Function, ..) => "the caller's function".to_owned(),
+            (SourceKind::Resolved, ..) => "systemd-resolved".to_owned(),
+            (SourceKind::Caller, ..) => "the caller's function".to_owned(),
         }
     }
 }
@@ -293,7 +291,6 @@ impl Record {
             waits: Vec::new(),
             attempts: Vec::new(),
             events: Vec::new(),
-            sources: Vec::new(),
         }
     }
 
@@ -319,9 +316,16 @@ impl Record {
         self.events.push(Event { time_ms, step });
     }
 
-    /// Takes in who has answered; the step that follows from it comes later.
-    pub fn note_source(&mut self, family: Option<Family>, source: LookupSource) {
-        self.sources.push((family, source.into()));
+    /// Takes in why libc was asked, which is known at the end.
+    pub fn note_why_libc(&mut self, why: Option<&'static str>) {
+        let sources = self
+            .lookups
+            .iter_mut()
+            .filter(|lookup| lookup.question != "local")
+            .filter_map(|lookup| lookup.source.as_mut());
+        for source in sources.filter(|source| source.kind == SourceKind::Libc) {
+            source.reason = why.map(str::to_owned);
+        }
     }
 
     fn step(&mut self, at: f64, kind: &TraceKind) -> Step {
@@ -343,21 +347,21 @@ impl Record {
                 self.lookups.push(entry);
                 Step::LookupStarted { lookup: lookup.0, question }
             }
-            TraceKind::LookupAnswered { lookup, question, addresses } => {
-                self.end_lookup(lookup.0, at, LookupOutcome::Answered, None);
+            TraceKind::LookupAnswered { lookup, question, addresses, by } => {
+                self.end_lookup(lookup.0, at, LookupOutcome::Answered, by, None);
                 Step::LookupAnswered {
                     lookup: lookup.0,
                     question: names::question(question.kind).to_owned(),
                     count: addresses,
                 }
             }
-            TraceKind::LookupFailed { lookup, question, error } => {
+            TraceKind::LookupFailed { lookup, question, error, by } => {
                 let error = Error::from(error);
-                self.end_lookup(lookup.0, at, LookupOutcome::Failed, Some(error.clone()));
+                self.end_lookup(lookup.0, at, LookupOutcome::Failed, by, Some(error.clone()));
                 Step::LookupFailed { lookup: lookup.0, question: names::question(question.kind).to_owned(), error }
             }
             TraceKind::LookupAbandoned { lookup, question } => {
-                self.end_lookup(lookup.0, at, LookupOutcome::Abandoned, None);
+                self.end_lookup(lookup.0, at, LookupOutcome::Abandoned, AnsweredBy::Nobody, None);
                 Step::LookupAbandoned { lookup: lookup.0, question: names::question(question.kind).to_owned() }
             }
             TraceKind::LookupHastened { lookup, question } => {
@@ -440,15 +444,10 @@ impl Record {
         events.find(|event| !matches!(event.step, Step::CandidateAdded { .. })).cloned()
     }
 
-    fn end_lookup(&mut self, lookup: u32, at: f64, outcome: LookupOutcome, error: Option<Error>) {
+    fn end_lookup(&mut self, lookup: u32, at: f64, outcome: LookupOutcome, by: AnsweredBy, error: Option<Error>) {
         let Some(entry) = self.lookups.get_mut(lookup as usize) else { return };
         (entry.ended_ms, entry.outcome, entry.error) = (Some(at), outcome, error);
-        let told = |(family, _): &(Option<Family>, Source)| match family {
-            Some(Family::V6) => entry.question == "AAAA",
-            Some(Family::V4) => entry.question == "A",
-            None => entry.question == "both",
-        };
-        entry.source = self.sources.iter().position(told).map(|place| self.sources.swap_remove(place).1);
+        entry.source = Source::of(by);
     }
 
     fn end_waits(&mut self, at: f64) {
