@@ -170,10 +170,9 @@ test:
 	@scripts/install-packages $(PACKAGES)
 	@MAKE="$(MAKE)" scripts/run-suites $(SUITES) $(CAMPAIGNS)
 
-# Three C programs at a time: most of what they do is wait, each in a network of its own.
 check:
 	@scripts/install-packages $(PACKAGES)
-	@MAKE="$(MAKE)" RUN_JOBS=3 scripts/run-suites format clippy rust c
+	@MAKE="$(MAKE)" scripts/run-suites format clippy rust c
 
 .PHONY: suite-format suite-scripts suite-clippy suite-msrv suite-rust suite-install suite-demo
 suite-format:
