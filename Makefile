@@ -63,6 +63,7 @@ help:
 	@echo "  make fuzz               each fuzz target for SECONDS=60 (nightly Rust); FUZZ_TARGETS="
 	@echo "  make mutants            mutation tests of the state machine; SHARD=0/40 tries every fortieth"
 	@echo "  make dns-differential   lookups beside getaddrinfo's in random systems; CASES= SEED= CHECKS="
+	@echo "  make order-differential the order of addresses beside getaddrinfo's in random systems; CASES= SEED="
 	@echo "Measurements"
 	@echo "  make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
 	@echo "  make lab-short          a shorter form of it"
@@ -73,11 +74,14 @@ help:
 	@echo "Ruby (RUBY= RUBY_SRC=)"
 	@echo "  make cruby              CRuby's socket.so with our file in the place of ipsocket.c"
 	@echo "  make cruby-test         CRuby's own tests with it"
+	@echo "  make cruby-test-users   CRuby's tests of fibers, net and open-uri, and ruby/spec's of sockets and net/http; RUBY_SPEC="
 	@echo "  make cruby-test-stock   the same tests without it, to compare"
 	@echo "  make ruby-preload       the library for LD_PRELOAD on a stock Ruby"
 	@echo "  make ruby-test          the tests of what Ruby programs get"
-	@echo "  make gem                the gem"
+	@echo "  make gem                the gem that builds the library when it is installed"
 	@echo "  make gem-test           installs it into a directory of its own and tests it"
+	@echo "  make gem-native         the precompiled gem, for each Ruby of RUBIES=\"ruby ...\""
+	@echo "  make gem-native-test    installs it where there is no compiler, and tries it"
 
 # ---- Build -----------------------------------------------------------------------------------------------------------
 

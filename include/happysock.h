@@ -317,6 +317,13 @@ int happy_lookup_dispatch(happy_lookup *self);
 int happy_lookup_take_result(happy_lookup *self, struct addrinfo **ret_res);
 
 /**
+ * Who has answered: "hosts" (the file), "dns" (name servers) or "resolve" (systemd-resolved), each asked by
+ * the library itself, without a thread; "libc", on one. NULL while there is no answer, and where nobody had
+ * to be asked; NULL for NULL. The text is static. Any thread.
+ */
+const char *happy_lookup_get_source(happy_lookup *self);
+
+/**
  * Sets the greatest number of worker threads that lookups of this process may occupy at the same time (512
  * unless set); lookups past it wait in the order of their start, with their limits honoured. Workers are
  * made on demand and leave when idle. Any thread, any time.
@@ -353,6 +360,13 @@ int happy_lookup_end_idle_workers(void);
 
 /** Hands the socket over in non-blocking mode. */
 #define HAPPY_FLAG_NONBLOCKING (1u << 1)
+
+/**
+ * Have the remote host looked up by libc, on a thread, also where the library could do it without one. The
+ * environment variable HAPPYSOCK_DNS=libc says so for a whole program, unless that has more rights than its
+ * user (`AT_SECURE`, getauxval(3)).
+ */
+#define HAPPY_FLAG_LOOKUP_BY_LIBC (1u << 2)
 
 /**
  * Stands in for getaddrinfo(3): same arguments, same answer (0 or an `EAI_*` code, errno with EAI_SYSTEM).
@@ -446,10 +460,19 @@ typedef struct happy_trace_event {
     uint32_t count;
     /** The length of `address`. */
     socklen_t address_length;
-    /** The address, or NULL. */
+    /**
+     * The address, or NULL. With HAPPY_TRACE_LOOKUP_ANSWERED the name server that was asked last, where
+     * `source` is "dns".
+     */
     const struct sockaddr *address;
     /** The system call that failed, such as "connect(2)", or NULL. */
     const char *syscall;
+    /**
+     * Who has answered, with HAPPY_TRACE_LOOKUP_ANSWERED: "hosts" (the file), "dns" (name servers) or
+     * "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
+     * function). NULL where nobody had to be asked.
+     */
+    const char *source;
 } happy_trace_event;
 
 /**
@@ -681,6 +704,12 @@ typedef struct happy_result {
     size_t attempts_capacity;
     /** sizeof(happy_attempt) as whoever made the room was compiled: from one attempt to the next. */
     size_t attempt_size;
+    /**
+     * Who has answered the last lookup of the remote host: "hosts" (the file), "dns" (name servers) or
+     * "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
+     * function). NULL where nobody had to be asked, or none has answered.
+     */
+    const char *source;
 } happy_result;
 
 /**
@@ -720,13 +749,13 @@ const char *happy_limit_str(int limit);
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {}, 0, NULL, 0, sizeof(happy_attempt) \
+        {}, 0, NULL, 0, sizeof(happy_attempt), NULL \
     }
 #else
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {0}, 0, NULL, 0, sizeof(happy_attempt) \
+        {0}, 0, NULL, 0, sizeof(happy_attempt), NULL \
     }
 #endif
 

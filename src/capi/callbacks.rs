@@ -77,8 +77,13 @@ pub struct happy_trace_event {
     pub count: u32,
     /// The length of `address`.
     pub address_length: libc::socklen_t,
-    /// The address, or NULL.
+    /// The address, or NULL. With HAPPY_TRACE_LOOKUP_ANSWERED the name server that was asked last, where
+    /// `source` is "dns".
     pub address: *const libc::sockaddr,
     /// The system call that failed, such as "connect(2)", or NULL.
     pub syscall: *const c_char,
+    /// Who has answered, with HAPPY_TRACE_LOOKUP_ANSWERED: "hosts" (the file), "dns" (name servers) or
+    /// "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
+    /// function). NULL where nobody had to be asked.
+    pub source: *const c_char,
 }

@@ -3,6 +3,7 @@
 use super::boundary::{Count, Descriptor, Milliseconds, Status, boxed, export, fail, set_errno, string};
 use super::codes::*;
 use super::message::{gai_text, set_message};
+use super::trace::source_name;
 use crate::lookup::{Answer, Found, Hints, Lookup, LookupError, OutOfMemory, Query, Refused};
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -285,6 +286,14 @@ pub unsafe extern "C" fn happy_lookup_take_result(
             Err(refused) => status(refused),
         }
     })
+}
+
+/// Who has answered: "hosts" (the file), "dns" (name servers) or "resolve" (systemd-resolved), each asked by
+/// the library itself, without a thread; "libc", on one. NULL while there is no answer, and where nobody had
+/// to be asked; NULL for NULL. The text is static. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn happy_lookup_get_source(self_: *mut happy_lookup) -> *const c_char {
+    export!(*const c_char, lookup = self_, { source_name(lookup.lookup.answered_by()) })
 }
 
 /// Sets the greatest number of worker threads that lookups of this process may occupy at the same time (512

@@ -22,16 +22,18 @@ use self::window::Window;
 use super::answer::{Answer, Found};
 use super::deadlines::Deadlines;
 use super::query::Query;
-use super::system::System;
+use super::system::{RESOLVE_SOCKET, System};
+use super::varlink::Asked;
 use crate::dns::answer::Address;
 use crate::dns::exchange::{TcpFailure, Transmission};
 use crate::dns::failure::{Failure, HostError, Status};
 use crate::dns::gate::{Ask, Reason};
 use crate::dns::message::Transport;
 use crate::dns::question::LONGEST_QUERY;
+use crate::dns::varlink::UNAVAILABLE;
 use crate::dns::walk::{Action, Event, Walk};
 use crate::dns::{Families, Family};
-use crate::race::LookupError;
+use crate::race::{AnsweredBy, LookupError};
 use crate::sys::{Interest, random};
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry as MapEntry, HashMap};
@@ -39,6 +41,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -48,6 +51,8 @@ use std::time::Instant;
 const READS: usize = 64;
 /// The largest message there is: a length of 16 bits (RFC 1035, section 4.2.2; UDP).
 const LARGEST_MESSAGE: usize = 65_535;
+/// systemd-resolved lets a user have 1024 connections, and serves 2048 questions at a time, of all users.
+const MOST_RESOLVED: u32 = 256;
 /// No socket.
 const NONE: u32 = u32::MAX;
 
@@ -67,22 +72,14 @@ pub struct WalkId {
     serial: u64,
 }
 
-/// Where an answer came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// hosts(5).
-    Hosts,
-    /// The name server that was asked last, or nobody where the name needed no packet.
-    Dns(Option<SocketAddr>),
-}
-
 /// What is known of a family of a name: the last word of it.
 #[derive(Clone, Debug)]
 pub struct Told {
     /// `AF_INET6` or `AF_INET`.
     pub family: i32,
     addresses: Result<Vec<Address>, LookupError>,
-    pub origin: Origin,
+    /// Who has said so.
+    pub by: AnsweredBy,
 }
 
 impl Told {
@@ -120,6 +117,8 @@ pub struct Client {
     last_serial: u64,
     sockets: Vec<Option<Channel>>,
     servers: Vec<(SocketAddr, Window)>,
+    /// How many names systemd-resolved is being asked for.
+    resolved: u32,
     /// Lookups that wait for their servers' windows, in the order in which they came there.
     waiting: VecDeque<WalkId>,
     deadlines: Option<Deadlines>,
@@ -146,7 +145,7 @@ struct Lookup {
     hash: u64,
     /// None while it waits for its turn.
     walk: Option<Box<Walk>>,
-    origin: Origin,
+    by: AnsweredBy,
     /// Whose window it counts in, and with how many questions.
     window: u16,
     counted: u8,
@@ -157,25 +156,24 @@ struct Lookup {
     /// The sockets through which the questions went last, by family.
     datagrams: [u32; 2],
     streams: [u32; 2],
+    /// The connection to systemd-resolved.
+    resolved: u32,
 }
 
 enum Channel {
     Datagrams(Datagrams),
     Stream(Stream),
+    /// With the place of its walk. What it waits for changes; what it was watched for is kept beside.
+    Resolved(Asked, u32, Option<(RawFd, Interest)>),
 }
 
 impl Channel {
-    fn fd(&self) -> RawFd {
+    /// What it is waited for, if it has a descriptor.
+    fn waits_for(&self) -> Option<(RawFd, Interest)> {
         match self {
-            Channel::Datagrams(datagrams) => datagrams.as_raw_fd(),
-            Channel::Stream(stream) => stream.as_raw_fd(),
-        }
-    }
-
-    fn interest(&self) -> Interest {
-        match self {
-            Channel::Datagrams(_) => Interest::Readable,
-            Channel::Stream(stream) => stream.interest(),
+            Channel::Datagrams(datagrams) => Some((datagrams.as_raw_fd(), Interest::Readable)),
+            Channel::Stream(stream) => Some((stream.as_raw_fd(), stream.interest())),
+            Channel::Resolved(.., watched) => *watched,
         }
     }
 }
@@ -186,8 +184,8 @@ impl Client {
         Client::new(false, Ids::few())
     }
 
-    /// For one name, in the place of getaddrinfo(3): nothing is told before all is known, which is what makes it
-    /// answer as libc does also where servers answer with rubbish.
+    /// For one name, in the place of getaddrinfo(3): nothing is told before all is known, which is what makes
+    /// it answer as libc does also where servers answer with rubbish.
     pub fn in_place_of_libc() -> Client {
         Client { as_libc: true, ..Client::lone() }
     }
@@ -207,6 +205,7 @@ impl Client {
             last_serial: 0,
             sockets: Vec::new(),
             servers: Vec::new(),
+            resolved: 0,
             waiting: VecDeque::new(),
             deadlines: None,
             equal: HashMap::new(),
@@ -269,13 +268,14 @@ impl Client {
             told: Vec::new(),
             hash,
             walk: None,
-            origin: Origin::Dns(None),
+            by: AnsweredBy::NameServer(None),
             window: 0,
             counted: 0,
             renewed: false,
             resent: false,
             datagrams: [NONE; 2],
             streams: [NONE; 2],
+            resolved: NONE,
         };
         let place = self.free.pop().unwrap_or_else(|| {
             self.lookups.push(None);
@@ -324,6 +324,11 @@ impl Client {
                 }
             }
             Some(Some(Channel::Stream(_))) => self.stream_ready(now, socket, watcher),
+            Some(Some(Channel::Resolved(_, place, _))) => {
+                let place = *place;
+                self.resolved_ready(now, place, watcher);
+                self.go_on(now, place, watcher);
+            }
             _ => {}
         }
         self.admit_waiting(now, watcher);
@@ -332,6 +337,7 @@ impl Client {
     /// Does what is due by now.
     pub fn expire(&mut self, now: Instant, watcher: &mut impl Watcher) {
         while let Some(place) = self.deadlines.as_mut().and_then(|deadlines| deadlines.expired(now)) {
+            self.resolved_ready(now, place, watcher);
             self.go_on(now, place, watcher);
         }
         self.admit_waiting(now, watcher);
@@ -351,8 +357,8 @@ impl Client {
         !self.deliveries.is_empty()
     }
 
-    /// The addresses that [`Client::in_place_of_libc`] has found, in the order in which its source has them, where that
-    /// has both families in one list.
+    /// The addresses that [`Client::in_place_of_libc`] has found, in the order in which its source has them,
+    /// where that has both families in one list.
     pub fn take_listed(&mut self) -> Vec<SocketAddr> {
         std::mem::take(&mut self.listed).into_iter().map(|address| address.with_port(0)).collect()
     }
@@ -360,14 +366,15 @@ impl Client {
     /// What is waited for.
     pub fn watched(&self) -> impl Iterator<Item = (u32, RawFd, Interest)> + '_ {
         let watched = |(place, channel): (usize, &Option<Channel>)| {
-            channel.as_ref().map(|channel| (place as u32, channel.fd(), channel.interest()))
+            let (fd, interest) = channel.as_ref().and_then(Channel::waits_for)?;
+            Some((place as u32, fd, interest))
         };
         self.sockets.iter().enumerate().filter_map(watched)
     }
 
     /// Whether a descriptor is waited for.
     pub fn is_watching(&self) -> bool {
-        self.sockets.iter().any(Option::is_some)
+        self.watched().next().is_some()
     }
 
     /// A turn of the driver is over: the next one looks at the system's configuration again.
@@ -438,11 +445,16 @@ impl Client {
                 }
                 continue;
             }
+            if walk.asks_resolved_next() && self.resolved >= MOST_RESOLVED {
+                self.wait_for_room(place);
+                return Ok(());
+            }
             let Some(action) = walk.next_action(now) else { break };
             match action {
                 Action::Ask(Ask::Files { multi }) => self.ask_files(now, place, multi),
-                // The gate of this client lets no plan through that has another source.
-                Action::Ask(_) => self.hand_in(now, place, Event::SourceFailed { failure: Failure::HOST_NOT_FOUND }),
+                Action::Ask(Ask::Resolve { tells_no_data }) => self.ask_resolved(now, place, tells_no_data, watcher),
+                // A walk goes through these by itself.
+                Action::Ask(Ask::Dns | Ask::Nobody(_)) => {}
                 Action::Send { transmission, family, server, transport: Transport::Udp } => {
                     self.send(now, place, transmission, family, server, watcher);
                 }
@@ -464,8 +476,13 @@ impl Client {
     }
 
     fn set_deadline(&mut self, now: Instant, place: u32) {
-        let walk = self.lookups[place as usize].as_ref().and_then(|lookup| lookup.walk.as_ref());
-        let deadline = walk.and_then(|walk| walk.deadline());
+        let lookup = self.lookups[place as usize].as_ref();
+        let of_walk = lookup.and_then(|lookup| lookup.walk.as_ref()).and_then(|walk| walk.deadline());
+        let resolved = lookup.and_then(|lookup| self.sockets.get(lookup.resolved as usize));
+        let deadline = match resolved {
+            Some(Some(Channel::Resolved(asked, ..))) => Some(asked.deadline()),
+            _ => of_walk,
+        };
         if deadline.is_some() || self.deadlines.is_some() {
             self.deadlines.get_or_insert_with(|| Deadlines::new(now)).set(place, deadline);
         }
@@ -489,8 +506,7 @@ impl Client {
             self.servers.len() - 1
         });
         if !self.servers[window].1.admits(u32::from(questions)) {
-            lookup.walk = None;
-            self.waiting.push_back(WalkId { place, serial: lookup.serial });
+            self.wait_for_room(place);
             return false;
         }
         self.servers[window].1.begin(u32::from(questions));
@@ -498,12 +514,21 @@ impl Client {
         true
     }
 
+    /// A lookup waits, without its walk, until those before it have gone.
+    fn wait_for_room(&mut self, place: u32) {
+        if let Some(lookup) = self.lookups[place as usize].as_mut() {
+            lookup.walk = None;
+            self.waiting.push_back(WalkId { place, serial: lookup.serial });
+        }
+    }
+
     /// Lets those that wait go to their servers, as far as there is room.
     fn admit_waiting(&mut self, now: Instant, watcher: &mut impl Watcher) {
         for _ in 0..self.waiting.len() {
             let Some(&id) = self.waiting.front() else { return };
             // One is always let through where nothing is under way, so that is no reason to look.
-            if self.find(id).is_some() && !self.servers.iter().any(|(_, window)| window.admits(2)) {
+            let is_full = self.resolved >= MOST_RESOLVED || self.resolved == 0;
+            if is_full && self.find(id).is_some() && !self.servers.iter().any(|(_, window)| window.admits(2)) {
                 return;
             }
             self.waiting.pop_front();
@@ -516,7 +541,7 @@ impl Client {
     fn ask_files(&mut self, now: Instant, place: u32, multi: bool) {
         let system = self.system();
         let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
-        lookup.origin = Origin::Hosts;
+        lookup.by = AnsweredBy::Hosts;
         let Some(walk) = lookup.walk.as_mut() else { return };
         let failure = match system.hosts() {
             Some(hosts) => {
@@ -537,6 +562,67 @@ impl Client {
         walk.handle(now, Event::SourceFailed { failure });
     }
 
+    /// Asks systemd-resolved, over a connection of its own.
+    fn ask_resolved(&mut self, now: Instant, place: u32, tells_no_data: bool, watcher: &mut impl Watcher) {
+        let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
+        lookup.by = AnsweredBy::Resolved;
+        let Some(walk) = lookup.walk.as_ref() else { return };
+        let begun = Asked::begin(Path::new(RESOLVE_SOCKET), walk.name(), lookup.families, tells_no_data, now);
+        match begun {
+            Ok(asked) => {
+                let watched = asked.waits_for();
+                self.resolved += 1;
+                match self.keep(Channel::Resolved(asked, place, watched), watcher) {
+                    Ok(socket) => {
+                        if let Some(lookup) = self.lookups[place as usize].as_mut() {
+                            lookup.resolved = socket;
+                        }
+                        return;
+                    }
+                    Err(_) => self.resolved -= 1,
+                }
+                self.hand_in(now, place, Event::SourceFailed { failure: UNAVAILABLE });
+            }
+            Err(failure) => self.hand_in(now, place, Event::SourceFailed { failure }),
+        }
+    }
+
+    /// Something has come from systemd-resolved for a lookup, or its time has passed.
+    fn resolved_ready(&mut self, now: Instant, place: u32, watcher: &mut impl Watcher) {
+        let Some(socket) = self.lookups[place as usize].as_ref().map(|lookup| lookup.resolved) else { return };
+        let Some(Some(Channel::Resolved(asked, _, watched))) = self.sockets.get_mut(socket as usize) else { return };
+        self.buffer.reserve_exact(LARGEST_MESSAGE);
+        let outcome = asked.go_on(Path::new(RESOLVE_SOCKET), now, &mut self.buffer);
+        if outcome.is_none() {
+            let (before, after) = (*watched, asked.waits_for());
+            if before == after {
+                return;
+            }
+            *watched = after;
+            if let Some((fd, _)) = before {
+                watcher.unwatch(socket, fd);
+            }
+            if after.is_none_or(|(fd, interest)| watcher.watch(socket, fd, interest).is_ok()) {
+                return;
+            }
+            *watched = None;
+        }
+        self.close_resolved(place, watcher);
+        match outcome.unwrap_or(Err(UNAVAILABLE)) {
+            Ok(addresses) => self.hand_in(now, place, Event::SourceFound { addresses: &addresses, ttl: None }),
+            Err(failure) => self.hand_in(now, place, Event::SourceFailed { failure }),
+        }
+    }
+
+    fn close_resolved(&mut self, place: u32, watcher: &mut impl Watcher) {
+        let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
+        let socket = std::mem::replace(&mut lookup.resolved, NONE);
+        if socket != NONE {
+            self.resolved -= 1;
+            self.close(socket, watcher);
+        }
+    }
+
     fn hand_in(&mut self, now: Instant, place: u32, event: Event<'_>) {
         let lookup = self.lookups.get_mut(place as usize).and_then(Option::as_mut);
         if let Some(walk) = lookup.and_then(|lookup| lookup.walk.as_mut()) {
@@ -551,7 +637,7 @@ impl Client {
             gai_error: failure.gai_error(lookup.families),
             sys_errno: failure.sys_errno(),
         });
-        let told = Told { family: address_family(family), addresses, origin: lookup.origin };
+        let told = Told { family: address_family(family), addresses, by: lookup.by };
         if self.shared && lookup.families == Families::Both && lookup.told.is_empty() {
             lookup.told.reserve_exact(1);
             lookup.told.push(told.clone());
@@ -582,6 +668,7 @@ impl Client {
     /// Lets go of a lookup, with all that is under way for it.
     fn end(&mut self, now: Instant, place: u32, watcher: &mut impl Watcher) {
         self.question_ended(now, place, None, watcher);
+        self.close_resolved(place, watcher);
         let Some(lookup) = self.lookups[place as usize].take() else { return };
         if self.equal.get(&lookup.hash) == Some(&place) {
             self.equal.remove(&lookup.hash);
@@ -645,8 +732,10 @@ impl Client {
     }
 
     fn close(&mut self, socket: u32, watcher: &mut impl Watcher) {
-        if let Some(channel) = self.sockets.get_mut(socket as usize).and_then(Option::take) {
-            watcher.unwatch(socket, channel.fd());
+        let channel = self.sockets.get_mut(socket as usize).and_then(Option::take);
+        // The descriptor is closed when this ends, after nobody waits for it any more.
+        if let Some((fd, _)) = channel.as_ref().and_then(Channel::waits_for) {
+            watcher.unwatch(socket, fd);
         }
     }
 
@@ -657,7 +746,9 @@ impl Client {
             self.sockets.push(None);
             self.sockets.len() - 1
         });
-        watcher.watch(place as u32, channel.fd(), channel.interest())?;
+        if let Some((fd, interest)) = channel.waits_for() {
+            watcher.watch(place as u32, fd, interest)?;
+        }
         self.sockets[place] = Some(channel);
         Ok(place as u32)
     }
@@ -675,7 +766,7 @@ impl Client {
         let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
         let Some(walk) = lookup.walk.as_ref() else { return };
         let Some(address) = walk.server(server) else { return };
-        lookup.origin = Origin::Dns(Some(address));
+        lookup.by = AnsweredBy::NameServer(Some(address));
         let before = walk.id(family);
         if before.is_some() {
             // Asked before, and not answered in time: a late answer is good still, but nothing more is asked from
@@ -794,7 +885,7 @@ impl Client {
         let Some(lookup) = lookups[place as usize].as_mut() else { return };
         let Some(walk) = lookup.walk.as_mut() else { return };
         let Some(address) = walk.server(server) else { return };
-        lookup.origin = Origin::Dns(Some(address));
+        lookup.by = AnsweredBy::NameServer(Some(address));
         let mut buffer = [0; LONGEST_QUERY];
         let opened = ids.draw(|_| false).map_err(|_| TcpFailure::Other).and_then(|id| {
             let packet = walk.write_query(transmission, id, &mut buffer).unwrap_or_default();

@@ -32,10 +32,10 @@ mod system;
 mod varlink;
 
 pub use crate::dns::gate::Reason;
-pub use crate::race::LookupError;
+pub use crate::race::{AnsweredBy, LookupError};
 pub use answer::{Answer, Found};
 pub use callback::{LookupCallback, LookupFunction};
-pub use client::{Client, Delivery, Origin, Told, WalkId, Watcher};
+pub use client::{Client, Delivery, Told, WalkId, Watcher};
 pub use deadlines::Deadlines;
 pub use list::AddressList;
 pub use lone::look_up;
