@@ -46,12 +46,14 @@ help:
 	@echo "  make build              the libraries, in target/shared and target/release"
 	@echo "  make install            what was built; PREFIX=$(PREFIX) LIBDIR= INCLUDEDIR= DATADIR= DESTDIR= STRIP="
 	@echo "  make uninstall          removes what install installed, with the same variables"
+	@echo "  make manual             man pages and HTML, in target/manual; install installs them where they were built"
 	@echo "To work on it"
 	@echo "  make deps               install every Debian package that any of this uses; as root, or with sudo"
 	@echo "  make check              between two edits: format, clippy, the Rust and the C tests"
 	@echo "  make test               every suite; SUITES=\"rust c\" and CAMPAIGNS= choose"
 	@echo "  make header             rewrite include/happysock.h from the source"
 	@echo "  make abi                rewrite include/happysock.abi, the description of the ABI that tests compare with"
+	@echo "  make pictures           record the race that the manual shows and draw its pictures anew"
 	@echo "  make clean              remove target/"
 	@echo "Tests in their full forms"
 	@echo "  make test-sanitizers    the C tests with the address and thread sanitizers (nightly Rust)"
@@ -72,6 +74,9 @@ help:
 	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
 	@echo "  make bench-dns          many names by DNS, beside c-ares and hickory"
 	@echo "  make bench-ruby         TCPSocket.new beside stock Ruby's"
+	@echo "  make bench-python       Python's connects beside asyncio's own happy_eyeballs_delay"
+	@echo "Other languages"
+	@echo "  make bindings           tests of the bindings; LANGUAGES=\"python rust node go lua\" chooses"
 	@echo "Ruby (RUBY= RUBY_SRC=)"
 	@echo "  make cruby              CRuby's socket.so with our file in the place of ipsocket.c"
 	@echo "  make cruby-test         CRuby's own tests with it"
@@ -136,10 +141,13 @@ endif
 	    -e 's|@VERSION@|$(VERSION)|' -e "s|@STATIC_LIBS@|$$(cat $(NATIVE_LIBS))|" \
 	    -e 's|^\([a-z]*dir=\)$(PREFIX)/|\1$${prefix}/|' happysock.pc.in >"$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
 	chmod 644 "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
+	@$(MAKE) -s --no-print-directory run-install-cmake
+	@$(MAKE) -s --no-print-directory run-install-manual
 	@# On the running system the linker's cache has to learn of it; in a staging directory that is the package's business.
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 uninstall:
+	@$(MAKE) -s --no-print-directory run-uninstall-manual
 	rm -f "$(DESTDIR)$(INCLUDEDIR)/happysock.h" \
 	      "$(DESTDIR)$(LIBDIR)/$(SHARED_NAME)" \
 	      "$(DESTDIR)$(LIBDIR)/libhappysock.so.$(SOVERSION)" \
@@ -148,6 +156,7 @@ uninstall:
 	      "$(DESTDIR)$(DATADIR)/happysock/valgrind.supp" \
 	      "$(DESTDIR)$(DATADIR)/happysock/thread_sanitizer.supp" \
 	      "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
+	@$(MAKE) -s --no-print-directory run-uninstall-cmake
 	@if [ -d "$(DESTDIR)$(DATADIR)/happysock" ]; then rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(DATADIR)/happysock"; fi
 
 # ---- Tests -----------------------------------------------------------------------------------------------------------
@@ -216,5 +225,8 @@ include c_tests/c_tests.mk
 -include c_tests/multi.mk
 -include tests/resolved.mk
 -include lab/lab.mk
+include packaging/packaging.mk
 -include ruby_ext/ruby.mk
+-include bindings/bindings.mk
 -include $(wildcard benches/*.mk)
+-include docs/manual.mk
