@@ -74,6 +74,7 @@ help:
 	@echo "  make bench              what a connect costs next to plain system calls"
 	@echo "  make bench-check        the same, judged"
 	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
+	@echo "  make bench-dns          many names by DNS, beside c-ares and hickory"
 	@echo "  make bench-ruby         TCPSocket.new beside stock Ruby's"
 	@echo "  make bench-python       Python's connects beside asyncio's own happy_eyeballs_delay"
 	@echo "Other languages"
