@@ -65,6 +65,7 @@ help:
 	@echo "  make fuzz               each fuzz target for SECONDS=60 (nightly Rust); FUZZ_TARGETS="
 	@echo "  make mutants            mutation tests of the state machine; SHARD=0/40 tries every fortieth"
 	@echo "  make dns-differential   lookups beside getaddrinfo's in random systems; CASES= SEED= CHECKS="
+	@echo "  make order-differential the order of addresses beside getaddrinfo's in random systems; CASES= SEED="
 	@echo "Measurements"
 	@echo "  make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
 	@echo "  make lab-short          a shorter form of it"
@@ -72,14 +73,20 @@ help:
 	@echo "  make bench-check        the same, judged"
 	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
 	@echo "  make bench-ruby         TCPSocket.new beside stock Ruby's"
+	@echo "  make bench-python       Python's connects beside asyncio's own happy_eyeballs_delay"
+	@echo "Other languages"
+	@echo "  make bindings           tests of the bindings; LANGUAGES=\"python rust node go lua\" chooses"
 	@echo "Ruby (RUBY= RUBY_SRC=)"
 	@echo "  make cruby              CRuby's socket.so with our file in the place of ipsocket.c"
 	@echo "  make cruby-test         CRuby's own tests with it"
+	@echo "  make cruby-test-users   CRuby's tests of fibers, net and open-uri, and ruby/spec's of sockets and net/http; RUBY_SPEC="
 	@echo "  make cruby-test-stock   the same tests without it, to compare"
 	@echo "  make ruby-preload       the library for LD_PRELOAD on a stock Ruby"
 	@echo "  make ruby-test          the tests of what Ruby programs get"
-	@echo "  make gem                the gem"
+	@echo "  make gem                the gem that builds the library when it is installed"
 	@echo "  make gem-test           installs it into a directory of its own and tests it"
+	@echo "  make gem-native         the precompiled gem, for each Ruby of RUBIES=\"ruby ...\""
+	@echo "  make gem-native-test    installs it where there is no compiler, and tries it"
 
 # ---- Build -----------------------------------------------------------------------------------------------------------
 
@@ -134,6 +141,7 @@ endif
 	    -e 's|^\([a-z]*dir=\)$(PREFIX)/|\1$${prefix}/|' happysock.pc.in >"$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
 	chmod 644 "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
 	@$(MAKE) -s --no-print-directory run-install-manual
+	@$(MAKE) -s --no-print-directory run-install-cmake
 	@# On the running system the linker's cache has to learn of it; in a staging directory that is the package's business.
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
@@ -147,6 +155,7 @@ uninstall:
 	      "$(DESTDIR)$(DATADIR)/happysock/valgrind.supp" \
 	      "$(DESTDIR)$(DATADIR)/happysock/thread_sanitizer.supp" \
 	      "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
+	@$(MAKE) -s --no-print-directory run-uninstall-cmake
 	@if [ -d "$(DESTDIR)$(DATADIR)/happysock" ]; then rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(DATADIR)/happysock"; fi
 
 # ---- Tests -----------------------------------------------------------------------------------------------------------
@@ -215,6 +224,8 @@ include c_tests/c_tests.mk
 -include c_tests/multi.mk
 -include tests/resolved.mk
 -include lab/lab.mk
+include packaging/packaging.mk
 -include ruby_ext/ruby.mk
+-include bindings/bindings.mk
 -include $(wildcard benches/*.mk)
 -include docs/manual.mk

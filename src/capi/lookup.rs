@@ -2,9 +2,10 @@
 
 use super::boundary::{Count, Descriptor, Milliseconds, Status, boxed, export, fail, set_errno, string};
 use super::codes::*;
-use super::message::{gai_text, set_message};
+use super::message::set_message;
 use super::trace::source_name;
 use crate::lookup::{Answer, Found, Hints, Lookup, LookupError, OutOfMemory, Query, Refused};
+use crate::sys::words::gai_text;
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

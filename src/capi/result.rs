@@ -2,12 +2,13 @@
 
 use super::boundary::{Length, Status, export, set_errno};
 use super::codes::*;
-use super::message::{errno_text, gai_text, set_message};
+use super::message::set_message;
 use super::options::Refusal;
 use super::trace::{address_family_of, source_name};
 use crate::drive::{Argument, Report, system_call};
 use crate::race::{Attempt, AttemptOutcome, LookupError, Operation, Outcome};
 use crate::sys::address::{RawAddress, socket_address};
+use crate::sys::words::{errno_text, gai_text};
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::{MaybeUninit, offset_of, size_of};
 use std::os::fd::IntoRawFd;
