@@ -76,12 +76,25 @@ function support.equal(got, expected)
     end
 end
 
-function support.descriptors()
-    local list = assert(io.popen("ls /proc/$PPID/fd"))
-    local count = 0
-    for _ in list:lines() do count = count + 1 end
+local function open_descriptors()
+    local list = assert(io.popen("ls -l /proc/$PPID/fd"))
+    local all = list:read("*a")
     list:close()
-    return count
+    return select(2, all:gsub("\n", "\n")), all
+end
+
+-- How many descriptors are open.
+function support.descriptors()
+    return (open_descriptors())
+end
+
+-- That no more are open, or will be in a moment: a worker may be inside libc, which opens files of its own.
+function support.no_more_descriptors_than(most)
+    local deadline, count, all = support.now() + 10, nil, nil
+    repeat
+        count, all = open_descriptors()
+    until count <= most or support.now() > deadline
+    assert(count <= most, "descriptors are left open:\n" .. all)
 end
 
 return support
