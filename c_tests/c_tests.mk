@@ -86,6 +86,7 @@ connect:
 demo:
 	@scripts/install-packages build demo
 	@$(MAKE) -s PROFILE=release target/c/release/connect target/c/release/greeter
+	@$(CARGO) build --quiet --package happysock-cli
 	@scripts/demo
 
 # ---- Sanitizers ------------------------------------------------------------------------------------------------------

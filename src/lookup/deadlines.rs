@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 /// A binary heap that knows where each of its members is, so that a deadline can be moved or taken out.
-pub(super) struct Deadlines {
+pub struct Deadlines {
     /// Times count from here, in nanoseconds: half the memory of an [`Instant`].
     base: Instant,
     heap: Vec<(u64, u32)>,
