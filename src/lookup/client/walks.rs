@@ -180,7 +180,7 @@ impl Client {
         let conf = system.resolv_conf();
         let first_server = if conf.rotate { next_first_server() } else { 0 };
         let walk = Walk::new(name, lookup.families, Arc::clone(steps), Arc::clone(conf), first_server);
-        lookup.walk = Some(Box::new(if self.as_libc { walk.as_libc() } else { walk }));
+        lookup.walk = Some(Box::new(if self.as_libc { walk.like_libc() } else { walk }));
         Ok(())
     }
 
