@@ -42,6 +42,7 @@ impl Client {
 
     /// Lets those that wait go to their servers, as far as there is room.
     pub(super) fn admit_waiting(&mut self, now: Instant, watcher: &mut impl Watcher) {
+        self.room_since = None;
         for _ in 0..self.waiting.len() {
             let Some(&id) = self.waiting.front() else { return };
             // One is always let through where nothing is under way, so that is no reason to look.
