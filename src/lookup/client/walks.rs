@@ -113,7 +113,7 @@ impl Client {
         if lookup.owners.is_empty() {
             self.end(now, id.place, watcher);
             if !self.waiting.is_empty() {
-                self.room_since.get_or_insert(now);
+                self.room_at = Some(now);
             }
         }
     }
@@ -154,7 +154,7 @@ impl Client {
     /// When [`Client::expire`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         let nearest = self.deadlines.as_ref().and_then(Deadlines::nearest);
-        nearest.into_iter().chain(self.room_since).min()
+        nearest.into_iter().chain(self.room_at).min()
     }
 
     /// The system as it is in this turn.
@@ -212,7 +212,7 @@ impl Client {
                     self.renew(place);
                     continue;
                 }
-                if !self.is_admitted(place) {
+                if !self.is_admitted(now, place) {
                     return Ok(());
                 }
                 continue;
