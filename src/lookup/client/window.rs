@@ -17,15 +17,14 @@ const MOST: u32 = 1024;
 /// Less it never becomes.
 const LEAST: u32 = 32;
 /// How many answers make it wider by one.
-const ANSWERS_TO_GROW: u32 = 8;
+const ANSWERS_TO_GROW: u32 = 4;
 /// A server that has answered sooner is kept busy by what is under way already, and its slow answers have
 /// waited in its buffer: more would only wait there too.
 const SLOW: Duration = Duration::from_millis(5);
 /// By which part of itself the soonest time rises with each answer: an answer after 100 us is forgotten when
 /// 8,000 have come, all after more than [`SLOW`].
 const RISE: u32 = 2048;
-/// How many questions may leave at once to a server that is asked evenly, and after how many it is looked at
-/// again.
+/// How many questions may leave at once to a server that is asked evenly, to make up for time when none could.
 const BURST: u32 = 64;
 
 /// The window of one server.
@@ -51,7 +50,7 @@ impl Window {
         self.under_way == 0 || self.has_room(questions) && self.next.is_none_or(|next| next <= now)
     }
 
-    /// When to ask again whether two questions may go, if time alone keeps them back.
+    /// When to ask again whether questions may go, if time alone keeps them back: some of them at a time.
     pub fn opens_at(&self) -> Option<Instant> {
         self.next.filter(|_| self.has_room(2)).map(|next| next + self.interval() * (BURST / 2))
     }
@@ -124,10 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn it_grows_by_one_with_eight_answers_of_a_slow_server_while_it_is_full() {
+    fn it_grows_by_one_with_four_answers_of_a_slow_server_while_it_is_full() {
         let (mut window, now) = (Window::new(), Instant::now());
         window.begin(FIRST, now);
-        (0..8).for_each(|_| window.answered(SLOW));
+        (0..4).for_each(|_| window.answered(SLOW));
         assert!(window.admits(1, now) && !window.admits(2, now));
         // Answers to few questions do not say that more would be of use.
         window.end(100);
