@@ -55,6 +55,12 @@ int open_descriptors(void)
     return count - 1;
 }
 
+void look_up_by_libc(bool on)
+{
+    if ((on ? setenv("HAPPYSOCK_DNS", "libc", 1) : unsetenv("HAPPYSOCK_DNS")) != 0)
+        give_up("HAPPYSOCK_DNS");
+}
+
 int workers(void)
 {
     DIR *directory = opendir("/proc/self/task");
@@ -241,6 +247,16 @@ int silent_dns_server(void)
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0)
         give_up("a DNS server at 127.0.0.53");
     return fd;
+}
+
+happy_lookup *started_lookup(const char *node, int timeout_ms)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    happy_lookup *lookup = NULL;
+    assert_int_equal(happy_lookup_new(node, "80", &hints, timeout_ms, &lookup), HAPPY_OK);
+    assert_non_null(lookup);
+    assert_int_equal(happy_lookup_start(lookup), HAPPY_OK);
+    return lookup;
 }
 
 /* ---- Scripts ----------------------------------------------------------------------------------------------------- */

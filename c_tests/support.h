@@ -19,6 +19,8 @@
 /* Milliseconds of the monotonic clock. */
 double now_ms(void);
 
+/* Names are looked up by libc, on a worker, from here on, or as the library decides. */
+void look_up_by_libc(bool on);
 /* How many descriptors are open, and how many worker threads of the library there are, in this process. */
 int open_descriptors(void);
 int workers(void);
@@ -53,6 +55,9 @@ const char *service(int port);
 
 /* A DNS server that never answers: the descriptor, to be closed when it is to be gone. */
 int silent_dns_server(void);
+
+/* A lookup of the name that was made and started. */
+happy_lookup *started_lookup(const char *node, int timeout_ms);
 
 /* ---- A lookup function whose answers the test writes ------------------------------------------------------------ */
 

@@ -1,5 +1,5 @@
-//! The arrows between the rooms of `src`, and within each room: which may name which. ARCHITECTURE.md says
-//! why.
+//! The arrows between the rooms of `src`, and within each room: which may name which, and that the pure ones
+//! are pure. ARCHITECTURE.md says why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,11 +9,34 @@ use std::path::{Path, PathBuf};
 const ROOMS: [(&str, &[&str]); 6] = [
     ("capi", &["drive", "race", "lookup", "sys"]),
     ("drive", &["race", "lookup", "sys"]),
-    // Of the race it has the one thing that both speak of: the error of a lookup.
+    // Of the race it has what both speak of: the error of a lookup, and the order of addresses.
     ("lookup", &["race", "dns", "sys"]),
     ("race", &[]),
     ("dns", &[]),
     ("sys", &[]),
+];
+
+/// The rooms that take the time and events and answer with actions, with the numbers of libc that each may
+/// name.
+const PURE: [(&str, &[&str]); 2] = [("race", &["EAI_"]), ("dns", &["E", "AF_", "AI_"])];
+
+/// What reads a clock, waits, or reaches the world outside.
+const IMPURE: [&str; 14] = [
+    "::now()",
+    "SystemTime",
+    "std::thread",
+    "std::sync::Mutex",
+    "std::fs",
+    "std::io",
+    "std::env",
+    "std::process",
+    "TcpStream",
+    "UdpSocket",
+    "extern ",
+    "println!",
+    "parking_lot",
+    // Nothing of ours lies below them.
+    "crate::",
 ];
 
 fn source() -> PathBuf {
@@ -90,10 +113,29 @@ fn a_room_names_only_what_lies_below_it() {
 }
 
 #[test]
-fn of_the_race_lookups_have_the_error_only() {
+fn pure_rooms_do_no_io_and_read_no_clock() {
+    for (room, numbers) in PURE {
+        let files = files(room);
+        assert!(files["mod"].contains("#![forbid(unsafe_code)]"), "{room} does not forbid unsafe code");
+        for (file, code) in files {
+            for line in code.lines() {
+                for word in IMPURE {
+                    assert!(!line.contains(word), "{room}/{file}: {line}");
+                }
+                for name in line.split("libc::").skip(1) {
+                    assert!(numbers.iter().any(|prefix| name.starts_with(prefix)), "{room}/{file}: {line}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn of_the_race_lookups_have_the_error_and_the_order_only() {
+    let order = ["AnsweredBy", "LookupError", "Family", "GaiConf", "MissingNumber", "PolicyTable", "Route", "order"];
     for (file, code) in files("lookup") {
         let named = names_after(&code, "crate::race::");
-        assert!(named.iter().all(|name| name == "LookupError"), "lookup/{file} names {named:?}");
+        assert!(named.iter().all(|name| order.contains(&name.as_str())), "lookup/{file} names {named:?}");
     }
 }
 

@@ -51,6 +51,7 @@ use super::schedule::Schedule;
 use super::search::{self, Candidate, Miss, Search};
 use super::verdict::{Outcomes, Verdict};
 use super::{Families, Family};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -99,6 +100,7 @@ pub struct Walk {
     steps: Arc<[PlanStep]>,
     place: Place,
     families: Families,
+    as_libc: bool,
     step: u8,
     /// Families whose answer was given, and how: IPv6, IPv4.
     told: [bool; 2],
@@ -147,10 +149,16 @@ impl Walk {
             steps,
             place: Place::Before,
             families,
+            as_libc: false,
             step: 0,
             told: [false; 2],
             next_transmission: Transmission(0),
         }
+    }
+
+    /// Walks it as getaddrinfo(3) does, and not as a race wants it: see [`Exchange::do_as_libc`].
+    pub fn as_libc(self) -> Walk {
+        Walk { as_libc: true, ..self }
     }
 
     pub fn name(&self) -> &[u8] {
@@ -159,6 +167,29 @@ impl Walk {
 
     pub fn families(&self) -> Families {
         self.families
+    }
+
+    /// The next action is the first question to the servers of resolv.conf(5): nobody was asked yet but
+    /// sources of this machine.
+    pub fn asks_servers_next(&self) -> bool {
+        let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
+        matches!(self.place, Place::Before) && ask == Some(Ask::Dns)
+    }
+
+    /// The next action is to ask systemd-resolved.
+    pub fn asks_resolved_next(&self) -> bool {
+        let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
+        matches!(self.place, Place::Before) && matches!(ask, Some(Ask::Resolve { .. }))
+    }
+
+    /// The server that is asked first.
+    pub fn first_server(&self) -> Option<SocketAddr> {
+        self.server(self.next_server)
+    }
+
+    /// A server of resolv.conf(5), by its place.
+    pub fn server(&self, server: u8) -> Option<SocketAddr> {
+        self.conf.servers.get(usize::from(server)).copied()
     }
 
     /// Something happened.
@@ -283,7 +314,7 @@ impl Walk {
                 let (search, candidate) = Search::new(&self.name, &self.conf);
                 self.ask_servers(search, candidate);
             }
-            Some(ask @ (Ask::Files { .. } | Ask::Resolve)) => {
+            Some(ask @ (Ask::Files { .. } | Ask::Resolve { .. })) => {
                 self.place = Place::Asked;
                 return Some(ask);
             }
@@ -359,8 +390,11 @@ impl Walk {
             }
         }
         let schedule = Schedule::of(&self.conf);
-        let exchange =
+        let mut exchange =
             Exchange::new(&schedule, self.families, self.next_server, self.conf.no_aaaa, self.next_transmission);
+        if self.as_libc {
+            exchange.do_as_libc();
+        }
         if self.conf.rotate {
             self.next_server = (self.next_server + 1) % schedule.count();
         }

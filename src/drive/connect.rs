@@ -2,16 +2,17 @@
 
 use super::key::Key;
 use super::plan::Plan;
-use super::reactor::Reactor;
+use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use super::running::Running;
-use crate::lookup::Mailbox;
+use crate::lookup::{Client, Mailbox, Query, Reason, WalkId, Watcher};
+use crate::race::{Permits, Placed};
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::poll::{self, PollFd, milliseconds_until};
 use crate::sys::timer::Timer;
 use crate::sys::{Interest, fork};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -56,10 +57,21 @@ pub struct Connect {
     signals: Arc<Signals>,
     /// Nobody else can reach `signals`: waits need no descriptor for them.
     private: bool,
-    watch: Watch,
+    surroundings: Surroundings,
     tokens: Vec<u64>,
     /// Nothing was done yet: the first step is due.
     fresh: bool,
+    /// Of a rehearsal that is over: what would have been attempted.
+    order: Option<Vec<Placed>>,
+}
+
+/// What surrounds the race.
+struct Surroundings {
+    watch: Watch,
+    /// Made when the first name is looked up.
+    client: Option<Box<Client>>,
+    /// Attempts may start; a rehearsal makes none.
+    attempts: bool,
 }
 
 /// Who waits for the sockets: nobody but the next poll(2), or a set whose descriptor was given away.
@@ -68,19 +80,64 @@ enum Watch {
     Epoll { set: Epoll, timer: Timer, armed: Option<Instant>, ready: Vec<Ready> },
 }
 
-impl Reactor for Watch {
-    fn watch(&mut self, key: Key, fd: RawFd, interest: Interest) -> io::Result<()> {
+impl Watch {
+    fn add(&mut self, key: Key, fd: RawFd, interest: Interest) -> io::Result<()> {
         match self {
             Watch::Poll(_) => Ok(()),
             Watch::Epoll { set, .. } => set.add(fd, interest, key.to_bits()),
         }
     }
 
-    fn unwatch(&mut self, _key: Key, fd: RawFd) {
+    fn remove(&mut self, fd: RawFd) {
         if let Watch::Epoll { set, .. } = self {
             // The winner stays open and must leave the set; that a loser has left it already is no error.
             let _ = set.remove(fd);
         }
+    }
+}
+
+impl Watcher for Watch {
+    fn watch(&mut self, socket: u32, fd: RawFd, interest: Interest) -> io::Result<()> {
+        self.add(Key::Lookup(socket), fd, interest)
+    }
+
+    fn unwatch(&mut self, _socket: u32, fd: RawFd) {
+        self.remove(fd);
+    }
+}
+
+impl Reactor for Surroundings {
+    fn watch(&mut self, key: Key, fd: RawFd, interest: Interest) -> io::Result<()> {
+        self.watch.add(key, fd, interest)
+    }
+
+    fn unwatch(&mut self, _key: Key, fd: RawFd) {
+        self.watch.remove(fd);
+    }
+
+    fn permits(&self, _own: InFlight) -> Permits {
+        Permits { lookups: true, attempts: self.attempts }
+    }
+
+    fn look_up(&mut self, now: Instant, query: &Query) -> Result<WalkId, Reason> {
+        let client = self.client.get_or_insert_with(|| Box::new(Client::lone()));
+        client.begin(now, query, 0, &mut self.watch)
+    }
+
+    fn abandon(&mut self, now: Instant, walk: WalkId) {
+        if let Some(client) = &mut self.client {
+            client.abandon(now, walk, 0, &mut self.watch);
+        }
+    }
+}
+
+impl Surroundings {
+    fn is_watching_lookups(&self) -> bool {
+        self.client.as_ref().is_some_and(|client| client.is_watching())
+    }
+
+    fn lookup_deadline(&self) -> Option<Instant> {
+        self.client.as_ref().and_then(|client| client.deadline())
     }
 }
 
@@ -102,10 +159,28 @@ impl Connect {
             mailbox,
             signals,
             private: true,
-            watch: Watch::Poll(Vec::new()),
+            surroundings: Surroundings { watch: Watch::Poll(Vec::new()), client: None, attempts: true },
             tokens: Vec::new(),
             fresh: true,
+            order: None,
         }
+    }
+
+    /// Begins a connect that makes no attempt: it looks up what a connect would, and finds the order of the
+    /// addresses. It is over when every lookup has ended; then [`order`](Connect::order) answers, and its
+    /// outcome is that of a race that was cancelled, or the reason why there is no address.
+    pub fn rehearse(plan: Plan) -> Connect {
+        let mut connect = Connect::new(plan);
+        connect.surroundings.attempts = false;
+        connect
+    }
+
+    /// What would have been attempted, once a [rehearsal](Connect::rehearse) is over: the addresses of both
+    /// families in the order of RFC 6724, each with the rule that put it behind the one before. A race takes them
+    /// by turns between the families. None before, where there is no address, and for a connect that is no
+    /// rehearsal.
+    pub fn order(&self) -> Option<&[Placed]> {
+        self.order.as_deref()
     }
 
     /// What other threads may use to end or interrupt it.
@@ -126,7 +201,7 @@ impl Connect {
             if self.signals.interrupted.swap(false, Ordering::Acquire) {
                 return false;
             }
-            let limit = self.running.deadline().map(|deadline| deadline.saturating_duration_since(now));
+            let limit = self.deadline().map(|deadline| deadline.saturating_duration_since(now));
             self.gather(limit);
         }
     }
@@ -142,25 +217,64 @@ impl Connect {
         if self.signals.cancelled.load(Ordering::Acquire) {
             self.running.cancel(now);
         }
-        let finished = self.running.advance(now, &mut self.watch);
+        if let Some(client) = &mut self.surroundings.client {
+            client.expire(now, &mut self.surroundings.watch);
+        }
+        let finished = loop {
+            let told = self.hand_in_told(now);
+            if self.running.advance(now, &mut self.surroundings) {
+                break true;
+            }
+            // A name in hosts(5) is answered at once; its addresses may be attempted now.
+            if !told && !self.surroundings.client.as_ref().is_some_and(|client| client.has_deliveries()) {
+                break false;
+            }
+        };
+        let finished = finished || self.end_rehearsal(now);
         self.arm();
         finished
     }
 
+    /// A rehearsal is over when no lookup is left. True if it is.
+    fn end_rehearsal(&mut self, now: Instant) -> bool {
+        if self.surroundings.attempts || self.running.in_flight().lookups > 0 {
+            return false;
+        }
+        self.order = Some(self.running.order());
+        self.running.cancel(now);
+        self.running.advance(now, &mut self.surroundings)
+    }
+
+    /// Hands in what the client has found out. Whether there was something.
+    fn hand_in_told(&mut self, now: Instant) -> bool {
+        let Some(client) = &mut self.surroundings.client else { return false };
+        let mut any = false;
+        while let Some(delivery) = client.next_delivery() {
+            self.running.told(now, delivery.told);
+            any = true;
+        }
+        any
+    }
+
+    /// When something is due although no descriptor is ready.
+    fn deadline(&self) -> Option<Instant> {
+        [self.running.deadline(), self.surroundings.lookup_deadline()].into_iter().flatten().min()
+    }
+
     /// When the next dispatch is due although no descriptor is ready; None: not at all.
     fn due(&self, now: Instant) -> Option<Instant> {
-        if self.fresh || self.running.is_finished() { Some(now) } else { self.running.deadline() }
+        if self.fresh || self.running.is_finished() { Some(now) } else { self.deadline() }
     }
 
     /// Has the timer in the epoll set fire when the next dispatch is due. One that has fired stays readable
     /// until it is set again.
     fn arm(&mut self) {
-        if matches!(self.watch, Watch::Poll(_)) {
+        if matches!(self.surroundings.watch, Watch::Poll(_)) {
             return;
         }
         let now = Instant::now();
         let due = self.due(now);
-        if let Watch::Epoll { timer, armed, .. } = &mut self.watch
+        if let Watch::Epoll { timer, armed, .. } = &mut self.surroundings.watch
             && *armed != due
         {
             *armed = due;
@@ -178,19 +292,27 @@ impl Connect {
     /// The one descriptor, made on first use: readable whenever [`dispatch`](Connect::dispatch) has something
     /// to do, and once it is finished.
     pub fn descriptor(&mut self) -> io::Result<RawFd> {
-        if let Watch::Epoll { set, .. } = &self.watch {
+        if let Watch::Epoll { set, .. } = &self.surroundings.watch {
             return Ok(set.as_raw_fd());
         }
         let (set, timer) = (Epoll::new()?, Timer::new()?);
         set.add(timer.as_raw_fd(), Interest::Readable, Key::Timer.to_bits())?;
         set.add(self.mailbox.waker().descriptor()?, Interest::Readable, Key::WakeUp.to_bits())?;
-        for (key, fd, interest) in self.running.watched() {
+        for (key, fd, interest) in self.watched() {
             set.add(fd, interest, key.to_bits())?;
         }
         let fd = set.as_raw_fd();
-        self.watch = Watch::Epoll { set, timer, armed: None, ready: Vec::with_capacity(16) };
+        self.surroundings.watch = Watch::Epoll { set, timer, armed: None, ready: Vec::with_capacity(16) };
         self.arm();
         Ok(fd)
+    }
+
+    /// The one descriptor, if it was made.
+    pub(super) fn made_descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.surroundings.watch {
+            Watch::Poll(_) => None,
+            Watch::Epoll { set, .. } => Some(set.as_fd()),
+        }
     }
 
     /// What it came to, once finished.
@@ -200,7 +322,7 @@ impl Connect {
 
     /// Waits for something to happen, up to `limit`, and hands in all that did.
     fn gather(&mut self, limit: Option<Duration>) {
-        let gathered = match &self.watch {
+        let gathered = match &self.surroundings.watch {
             Watch::Poll(_) => self.gather_by_poll(limit),
             Watch::Epoll { .. } => self.gather_by_epoll(limit),
         };
@@ -212,23 +334,23 @@ impl Connect {
         }
         if self.mailbox.waker().take() {
             self.mailbox.collect(&mut self.tokens);
-            for token in self.tokens.drain(..) {
-                self.running.lookup_finished(now, token);
+            if !self.tokens.is_empty() {
+                self.tokens.clear();
+                self.running.lookup_finished(now);
             }
         }
     }
 
     fn gather_by_poll(&mut self, limit: Option<Duration>) -> io::Result<()> {
         let waits = limit != Some(Duration::ZERO);
-        let in_flight = self.running.in_flight();
-        if in_flight.attempts == 0 {
-            // Only a lookup or a signal can end this wait: a futex does, and no descriptor is made.
+        if self.running.in_flight().attempts == 0 && !self.surroundings.is_watching_lookups() {
+            // Only a worker or a signal can end this wait: a futex does, and no descriptor is made.
             if waits {
                 self.mailbox.waker().wait(limit.and_then(|limit| Instant::now().checked_add(limit)));
             }
             return Ok(());
         }
-        let alone = self.private && in_flight.lookups == 0;
+        let alone = self.private && !self.running.has_workers();
         if alone || !waits {
             return self.poll(None, limit);
         }
@@ -246,34 +368,55 @@ impl Connect {
     /// Polls without waiting; true if a socket was ready.
     fn poll_ready(&mut self) -> io::Result<bool> {
         self.poll(None, Some(Duration::ZERO))?;
-        let Watch::Poll(fds) = &self.watch else { return Ok(false) };
+        let Watch::Poll(fds) = &self.surroundings.watch else { return Ok(false) };
         Ok(fds.iter().any(PollFd::is_ready))
     }
 
     fn poll(&mut self, wake_up: Option<RawFd>, limit: Option<Duration>) -> io::Result<()> {
-        let Watch::Poll(fds) = &mut self.watch else { return Ok(()) };
+        let Watch::Poll(fds) = &mut self.surroundings.watch else { return Ok(()) };
+        let mut fds = std::mem::take(fds);
         fds.clear();
-        fds.extend(self.running.watched().map(|(_, fd, interest)| PollFd::new(fd, interest)));
+        fds.extend(self.watched().map(|(_, fd, interest)| PollFd::new(fd, interest)));
         fds.extend(wake_up.map(|fd| PollFd::new(fd, Interest::Readable)));
-        poll::poll(fds, limit)?;
+        let polled = poll::poll(&mut fds, limit);
         let now = Instant::now();
-        let watched = self.running.watched().zip(fds.iter());
-        let ready: Vec<Key> = watched.filter(|(_, fd)| fd.is_ready()).map(|((key, ..), _)| key).collect();
-        for key in ready {
-            self.running.ready(now, key, &mut self.watch);
+        let ready: Vec<Key> = match &polled {
+            Ok(_) => self.watched().zip(&fds).filter(|(_, fd)| fd.is_ready()).map(|((key, ..), _)| key).collect(),
+            Err(_) => Vec::new(),
+        };
+        self.surroundings.watch = Watch::Poll(fds);
+        self.hand_in_ready(now, ready);
+        polled.map(drop)
+    }
+
+    /// The descriptors that are waited for.
+    fn watched(&self) -> impl Iterator<Item = (Key, RawFd, Interest)> + '_ {
+        let of_lookups = self.surroundings.client.iter().flat_map(|client| client.watched());
+        let of_lookups = of_lookups.map(|(socket, fd, interest)| (Key::Lookup(socket), fd, interest));
+        self.running.watched().chain(of_lookups)
+    }
+
+    fn hand_in_ready(&mut self, now: Instant, ready: Vec<Key>) {
+        let Surroundings { watch, client, .. } = &mut self.surroundings;
+        if let Some(client) = client {
+            for key in &ready {
+                if let Key::Lookup(socket) = key {
+                    client.ready(now, *socket, watch);
+                }
+            }
         }
-        Ok(())
+        for key in ready {
+            self.running.ready(now, key, &mut self.surroundings);
+        }
     }
 
     fn gather_by_epoll(&mut self, limit: Option<Duration>) -> io::Result<()> {
         let now = Instant::now();
-        let Watch::Epoll { set, ready, .. } = &mut self.watch else { return Ok(()) };
+        let Watch::Epoll { set, ready, .. } = &mut self.surroundings.watch else { return Ok(()) };
         set.wait(ready, milliseconds_until(limit.map(|limit| now + limit), now))?;
         let now = Instant::now();
         let keys: Vec<Key> = ready.iter().map(|ready| Key::from_bits(ready.token())).collect();
-        for key in keys {
-            self.running.ready(now, key, &mut self.watch);
-        }
+        self.hand_in_ready(now, keys);
         Ok(())
     }
 }
@@ -283,7 +426,7 @@ impl Drop for Connect {
         // In the child of a fork the epoll set is the parent's too: closing our descriptors takes nothing out of it,
         // removing would.
         if !self.signals.is_forked() {
-            self.running.close(&mut self.watch);
+            self.running.close(Instant::now(), &mut self.surroundings);
         }
     }
 }

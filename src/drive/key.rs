@@ -12,6 +12,8 @@ pub enum Key {
     Timer,
     /// The socket of an attempt.
     Attempt(AttemptId),
+    /// A descriptor of the driver's [`Client`](crate::lookup::Client), by its number there.
+    Lookup(u32),
 }
 
 /// How many bits a key takes, so that a driver of many has the others to say whose it is.
@@ -24,6 +26,7 @@ impl Key {
             Key::WakeUp => (0, 0),
             Key::Timer => (1, 0),
             Key::Attempt(attempt) => (2, attempt.0),
+            Key::Lookup(socket) => (3, socket),
         };
         kind << 32 | u64::from(number)
     }
@@ -33,7 +36,8 @@ impl Key {
         match bits >> 32 & 3 {
             0 => Key::WakeUp,
             1 => Key::Timer,
-            _ => Key::Attempt(AttemptId(bits as u32)),
+            2 => Key::Attempt(AttemptId(bits as u32)),
+            _ => Key::Lookup(bits as u32),
         }
     }
 }
@@ -44,7 +48,9 @@ mod tests {
 
     #[test]
     fn a_key_comes_back_from_its_bits_whoever_it_belongs_to() {
-        for key in [Key::WakeUp, Key::Timer, Key::Attempt(AttemptId(0)), Key::Attempt(AttemptId(u32::MAX))] {
+        let attempts = [0, u32::MAX].map(|number| Key::Attempt(AttemptId(number)));
+        let lookups = [0, u32::MAX].map(Key::Lookup);
+        for key in [Key::WakeUp, Key::Timer].into_iter().chain(attempts).chain(lookups) {
             assert!(key.to_bits() < 1 << KEY_BITS);
             assert_eq!(Key::from_bits(key.to_bits()), key);
             assert_eq!(Key::from_bits(key.to_bits() | 0xffffff << KEY_BITS), key);

@@ -7,18 +7,21 @@
 
 mod blocking;
 mod connect;
+mod connecting;
 mod dials;
 mod key;
 mod lookups;
 mod multi;
 mod plan;
-mod policy;
 mod reactor;
 mod report;
 mod running;
+mod target;
 
-pub use blocking::{ConnectError, connect};
+pub use blocking::{ConnectError, connect, connect_with};
 pub use connect::{Connect, Signals};
+pub use connecting::Connecting;
 pub use multi::{EventLoop, Multi, Refused};
 pub use plan::{Argument, Hooks, Invalid, Options, Plan, PlanError};
 pub use report::{Report, system_call};
+pub use target::Target;

@@ -10,7 +10,6 @@
 //! like. Nothing looks at all connects at once, except the end.
 
 mod announced;
-mod deadlines;
 mod handle;
 mod pacing;
 mod slots;

@@ -20,27 +20,47 @@ pub trait Hooks: Send + Sync {
 /// An argument of a connect, to be named where it is refused or where the connect fails because of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argument {
+    /// The name or literal to connect to.
     RemoteHost,
+    /// The port, or the service's name.
     RemoteService,
+    /// The options as a whole: their size, or what this version does not know.
     Options,
+    /// [`Options::local_host`].
     LocalHost,
+    /// [`Options::local_service`].
     LocalService,
+    /// [`Options::local_v4`].
     LocalV4,
+    /// [`Options::local_v6`].
     LocalV6,
+    /// [`Options::addresses`].
     Addresses,
+    /// [`Options::families`].
     Family,
+    /// [`Options::preferred_family`].
     PreferredFamily,
+    /// [`Options::fast_fallback`] and [`Options::nonblocking`], which are flags in the C ABI.
     Flags,
+    /// [`Options::resolv_timeout`].
     ResolvTimeout,
+    /// [`Options::connect_timeout`].
     ConnectTimeout,
+    /// [`Options::open_timeout`].
     OpenTimeout,
+    /// [`Options::resolution_delay`].
     ResolutionDelay,
+    /// [`Options::connection_attempt_delay`].
     ConnectionAttemptDelay,
+    /// [`Options::first_address_family_count`].
     FirstAddressFamilyCount,
     /// The handle itself.
     Handle,
+    /// Who is told of the end.
     Done,
+    /// Where the new handle goes.
     RetConnect,
+    /// Where the result goes.
     RetResult,
 }
 
@@ -83,30 +103,53 @@ impl fmt::Display for Argument {
 /// are these.
 #[derive(Clone)]
 pub struct Options<'a> {
+    /// The local address that attempts are bound to, as getaddrinfo(3) takes it; a name is looked up first.
+    /// Where it has addresses of one family only, the other family is not attempted.
     pub local_host: Option<&'a CStr>,
+    /// The local port that attempts are bound to, as getaddrinfo(3) takes it.
     pub local_service: Option<&'a CStr>,
     /// What attempts of each family are bound to; a family without one is not bound. Not together with a
     /// local host or service.
     pub local_v4: Option<SocketAddrV4>,
+    /// As `local_v4`, for IPv6.
     pub local_v6: Option<SocketAddrV6>,
     /// Attempted instead of what a lookup finds, ports included; the host and the service are not used then.
     pub addresses: Option<&'a [SocketAddr]>,
+    /// Which families are asked for and attempted.
     pub families: Families,
     /// Whose addresses go first; None: as the system's policy table says (RFC 6724, gai.conf).
     pub preferred_family: Option<Family>,
+    /// false: one address after the other in the order that the system gives, without a race.
     pub fast_fallback: bool,
+    /// Whether the winner is handed over in non-blocking mode.
     pub nonblocking: bool,
     /// `AI_*` flags for the lookup of the remote host.
     pub lookup_flags: i32,
+    /// Limit for the lookups, from the start. Not together with `open_timeout`.
     pub resolv_timeout: Option<Duration>,
+    /// Limit for connecting, from the start of the last candidate's attempt. Not together with
+    /// `open_timeout`.
     pub connect_timeout: Option<Duration>,
+    /// Limit over everything, from the start.
     pub open_timeout: Option<Duration>,
+    /// Resolution Delay: how long an A answer waits for the AAAA answer (RFC 8305, section 3). 50 ms.
     pub resolution_delay: Duration,
+    /// Connection Attempt Delay: the time between the starts of two attempts (RFC 8305, section 5), held
+    /// within 10 ms to 2 s. 250 ms.
     pub connection_attempt_delay: Duration,
+    /// First Address Family Count: how many addresses of the first family come before the families alternate
+    /// (RFC 8305, section 4). 0 counts as 1.
     pub first_address_family_count: u32,
+    /// The greatest number of attempts in flight; 0: no cap. Where it is reached, the oldest is abandoned for
+    /// the next address once the Connection Attempt Delay is over.
     pub max_attempts: u32,
+    /// The remote host is looked up by libc, on a thread, also where the library could do it by itself.
+    pub lookup_by_libc: bool,
+    /// Stands in for libc's lookup of the remote host.
     pub lookup: Option<Arc<LookupCallback>>,
+    /// What the connect calls while it runs.
     pub hooks: Option<Arc<dyn Hooks>>,
+    /// Whether [`Hooks::trace`] is called.
     pub trace: bool,
 }
 
@@ -118,6 +161,7 @@ impl Default for Options<'_> {
             local_v4: None,
             local_v6: None,
             addresses: None,
+            lookup_by_libc: false,
             families: Families::Both,
             preferred_family: None,
             fast_fallback: true,
@@ -140,6 +184,7 @@ impl Default for Options<'_> {
 /// An argument that is refused before anything is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid {
+    /// Which one.
     pub argument: Argument,
     /// What getaddrinfo(3) would have answered, or 0.
     pub gai_error: i32,
@@ -150,7 +195,9 @@ pub struct Invalid {
 /// Why no plan could be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanError {
+    /// An argument was refused.
     Invalid(Invalid),
+    /// There was no memory to copy the arguments.
     OutOfMemory,
 }
 
@@ -202,6 +249,7 @@ impl Plan {
         let (host, service) = if known.is_some() { (None, None) } else { (host, service) };
         let remote = Query::new(host, service, hints(options.lookup_flags, libc::AF_UNSPEC), options.lookup.clone())
             .map_err(|_| PlanError::OutOfMemory)?;
+        let remote = if options.lookup_by_libc { remote.for_libc() } else { remote };
         if known.is_none() {
             check(&remote, Argument::RemoteHost, Argument::RemoteService)?;
         }

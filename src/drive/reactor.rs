@@ -1,10 +1,12 @@
 //! What surrounds a race: who waits for its descriptors, and what it may start at this moment.
 
 use super::key::Key;
+use crate::lookup::{Query, Reason, WalkId};
 use crate::race::Permits;
 use crate::sys::Interest;
 use std::io;
 use std::os::fd::RawFd;
+use std::time::Instant;
 
 /// How much is in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +21,13 @@ pub trait Reactor {
     fn watch(&mut self, key: Key, fd: RawFd, interest: Interest) -> io::Result<()>;
     /// Ends that; the descriptor is closed or handed over next.
     fn unwatch(&mut self, key: Key, fd: RawFd);
+    /// Begins to look up the host of a query without a thread: its answers come to whoever drives the race.
+    ///
+    /// # Errors
+    /// Why only libc can do it.
+    fn look_up(&mut self, now: Instant, query: &Query) -> Result<WalkId, Reason>;
+    /// Lets go of such a lookup.
+    fn abandon(&mut self, now: Instant, walk: WalkId);
     /// What may be started besides that which this race has in flight.
     fn permits(&self, _own: InFlight) -> Permits {
         Permits::ALL

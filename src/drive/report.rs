@@ -1,18 +1,25 @@
 //! What a race came to.
 
-use crate::race::{Attempt, Operation, Outcome};
+use crate::race::{AnsweredBy, Attempt, Operation, Outcome};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 /// What a race came to, with every attempt that it made.
 #[derive(Debug)]
 pub struct Report<'a> {
+    /// How it ended.
     pub outcome: Outcome,
     /// The winner's socket.
     pub socket: Option<OwnedFd>,
     /// In the order of their start; times count from `began`.
     pub attempts: &'a [Attempt],
+    /// When the race began: its limits count from then.
     pub began: Instant,
+    /// Who has told the addresses of the host, last.
+    pub answered_by: AnsweredBy,
+    /// Why libc was asked for the host, where this library would else have asked by itself: a sentence's
+    /// part, as in "libc was asked, since nscd is running". None: libc was not asked.
+    pub why_libc: Option<&'static str>,
 }
 
 /// What failed at a step of an attempt: the system call as a person writes it, or the caller's function by

@@ -4,15 +4,14 @@ use super::dials::{Dials, Failed};
 use super::key::Key;
 use super::lookups::Lookups;
 use super::plan::Plan;
-use super::policy::policy;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
-use crate::lookup::{Answer, Found, Mailbox};
+use crate::lookup::order::Surroundings;
+use crate::lookup::{Answer, Found, Mailbox, Reason, Told, policy};
 use crate::race::{
-    Action, AttemptId, Event, Failure, LookupId, Outcome, Question, QuestionKind, Race, Route, Settings, Wanted,
-    is_loopback,
+    Action, AnsweredBy, AttemptId, Event, Failure, LookupId, Outcome, Placed, PolicyTable, Question, QuestionKind,
+    Race, Settings, Wanted,
 };
-use crate::sys::route::source_address;
 use crate::sys::{Interest, errno_of};
 use std::io;
 use std::os::fd::RawFd;
@@ -26,14 +25,20 @@ pub struct Running {
     began: Instant,
     lookups: Option<Box<Lookups>>,
     dials: Dials,
+    /// Who has answered the last lookup of the host.
+    answered_by: AnsweredBy,
+    /// Why libc was asked for the host, if it was.
+    why_libc: Option<Reason>,
 }
 
 impl Running {
-    /// Begins a race: its limits count from `now`. Answers of lookups come through `mailbox` under `token`,
-    /// shifted by [`TOKEN_BITS`](super::lookups::TOKEN_BITS).
+    /// Begins a race: its limits count from `now`. Answers of workers come through `mailbox` under `token`.
     pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
         let Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks } = plan;
-        let policy = policy(preferred_family);
+        let policy = match preferred_family {
+            None => policy(),
+            Some(family) => Arc::new(PolicyTable::preferring(&policy(), family)),
+        };
         let settings = Settings { preferred_family: policy.preferred_family(), policy, ..settings };
         let lookups = (literal.addresses().is_none() || local.is_some())
             .then(|| Box::new(Lookups::new(remote, local, settings.families, mailbox, token)));
@@ -41,26 +46,44 @@ impl Running {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
             None => Race::new(settings, now),
         };
-        Running { race, began: now, lookups, dials: Dials::new(nonblocking, hooks, local_addresses) }
-    }
-
-    /// A lookup has left its token in the mailbox: hands its answer to the race.
-    pub fn lookup_finished(&mut self, now: Instant, token: u64) {
-        let lookups = self.lookups.as_mut();
-        if let Some((lookup, question, answer)) = lookups.and_then(|lookups| lookups.take_by_token(token)) {
-            self.answered(now, lookup, question, answer);
+        Running {
+            race,
+            began: now,
+            answered_by: AnsweredBy::Nobody,
+            why_libc: None,
+            lookups,
+            dials: Dials::new(nonblocking, hooks, local_addresses),
         }
     }
 
-    fn answered(&mut self, now: Instant, lookup: LookupId, question: Question, answer: Answer) {
+    /// A lookup has left its token in the mailbox: hands what has been answered to the race.
+    pub fn lookup_finished(&mut self, now: Instant) {
+        while let Some((lookup, question, answer, by)) = self.lookups.as_mut().and_then(|lookups| lookups.next_answer())
+        {
+            self.answered(now, lookup, question, (answer, by));
+        }
+    }
+
+    /// The driver's client has the last word of a family of the host: hands it to the race.
+    pub fn told(&mut self, now: Instant, told: Told) {
+        if let Some(lookups) = &mut self.lookups {
+            lookups.told(told);
+            self.lookup_finished(now);
+        }
+    }
+
+    fn answered(&mut self, now: Instant, lookup: LookupId, question: Question, (answer, by): (Answer, AnsweredBy)) {
+        if question.kind != QuestionKind::Local {
+            self.answered_by = by;
+        }
         match answer.map(Found::into_addresses) {
             Ok(addresses) => {
-                self.race.handle(now, Event::Answered { lookup, addresses: &addresses });
+                self.race.handle(now, Event::Answered { lookup, addresses: &addresses, by });
                 if question.kind == QuestionKind::Local {
                     self.dials.bind_to(addresses);
                 }
             }
-            Err(error) => self.race.handle(now, Event::LookupFailed { lookup, error }),
+            Err(error) => self.race.handle(now, Event::LookupFailed { lookup, error, by }),
         }
     }
 
@@ -93,6 +116,8 @@ impl Running {
 
     /// Does all that is due. True once the race is finished.
     pub fn advance(&mut self, mut now: Instant, reactor: &mut impl Reactor) -> bool {
+        // Of one moment: it is not kept for the next turn.
+        let mut surroundings = Surroundings::default();
         while !self.is_finished() {
             let action = self.race.next_action(now, reactor.permits(self.in_flight()));
             if let Some(Action::Ask { lookup, question, urgency }) = action {
@@ -101,7 +126,7 @@ impl Running {
             }
             // Questions that come in a row are started together: one hand-off to the workers.
             if self.lookups.as_ref().is_some_and(|lookups| lookups.has_unstarted()) {
-                now = self.start_lookups();
+                now = self.start_lookups(now, reactor);
                 if action.is_none() {
                     // What needed no worker is answered already, and may have given something to do.
                     continue;
@@ -109,23 +134,24 @@ impl Running {
             }
             match action {
                 None => break,
-                Some(action) => self.carry_out(now, action, reactor),
+                Some(action) => self.carry_out(now, action, &mut surroundings, reactor),
             }
         }
         self.tell();
         self.is_finished()
     }
 
-    fn carry_out(&mut self, now: Instant, action: Action, reactor: &mut impl Reactor) {
+    fn carry_out(&mut self, now: Instant, action: Action, surroundings: &mut Surroundings, reactor: &mut impl Reactor) {
         match action {
             Action::Ask { .. } => unreachable!("taken in by advance"),
             Action::Hasten { lookup } => self.lookups().hasten(lookup),
-            Action::AbandonLookup { lookup } => self.lookups().abandon(lookup),
+            Action::AbandonLookup { lookup } => self.lookups().abandon(now, lookup, reactor),
+            Action::FindConnectivity { family } => {
+                let connected = surroundings.has_connectivity(family);
+                self.race.handle(now, Event::ConnectivityFound { family, connected });
+            }
             Action::FindRoute { candidate, destination } => {
-                // A loopback destination is its own source, and costs no call.
-                let loopback = Some(destination.ip()).filter(|&address| is_loopback(address));
-                let source = loopback.or_else(|| source_address(&destination));
-                let route = Route { source, ..Route::default() };
+                let route = surroundings.route(&destination);
                 self.race.handle(now, Event::RouteFound { candidate, route });
             }
             Action::StartAttempt { attempt, destination } => match self.dials.begin(attempt, &destination, reactor) {
@@ -140,19 +166,18 @@ impl Running {
                 if let Outcome::Connected { attempt } = outcome {
                     self.dials.win(attempt, reactor);
                 }
-                self.close(reactor);
+                self.close(now, reactor);
             }
         }
     }
 
     /// Starts the lookups that were asked and hands in what is answered already; answers with the time
     /// afterwards, since starting may have made threads.
-    fn start_lookups(&mut self) -> Instant {
-        self.lookups().start();
+    fn start_lookups(&mut self, now: Instant, reactor: &mut impl Reactor) -> Instant {
+        self.lookups().start(now, reactor);
+        self.why_libc = self.lookups().why_libc();
         let now = Instant::now();
-        while let Some((lookup, question, answer)) = self.lookups().next_answer() {
-            self.answered(now, lookup, question, answer);
-        }
+        self.lookup_finished(now);
         now
     }
 
@@ -161,9 +186,16 @@ impl Running {
     }
 
     /// Closes every socket that is left, the winner excepted, and lets go of every lookup.
-    pub fn close(&mut self, reactor: &mut impl Reactor) {
+    pub fn close(&mut self, now: Instant, reactor: &mut impl Reactor) {
         self.dials.close(reactor);
-        self.lookups = None;
+        if let Some(lookups) = self.lookups.take() {
+            lookups.close(now, reactor);
+        }
+    }
+
+    /// Whether the answer of a lookup may come through the mailbox.
+    pub fn has_workers(&self) -> bool {
+        self.lookups.as_ref().is_some_and(|lookups| lookups.has_workers())
     }
 
     /// Tells the caller's hooks what the race has noted.
@@ -173,6 +205,11 @@ impl Running {
                 hooks.trace(self.began, &trace);
             }
         }
+    }
+
+    /// The candidates that were not attempted, in their order.
+    pub fn order(&self) -> Vec<Placed> {
+        self.race.order()
     }
 
     /// When to advance again although nothing happened.
@@ -204,6 +241,13 @@ impl Running {
     pub fn report(&mut self) -> Option<Report<'_>> {
         let outcome = self.race.outcome()?;
         let socket = self.dials.take_winner();
-        Some(Report { outcome, socket, attempts: self.race.attempts(), began: self.began })
+        Some(Report {
+            outcome,
+            socket,
+            attempts: self.race.attempts(),
+            began: self.began,
+            answered_by: self.answered_by,
+            why_libc: self.why_libc.map(Reason::text),
+        })
     }
 }

@@ -6,6 +6,7 @@ use super::fork_gate;
 use super::list::AddressList;
 use super::query::{Form, Hints, Query, is_digits, is_scoped_address, may_be_numeric};
 use crate::race::LookupError;
+use crate::sys::clear_errno;
 use std::ffi::{CStr, c_char, c_int};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -114,9 +115,12 @@ impl Query {
     }
 }
 
-fn ask_libc(node: Option<&CStr>, service: Option<&CStr>, hints: Hints) -> Result<AddressList, LookupError> {
+pub(super) fn ask_libc(node: Option<&CStr>, service: Option<&CStr>, hints: Hints) -> Result<AddressList, LookupError> {
     // SAFETY: the names are C strings, the hints are initialised, and the list is written only on success.
-    let function = |node, service, hints, list| unsafe { libc::getaddrinfo(node, service, hints, list) };
+    let function = |node, service, hints, list| {
+        clear_errno();
+        unsafe { libc::getaddrinfo(node, service, hints, list) }
+    };
     ask_function(node, service, hints, function, None)
 }
 

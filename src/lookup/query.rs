@@ -52,6 +52,7 @@ pub struct Query {
     names: Arc<Names>,
     hints: Hints,
     form: Form,
+    for_libc: bool,
     callback: Option<Arc<LookupCallback>>,
 }
 
@@ -77,7 +78,7 @@ impl Query {
     ) -> Result<Query, OutOfMemory> {
         let copy = |name: Option<&CStr>, most: usize| name.map(|name| copy(name.to_bytes(), most)).transpose();
         let names = Names { node: copy(node, NI_MAXHOST)?, service: copy(service, NI_MAXSERV)? };
-        Ok(Query { names: Arc::new(names), hints, form: Form::List, callback })
+        Ok(Query { names: Arc::new(names), hints, form: Form::List, for_libc: false, callback })
     }
 
     /// The same question for an address family, with the answer in another form. [`Form::Unsorted`] costs
@@ -85,6 +86,32 @@ impl Query {
     /// `host.rs`).
     pub fn with(&self, family: i32, form: Form) -> Query {
         Query { hints: Hints { family, ..self.hints }, form, ..self.clone() }
+    }
+
+    /// The same question without these of its flags.
+    pub fn without_flags(self, flags: i32) -> Query {
+        Query { hints: Hints { flags: self.hints.flags & !flags, ..self.hints }, ..self }
+    }
+
+    /// The same question, to be asked of libc whatever this library could find out by itself.
+    pub fn for_libc(self) -> Query {
+        Query { for_libc: true, ..self }
+    }
+
+    /// Whether nobody but libc, or the caller's function, is to be asked.
+    pub fn is_for_libc(&self) -> bool {
+        self.for_libc || self.callback.is_some()
+    }
+
+    /// Whether the caller's function is asked.
+    pub fn has_callback(&self) -> bool {
+        self.callback.is_some()
+    }
+
+    /// The port, where no service has to be looked up for it: 0 if none is asked for.
+    pub fn port(&self) -> Option<u16> {
+        let Some(service) = self.service() else { return Some(0) };
+        if service.is_empty() { Some(0) } else { service.to_str().ok()?.parse().ok() }
     }
 
     pub fn form(&self) -> Form {

@@ -14,17 +14,24 @@ pub struct AttemptId(pub u32);
 /// An attempt and how it stands.
 #[derive(Clone, Debug)]
 pub struct Attempt {
+    /// Where it leads.
     pub destination: SocketAddr,
+    /// When the driver was told to begin.
     pub started: Instant,
+    /// When its outcome became final; None while it runs.
     pub ended: Option<Instant>,
+    /// How it stands.
     pub outcome: AttemptOutcome,
 }
 
 /// Exactly one final outcome for every attempt that was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
+    /// It has not ended: the only value that changes.
     Running,
+    /// It won the race.
     Connected,
+    /// Its system call or its connection failed.
     Failed(Failure),
     /// A limit ended it.
     TimedOut(Limit),
@@ -37,17 +44,24 @@ pub enum AttemptOutcome {
 /// (`ENETUNREACH`, `EAFNOSUPPORT`), so that the machine needs to know no errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
+    /// The errno of the operation, or what the caller's function answered.
     pub sys_errno: i32,
+    /// Where it failed.
     pub operation: Operation,
+    /// There is no network of this family: candidates of it that have no route are dropped.
     pub family_unreachable: bool,
 }
 
 /// The system call at which an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
+    /// Making the socket.
     Socket,
+    /// The caller's function that sets options on it.
     Configure,
+    /// Binding it to the local address.
     Bind,
+    /// Connecting it, at once or later.
     Connect,
     /// Waiting for the attempt (poll, epoll).
     Wait,

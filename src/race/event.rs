@@ -1,8 +1,10 @@
 //! What happens to a race.
 use super::attempt::{AttemptId, CandidateId, Failure};
+use super::family::Family;
 use super::lookup_error::LookupError;
 use super::order::Route;
 use super::question::LookupId;
+use super::trace::AnsweredBy;
 use std::net::SocketAddr;
 
 /// Something that happened. Events about ids that are unknown or have ended are ignored.
@@ -11,33 +13,53 @@ pub enum Event<'a> {
     /// A lookup's addresses, in the order given. Of the local address only the families matter; where one
     /// family was asked for only addresses of that family count. If none counts it is a failure with no data.
     Answered {
+        /// Which one.
         lookup: LookupId,
+        /// With their ports; may be empty.
         addresses: &'a [SocketAddr],
+        /// Who has answered; for the trace alone.
+        by: AnsweredBy,
     },
+    /// A lookup ended without an answer.
     LookupFailed {
+        /// Which one.
         lookup: LookupId,
+        /// Why.
         error: LookupError,
+        /// Who has said so; for the trace alone.
+        by: AnsweredBy,
     },
     /// The answer to `Action::FindRoute`.
     RouteFound {
+        /// As the action named it.
         candidate: CandidateId,
+        /// What the surroundings know of the way.
         route: Route,
     },
+    /// The answer to `Action::FindConnectivity`.
+    ConnectivityFound {
+        /// As the action named it.
+        family: Family,
+        /// Whether it has a network.
+        connected: bool,
+    },
+    /// An attempt is connected. The first one that the race is told of wins.
     AttemptConnected {
+        /// Which one.
         attempt: AttemptId,
     },
+    /// An attempt failed. The next one starts without waiting for its delay.
     AttemptFailed {
+        /// Which one.
         attempt: AttemptId,
+        /// How.
         failure: Failure,
-    },
-    /// An address disappeared (RFC 8305, section 6): dropped if not started, a running attempt is kept.
-    AddressWithdrawn {
-        address: SocketAddr,
     },
     /// The caller wants no more of it.
     Cancelled,
     /// The driver cannot go on (out of descriptors for its own needs, fork): ends the race with this status.
     Broken {
+        /// Why: an errno.
         sys_errno: i32,
     },
 }

@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
+    /// IPv6, `AF_INET6`.
     V6,
+    /// IPv4, `AF_INET`.
     V4,
 }
 
@@ -17,6 +19,15 @@ impl Family {
         }
     }
 
+    /// The family whose network leads to an address. IPv4-mapped IPv6 is IPv4: that is what its packets are.
+    pub fn of_packets(address: &SocketAddr) -> Family {
+        match address.ip().to_canonical() {
+            IpAddr::V6(_) => Family::V6,
+            IpAddr::V4(_) => Family::V4,
+        }
+    }
+
+    /// The one that this is not.
     pub fn other(self) -> Family {
         match self {
             Family::V6 => Family::V4,

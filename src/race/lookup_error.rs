@@ -10,7 +10,9 @@ const EAI_ADDRFAMILY: i32 = -9;
 /// Why a lookup failed: the `EAI_*` code and, for `EAI_SYSTEM`, the errno that came with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LookupError {
+    /// The `EAI_*` code, never 0.
     pub gai_error: i32,
+    /// With `EAI_SYSTEM` the errno, else 0.
     pub sys_errno: i32,
 }
 

@@ -43,7 +43,9 @@ impl QuestionKind {
 /// A question that a race can have. Each is asked at most once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Question {
+    /// Which name.
     pub name: NameId,
+    /// What is asked of it.
     pub kind: QuestionKind,
 }
 
@@ -61,6 +63,7 @@ pub struct LookupId(pub u32);
 /// How soon a lookup has to be served where not all can be served at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Urgency {
+    /// Something waits for its answer: serve it before those that can wait.
     Now,
     /// It may turn out not to be needed: worth asking, but others go first until it is hastened.
     WhenFree,

@@ -25,21 +25,27 @@ pub const FIRST_ADDRESS_FAMILY_COUNT: u32 = 1;
 /// Which families to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Families {
+    /// IPv6 and IPv4.
     Both,
+    /// The other family is neither asked for nor attempted.
     Only(Family),
 }
 
 /// Which of the three limits ended something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
+    /// `Settings::resolve_limit`.
     Resolve,
+    /// `Settings::connect_limit`.
     Connect,
+    /// `Settings::open_limit`.
     Open,
 }
 
 /// What one race is to do. `Default` gives the standard's values, no limits and no local address.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The families to ask for and to attempt.
     pub families: Families,
     /// The family that is asked first and that a Resolution Delay waits for: IPv6, unless the policy table
     /// ranks IPv4 higher.
@@ -51,10 +57,14 @@ pub struct Settings {
     pub local: bool,
     /// The policy table for the order of RFC 6724.
     pub policy: Arc<PolicyTable>,
+    /// Resolution Delay: how long a positive answer of the family that is not preferred waits for the
+    /// other one (RFC 8305, section 3); zero: not at all.
     pub resolution_delay: Duration,
+    /// Connection Attempt Delay: the time between the starts of two attempts (RFC 8305, section 5).
     /// Clamped by `Race::new` to `CONNECTION_ATTEMPT_DELAY_MIN..=CONNECTION_ATTEMPT_DELAY_MAX`.
     pub connection_attempt_delay: Duration,
-    /// 0 counts as 1.
+    /// First Address Family Count: how many addresses of the first family come before the families alternate
+    /// (RFC 8305, section 4). 0 counts as 1.
     pub first_address_family_count: u32,
     /// The greatest number of attempts in flight; 0: no cap. Where it is reached and the Connection Attempt
     /// Delay is over, the attempt that was started longest ago is abandoned for the next candidate; the last

@@ -1,4 +1,4 @@
-//! TCP sockets: close-on-exec and non-blocking from birth.
+//! Sockets: close-on-exec and non-blocking from birth.
 
 use super::address::{RawAddress, socket_address};
 use super::check;
@@ -14,14 +14,29 @@ pub enum Connecting {
     InProgress,
 }
 
-/// A TCP socket that is being connected.
+/// A TCP socket that is being connected, a UDP socket that hears one server only, or a connection to a server
+/// on this machine ([`local`](super::local)).
 #[derive(Debug)]
-pub struct Socket(OwnedFd);
+pub struct Socket(pub(super) OwnedFd);
 
 impl Socket {
     /// socket(2), for the family of `address`; non-blocking and close-on-exec.
     pub fn stream(address: &SocketAddr) -> io::Result<Socket> {
         Socket::open(address, libc::SOCK_STREAM, libc::IPPROTO_TCP)
+    }
+
+    /// A UDP socket that hears of every ICMP error for what it has sent (ip(7), IP_RECVERR), not of a closed
+    /// port alone.
+    pub fn datagram(address: &SocketAddr) -> io::Result<Socket> {
+        let socket = Socket::open(address, libc::SOCK_DGRAM, 0)?;
+        let option = match address {
+            // What is sent to this very host is not lost on the way.
+            address if address.ip().is_loopback() => return Ok(socket),
+            SocketAddr::V4(_) => (libc::SOL_IP, libc::IP_RECVERR),
+            SocketAddr::V6(_) => (libc::SOL_IPV6, libc::IPV6_RECVERR),
+        };
+        socket.switch_on(option)?;
+        Ok(socket)
     }
 
     /// Switches an option of its level on, setsockopt(2).
@@ -51,6 +66,28 @@ impl Socket {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// send(2), without a signal where the peer has gone. How many bytes were taken.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        // SAFETY: the pointer and the length are those of the bytes, which outlive the call.
+        let count = unsafe { libc::send(self.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
+        if count == -1 { Err(io::Error::last_os_error()) } else { Ok(count as usize) }
+    }
+
+    /// recv(2), into what `buffer` has room for, which becomes its content. How many bytes came; 0 also where
+    /// the peer has closed its side of a stream.
+    pub fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        buffer.clear();
+        let room = buffer.spare_capacity_mut();
+        // SAFETY: the pointer and the length are those of the room, which outlives the call.
+        let count = unsafe { libc::recv(self.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), 0) };
+        if count == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call has written so many bytes at the beginning of the room.
+        unsafe { buffer.set_len(count as usize) };
+        Ok(count as usize)
     }
 
     /// bind(2), after SO_REUSEADDR as CRuby sets it.

@@ -6,5 +6,4 @@ mod host_conf;
 mod hosts;
 mod names;
 mod nsswitch;
-mod purity;
 mod resolv_conf;

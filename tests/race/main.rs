@@ -10,7 +10,6 @@ mod local_address;
 mod outcomes;
 mod permits;
 mod properties;
-mod purity;
 mod rfc_6724;
 mod script;
 mod section_3;

@@ -1,7 +1,6 @@
 //! The handle: what it holds, and what its owner may call.
 
 use super::announced::Announced;
-use super::deadlines::Deadlines;
 use super::pacing::Pacing;
 use super::slots::{Slots, Whereabouts};
 use super::sockets::Sockets;
@@ -10,7 +9,7 @@ use crate::drive::plan::Plan;
 use crate::drive::reactor::InFlight;
 use crate::drive::report::Report;
 use crate::drive::running::Running;
-use crate::lookup::Mailbox;
+use crate::lookup::{Client, Deadlines, Mailbox};
 use crate::race::Wanted;
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::timer::Timer;
@@ -79,6 +78,8 @@ pub struct Multi<L: EventLoop> {
     pub(super) set: Epoll,
     pub(super) timer: Timer,
     pub(super) state: RefCell<State<L>>,
+    /// What looks names up. Apart from the state: it watches and unwatches while the state may be borrowed.
+    pub(super) client: RefCell<Client>,
     /// The events of one epoll_wait(2). Apart from the state: it is read while callbacks run.
     pub(super) ready: Cell<Vec<Ready>>,
     /// One of its functions runs, or one of the caller's callbacks inside it.
@@ -138,6 +139,7 @@ impl<L: EventLoop> Multi<L> {
                 pacing: Pacing::default(),
                 sockets: Sockets::new(),
             }),
+            client: RefCell::new(Client::shared()),
             ready: Cell::new(Vec::with_capacity(BATCH)),
             busy: Cell::new(false),
             closing: Cell::new(false),

@@ -4,6 +4,7 @@ use super::announced::{Announced, Due};
 use super::handle::{EventLoop, Multi};
 use super::sockets::Watched;
 use crate::drive::key::Key;
+use crate::lookup::Deadlines;
 use crate::sys::Interest;
 use std::time::{Duration, Instant};
 
@@ -13,12 +14,19 @@ impl<L: EventLoop> Multi<L> {
         if !state.starts.is_empty() || !state.cancelled.is_empty() || state.pacing.next().is_some() {
             return Due::Now;
         }
-        state.deadlines.nearest().map_or(Due::Never, Due::At)
+        self.nearest(&state.deadlines).map_or(Due::Never, Due::At)
+    }
+
+    /// The nearest deadline, be it a connect's or a lookup's.
+    fn nearest(&self, deadlines: &Deadlines) -> Option<Instant> {
+        // While the client is at work, a callback may ask; what it is told then is told anew afterwards.
+        let of_lookups = self.client.try_borrow().ok().and_then(|client| client.deadline());
+        [deadlines.nearest(), of_lookups].into_iter().flatten().min()
     }
 
     /// Whether a deadline has come.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.state.borrow().deadlines.nearest().is_some_and(|deadline| deadline <= now)
+        self.nearest(&self.state.borrow().deadlines).is_some_and(|deadline| deadline <= now)
     }
 
     /// The caller's timer has done its work, or the call was spurious: whatever holds now has to be told.

@@ -4,9 +4,9 @@ use super::handle::{Entry, EventLoop, Multi, Refused, State, of_token, token};
 use super::slots::place_of;
 use super::sockets::Watched;
 use crate::drive::key::Key;
-use crate::drive::lookups::TOKEN_BITS;
 use crate::drive::reactor::{InFlight, Reactor};
 use crate::drive::running::Running;
+use crate::lookup::{Query, Reason, WalkId, Watcher};
 use crate::race::{Permits, Wanted};
 use crate::sys::Interest;
 use crate::sys::epoll::Ready;
@@ -23,6 +23,7 @@ const STARTS: usize = 128;
 struct Surroundings<'a, L: EventLoop> {
     multi: &'a Multi<L>,
     caller: &'a L,
+    id: u64,
     place: u32,
     order: u64,
     counted: InFlight,
@@ -30,26 +31,21 @@ struct Surroundings<'a, L: EventLoop> {
 
 impl<L: EventLoop> Reactor for Surroundings<'_, L> {
     fn watch(&mut self, key: Key, fd: RawFd, interest: Interest) -> io::Result<()> {
-        if self.multi.by_socket_action.get() {
-            self.multi.state.borrow_mut().sockets.add(fd, Watched { place: self.place, key, interest });
-            self.caller.watch(fd, Some(interest), L::SocketData::default());
-            return Ok(());
-        }
-        self.multi.set.add(fd, interest, token(self.place, key))
+        self.multi.watch(self.caller, self.place, key, fd, interest)
     }
 
     fn unwatch(&mut self, _key: Key, fd: RawFd) {
-        if self.multi.by_socket_action.get() {
-            let data = self.multi.state.borrow_mut().sockets.remove(fd);
-            if let Some(data) = data {
-                self.caller.watch(fd, None, data);
-            }
-        } else if !self.multi.closing.get() {
-            // Said even of a socket that is closed next: a child of a fork may have it open still, and then closing it
-            // takes nothing out of the set. That it is not in the set (it was connected at once) is no
-            // error.
-            let _ = self.multi.set.remove(fd);
-        }
+        self.multi.unwatch(self.caller, fd);
+    }
+
+    fn look_up(&mut self, now: Instant, query: &Query) -> Result<WalkId, Reason> {
+        let mut watcher = LookupWatcher { multi: self.multi, caller: self.caller };
+        self.multi.client.borrow_mut().begin(now, query, self.id, &mut watcher)
+    }
+
+    fn abandon(&mut self, now: Instant, walk: WalkId) {
+        let mut watcher = LookupWatcher { multi: self.multi, caller: self.caller };
+        self.multi.client.borrow_mut().abandon(now, walk, self.id, &mut watcher);
     }
 
     fn permits(&self, own: InFlight) -> Permits {
@@ -57,7 +53,46 @@ impl<L: EventLoop> Reactor for Surroundings<'_, L> {
     }
 }
 
+/// Who waits for the descriptors of the handle's client.
+struct LookupWatcher<'a, L: EventLoop> {
+    multi: &'a Multi<L>,
+    caller: &'a L,
+}
+
+impl<L: EventLoop> Watcher for LookupWatcher<'_, L> {
+    fn watch(&mut self, socket: u32, fd: RawFd, interest: Interest) -> io::Result<()> {
+        self.multi.watch(self.caller, 0, Key::Lookup(socket), fd, interest)
+    }
+
+    fn unwatch(&mut self, _socket: u32, fd: RawFd) {
+        self.multi.unwatch(self.caller, fd);
+    }
+}
+
 impl<L: EventLoop> Multi<L> {
+    fn watch(&self, caller: &L, place: u32, key: Key, fd: RawFd, interest: Interest) -> io::Result<()> {
+        if self.by_socket_action.get() {
+            self.state.borrow_mut().sockets.add(fd, Watched { place, key, interest });
+            caller.watch(fd, Some(interest), L::SocketData::default());
+            return Ok(());
+        }
+        self.set.add(fd, interest, token(place, key))
+    }
+
+    fn unwatch(&self, caller: &L, fd: RawFd) {
+        if self.by_socket_action.get() {
+            let data = self.state.borrow_mut().sockets.remove(fd);
+            if let Some(data) = data {
+                caller.watch(fd, None, data);
+            }
+        } else if !self.closing.get() {
+            // Said even of a socket that is closed next: a child of a fork may have it open still, and then closing it
+            // takes nothing out of the set. That it is not in the set (it was connected at once) is no
+            // error.
+            let _ = self.set.remove(fd);
+        }
+    }
+
     /// Takes in what epoll_wait(2) has brought.
     pub(super) fn take_events(&self, caller: &L, ready: &[Ready]) {
         let now = Instant::now();
@@ -101,12 +136,14 @@ impl<L: EventLoop> Multi<L> {
     /// at first). Each step stops where a callback has freed the handle.
     pub(super) fn go_on(&self, caller: &L, looked_until: Option<Instant>) {
         if let Some(now) = looked_until {
-            self.expire(now);
+            self.expire(caller, now);
         }
         self.advance_touched(caller);
         self.begin_some(caller);
         self.end_cancelled(caller);
         self.give_permits(caller);
+        self.advance_touched(caller);
+        self.client.borrow_mut().end_turn();
     }
 
     fn take_mail(&self, caller: &L, now: Instant) {
@@ -114,14 +151,28 @@ impl<L: EventLoop> Multi<L> {
         let mut tokens = Vec::new();
         self.mailbox.collect(&mut tokens);
         for token in tokens {
-            self.hand_in(caller, token >> TOKEN_BITS, |entry, _| entry.running.lookup_finished(now, token));
+            self.hand_in(caller, token, |entry, _| entry.running.lookup_finished(now));
         }
     }
 
     fn descriptor_ready(&self, caller: &L, now: Instant, place: u32, key: Key) {
+        if let Key::Lookup(socket) = key {
+            let mut watcher = LookupWatcher { multi: self, caller };
+            self.client.borrow_mut().ready(now, socket, &mut watcher);
+            return self.deliver(caller, now);
+        }
         let id = self.state.borrow().slots.id_at(place);
         if let Some(id) = id {
             self.hand_in(caller, id, |entry, around| entry.running.ready(now, key, around));
+        }
+    }
+
+    /// Hands in what the client has found out.
+    fn deliver(&self, caller: &L, now: Instant) {
+        loop {
+            let delivery = self.client.borrow_mut().next_delivery();
+            let Some(delivery) = delivery else { return };
+            self.hand_in(caller, delivery.owner, |entry, _| entry.running.told(now, delivery.told));
         }
     }
 
@@ -141,7 +192,9 @@ impl<L: EventLoop> Multi<L> {
         }
     }
 
-    fn expire(&self, now: Instant) {
+    fn expire(&self, caller: &L, now: Instant) {
+        self.client.borrow_mut().expire(now, &mut LookupWatcher { multi: self, caller });
+        self.deliver(caller, now);
         let mut state = self.state.borrow_mut();
         let State { deadlines, slots, touched, .. } = &mut *state;
         while let Some(place) = deadlines.expired(now) {
@@ -153,14 +206,24 @@ impl<L: EventLoop> Multi<L> {
     }
 
     fn advance_touched(&self, caller: &L) {
-        let mut touched = std::mem::take(&mut self.state.borrow_mut().touched);
-        for id in touched.drain(..) {
-            if self.closing.get() {
-                break;
+        loop {
+            // A name that is begun or goes on may be answered at once, and others with it.
+            self.deliver(caller, Instant::now());
+            let mut touched = std::mem::take(&mut self.state.borrow_mut().touched);
+            if touched.is_empty() || self.closing.get() {
+                return;
             }
-            self.advance(caller, id, |_| ());
+            for id in touched.drain(..) {
+                if self.closing.get() {
+                    break;
+                }
+                self.advance(caller, id, |_| ());
+            }
+            let mut state = self.state.borrow_mut();
+            if state.touched.is_empty() {
+                state.touched = touched;
+            }
         }
-        self.state.borrow_mut().touched = touched;
     }
 
     fn begin_some(&self, caller: &L) {
@@ -232,6 +295,6 @@ impl<L: EventLoop> Multi<L> {
     }
 
     fn surroundings<'a>(&'a self, caller: &'a L, id: u64, entry: &Entry<L::Userdata>) -> Surroundings<'a, L> {
-        Surroundings { multi: self, caller, place: place_of(id), order: entry.order, counted: entry.counted }
+        Surroundings { multi: self, caller, id, place: place_of(id), order: entry.order, counted: entry.counted }
     }
 }

@@ -1,0 +1,242 @@
+//! How this system looks names up: its configuration as this process sees it, read again when it has changed.
+//!
+//! What the files mean is the business of `dns`; here they are read, and their state is compared with what
+//! was read before each time a name is looked up, as libc does.
+
+use crate::dns::Families;
+use crate::dns::gate::{Facts, Gate, Leases, PlanStep, Reason, Variables, Verdict};
+use crate::dns::host_conf::HostConf;
+use crate::dns::hosts::Hosts;
+use crate::dns::nsswitch::Source;
+use crate::dns::resolv_conf::ResolvConf;
+use crate::dns::varlink;
+use crate::sys::file::{self, Stamp};
+use crate::sys::fork::PerProcess;
+use crate::sys::process;
+use std::sync::{Arc, Mutex, PoisonError};
+
+const NSSWITCH: &str = "/etc/nsswitch.conf";
+const VENDOR_NSSWITCH: &str = "/usr/etc/nsswitch.conf";
+const HOSTS: &str = "/etc/hosts";
+const HOST_CONF: &str = "/etc/host.conf";
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+const NSCD_SOCKET: &str = "/var/run/nscd/socket";
+const MDNS_ALLOW: &str = "/etc/mdns.allow";
+/// Where systemd-resolved listens.
+pub(super) const RESOLVE_SOCKET: &str = "/run/systemd/resolve/io.systemd.Resolve";
+const MACHINES: &str = "/run/systemd/machines/";
+const LEASES: &str = "/var/lib/libvirt/dnsmasq";
+/// Where the modules of NSS are, on the distributions there are, and below these in the directory of the
+/// architecture. A module that is elsewhere counts as missing, and libc is asked.
+#[cfg(target_pointer_width = "64")]
+const MODULE_DIRECTORIES: [&str; 4] = ["/usr/lib64", "/lib64", "/usr/lib", "/lib"];
+/// Next to a system of 64 bits there is often one module and not the other.
+#[cfg(not(target_pointer_width = "64"))]
+const MODULE_DIRECTORIES: [&str; 2] = ["/usr/lib", "/lib"];
+
+/// What was read, and what follows from it. Never changes: when the system does, another one is made.
+pub(super) struct System {
+    gate: Result<Gate, Reason>,
+    hosts: Option<Hosts>,
+    resolv_conf: Arc<ResolvConf>,
+    nsswitch_stamp: Stamp,
+    hosts_stamp: Stamp,
+    resolv_conf_stamp: Stamp,
+    /// The paths of which only it matters whether they exist, and whether they did.
+    existing: Vec<(&'static str, bool)>,
+    environment: Environment,
+}
+
+/// What the environment says, and the program.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Environment {
+    variables: Variables,
+    wants_libc: bool,
+}
+
+impl Environment {
+    fn now() -> Environment {
+        let mut variables = Variables::default();
+        let mut wants_libc = false;
+        process::environment(|variable| {
+            // Nearly all begin with another letter than those that matter.
+            if matches!(variable.first(), Some(b'L' | b'R' | b'H' | b'S')) {
+                wants_libc |= variable == b"HAPPYSOCK_DNS=libc";
+                variables.see(variable.split(|&byte| byte == b'=').next().unwrap_or_default());
+            }
+        });
+        Environment { variables, wants_libc }
+    }
+}
+
+impl System {
+    /// The system as it is now, but for resolv.conf(5), of which the last reading stands: see
+    /// [`System::has_current_servers`].
+    pub fn now() -> Arc<System> {
+        let known = Self::known().lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(system) if system.is_current() => system,
+            _ => System::read_again(),
+        }
+    }
+
+    /// Reads everything, and keeps it for those that come next.
+    pub fn read_again() -> Arc<System> {
+        let system = Arc::new(System::read());
+        *Self::known().lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&system));
+        system
+    }
+
+    /// What was read last. Nobody holds the lock for longer than a copy of the pointer takes.
+    fn known() -> &'static Mutex<Option<Arc<System>>> {
+        static KNOWN: PerProcess<Mutex<Option<Arc<System>>>> = PerProcess::new();
+        KNOWN.get(Mutex::default)
+    }
+
+    fn is_current(&self) -> bool {
+        self.environment == Environment::now()
+            && self.existing.iter().all(|&(path, existed)| file::exists(path) == existed)
+            && self.nsswitch_stamp.is_current(NSSWITCH)
+            && self.hosts_stamp.is_current(HOSTS)
+    }
+
+    /// Whether resolv.conf(5) is as it was read: to be asked before its servers are.
+    pub fn has_current_servers(&self) -> bool {
+        self.resolv_conf.no_reload || self.resolv_conf_stamp.is_current(RESOLV_CONF)
+    }
+
+    fn read() -> System {
+        let environment = Environment::now();
+        let mut unreadable = false;
+        let mut read = |path: &str| {
+            file::read(path).unwrap_or_else(|_| {
+                unreadable = true;
+                (None, Stamp::Unsteady)
+            })
+        };
+        let (nsswitch, nsswitch_stamp) = read(NSSWITCH);
+        let (hosts, hosts_stamp) = read(HOSTS);
+        let there_are_hosts = hosts.is_some();
+        let hosts = hosts.and_then(Hosts::parse);
+        let (resolv_conf, resolv_conf_stamp) = read(RESOLV_CONF);
+        let glibc = process::glibc_version();
+        let node_name = process::node_name();
+        let resolv_conf =
+            ResolvConf::parse(resolv_conf.as_deref(), &node_name, glibc.unwrap_or_default(), process::interface_index);
+        let mut existing = Vec::new();
+        let mut exists = |path: &'static str| {
+            let exists = file::exists(path);
+            existing.push((path, exists));
+            exists
+        };
+        let names = |source: &[u8]| nsswitch.as_ref().is_some_and(|text| contains(text, source));
+        let facts = Facts {
+            glibc,
+            program_wants_libc: false,
+            happysock_dns: environment.wants_libc.then_some(b"libc"),
+            secure: process::is_secure(),
+            foreign_lookup: foreign_lookup(),
+            variables: environment.variables,
+            nscd_socket: exists(NSCD_SOCKET),
+            vendor_nsswitch: nsswitch.is_none() && exists(VENDOR_NSSWITCH),
+            mdns_allow: names(b"mdns") && exists(MDNS_ALLOW),
+            resolve_socket: names(b"resolve") && exists(RESOLVE_SOCKET),
+            resolve_tells_no_data: names(b"resolve") && resolve_tells_no_data(),
+            leases: if names(b"libvirt") { leases() } else { Leases::NoDirectory },
+            nsswitch: nsswitch.as_deref(),
+            host_conf: host_conf(),
+            resolv_conf: &resolv_conf,
+            // One that is too large to be kept is libc's to read.
+            unreadable: unreadable || there_are_hosts != hosts.is_some(),
+            node_name: &node_name,
+        };
+        let gate = Gate::new(&facts, is_installed);
+        System {
+            gate,
+            hosts,
+            resolv_conf: Arc::new(resolv_conf),
+            nsswitch_stamp,
+            hosts_stamp,
+            resolv_conf_stamp,
+            existing,
+            environment,
+        }
+    }
+
+    /// Which sources a name is to be walked through, or why libc has to do it.
+    pub fn decide(&self, name: &[u8], families: Families, flags: i32) -> Result<&Arc<[PlanStep]>, Reason> {
+        let machine_exists = || match std::str::from_utf8(name) {
+            Ok(name) => file::exists(&format!("{MACHINES}{name}")),
+            Err(_) => false,
+        };
+        match self.gate.as_ref().map_err(|reason| *reason)?.decide(name, families, flags, machine_exists) {
+            Verdict::Own(steps) => Ok(steps),
+            Verdict::Libc(reason) => Err(reason),
+        }
+    }
+
+    /// The hosts; None where there is no such file, or none that can be read.
+    pub fn hosts(&self) -> Option<&Hosts> {
+        self.hosts.as_ref()
+    }
+
+    pub fn resolv_conf(&self) -> &Arc<ResolvConf> {
+        &self.resolv_conf
+    }
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window == word)
+}
+
+/// Once in the life of a process, as in glibc.
+fn host_conf() -> HostConf {
+    static READ: PerProcess<HostConf> = PerProcess::new();
+    *READ.get(|| {
+        let text = file::read(HOST_CONF).ok().and_then(|(text, _)| text);
+        HostConf::parse(text.as_deref())
+    })
+}
+
+/// What was put before libc's functions is there when the program starts, or never.
+fn foreign_lookup() -> bool {
+    static FOREIGN: PerProcess<bool> = PerProcess::new();
+    *FOREIGN.get(process::has_foreign_lookup)
+}
+
+fn leases() -> Leases {
+    let Ok(entries) = std::fs::read_dir(LEASES) else { return Leases::NoDirectory };
+    let counts = |name: &std::ffi::OsStr| {
+        [".status", ".macs"].iter().any(|end| name.as_encoded_bytes().ends_with(end.as_bytes()))
+    };
+    if entries.flatten().any(|entry| counts(&entry.file_name())) { Leases::Some } else { Leases::None }
+}
+
+/// Whether a module is certainly there: by all the names that it may stand under in nsswitch.conf(5).
+fn is_installed(source: Source) -> bool {
+    let names: &[&str] = match source {
+        Source::Files | Source::Dns => return true,
+        Source::Resolve => &["resolve"],
+        Source::MdnsMinimal => &["mdns_minimal", "mdns4_minimal", "mdns6_minimal"],
+        Source::Mdns => &["mdns", "mdns4", "mdns6"],
+        Source::MyHostname => &["myhostname"],
+        Source::MyMachines => &["mymachines"],
+        Source::Libvirt => &["libvirt", "libvirt_guest"],
+    };
+    names.iter().all(|name| module_paths(name).any(|path| file::exists(&path)))
+}
+
+/// Where a module may be, the likeliest place first.
+fn module_paths(name: &str) -> impl Iterator<Item = String> {
+    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
+    MODULE_DIRECTORIES.iter().flat_map(move |directory| {
+        [format!("{directory}/{multiarch}/libnss_{name}.so.2"), format!("{directory}/libnss_{name}.so.2")]
+    })
+}
+
+/// Whether this system's nss-resolve tells a name without addresses from a name that does not exist. Versions
+/// do not say it, since distributions have taken it into older ones; the module does.
+fn resolve_tells_no_data() -> bool {
+    let module = module_paths("resolve").find_map(|path| std::fs::read(path).ok());
+    module.is_some_and(|module| contains(&module, varlink::no_such_record()))
+}
