@@ -132,7 +132,7 @@ fn pure_rooms_do_no_io_and_read_no_clock() {
 
 #[test]
 fn of_the_race_lookups_have_the_error_and_the_order_only() {
-    let order = ["AnsweredBy", "LookupError", "GaiConf", "MissingNumber", "PolicyTable", "Route", "order"];
+    let order = ["AnsweredBy", "LookupError", "Family", "GaiConf", "MissingNumber", "PolicyTable", "Route", "order"];
     for (file, code) in files("lookup") {
         let named = names_after(&code, "crate::race::");
         assert!(named.iter().all(|name| order.contains(&name.as_str())), "lookup/{file} names {named:?}");

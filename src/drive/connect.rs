@@ -12,7 +12,7 @@ use crate::sys::poll::{self, PollFd, milliseconds_until};
 use crate::sys::timer::Timer;
 use crate::sys::{Interest, fork};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -305,6 +305,14 @@ impl Connect {
         self.surroundings.watch = Watch::Epoll { set, timer, armed: None, ready: Vec::with_capacity(16) };
         self.arm();
         Ok(fd)
+    }
+
+    /// The one descriptor, if it was made.
+    pub(super) fn made_descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.surroundings.watch {
+            Watch::Poll(_) => None,
+            Watch::Epoll { set, .. } => Some(set.as_fd()),
+        }
     }
 
     /// What it came to, once finished.

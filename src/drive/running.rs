@@ -146,6 +146,10 @@ impl Running {
             Action::Ask { .. } => unreachable!("taken in by advance"),
             Action::Hasten { lookup } => self.lookups().hasten(lookup),
             Action::AbandonLookup { lookup } => self.lookups().abandon(now, lookup, reactor),
+            Action::FindConnectivity { family } => {
+                let connected = surroundings.has_connectivity(family);
+                self.race.handle(now, Event::ConnectivityFound { family, connected });
+            }
             Action::FindRoute { candidate, destination } => {
                 let route = surroundings.route(&destination);
                 self.race.handle(now, Event::RouteFound { candidate, route });

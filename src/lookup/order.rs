@@ -2,8 +2,8 @@
 //! as glibc gathers them.
 
 use super::policy::policy;
-use crate::race::Route;
 use crate::race::order::{Rank, sorted};
+use crate::race::{Family, Route};
 use crate::sys::netlink::{InterfaceAddress, Netlink};
 use crate::sys::route::Probe;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -69,6 +69,22 @@ impl Surroundings {
         }
         let (route, interface) = self.route_and_interface(destination);
         Route { native: interface.is_some_and(|interface| self.is_native(interface)), ..route }
+    }
+
+    /// Whether a family has a network: an address to send from, and a route to the world, neither of them for the
+    /// loopback or the link alone.
+    pub fn has_connectivity(&mut self, family: Family) -> bool {
+        // Addresses that are routed in all the world and belong to nobody: those of the sinks for reverse lookups of
+        // private addresses (RFC 7535). Nothing is sent there.
+        let anywhere: IpAddr = match family {
+            Family::V6 => Ipv6Addr::new(0x2001, 4, 0x112, 0, 0, 0, 0, 1).into(),
+            Family::V4 => Ipv4Addr::new(192, 31, 196, 1).into(),
+        };
+        // Any port that is not 0.
+        self.probe.source(&SocketAddr::new(anywhere, 53)).is_some_and(|source| match source {
+            IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
+            IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
+        })
     }
 
     /// The way to `destination`, but for whether it is native, and the interface of its source address.

@@ -1,5 +1,6 @@
 //! What happens to a race.
 use super::attempt::{AttemptId, CandidateId, Failure};
+use super::family::Family;
 use super::lookup_error::LookupError;
 use super::order::Route;
 use super::question::LookupId;
@@ -35,6 +36,13 @@ pub enum Event<'a> {
         /// What the surroundings know of the way.
         route: Route,
     },
+    /// The answer to `Action::FindConnectivity`.
+    ConnectivityFound {
+        /// As the action named it.
+        family: Family,
+        /// Whether it has a network.
+        connected: bool,
+    },
     /// An attempt is connected. The first one that the race is told of wins.
     AttemptConnected {
         /// Which one.
@@ -46,11 +54,6 @@ pub enum Event<'a> {
         attempt: AttemptId,
         /// How.
         failure: Failure,
-    },
-    /// An address disappeared (RFC 8305, section 6): dropped if not started, a running attempt is kept.
-    AddressWithdrawn {
-        /// With its port.
-        address: SocketAddr,
     },
     /// The caller wants no more of it.
     Cancelled,

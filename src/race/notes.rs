@@ -25,6 +25,11 @@ impl Race {
             Event::Answered { lookup, addresses, by } => self.note_answer(now, lookup, addresses, by),
             Event::LookupFailed { lookup, error, by } => self.note_lookup_failure(now, lookup, error, by),
             Event::RouteFound { candidate, route } => self.note_route(candidate, route),
+            Event::ConnectivityFound { family, connected } => {
+                if !connected {
+                    self.unconnected.insert(family);
+                }
+            }
             Event::AttemptConnected { attempt } => {
                 if self.is_running(attempt) {
                     self.end_attempt(now, attempt, AttemptOutcome::Connected);
@@ -32,7 +37,6 @@ impl Race {
                 }
             }
             Event::AttemptFailed { attempt, failure } => self.note_attempt_failure(now, attempt, failure),
-            Event::AddressWithdrawn { address } => self.note_withdrawal(now, address),
             Event::Cancelled => self.end = Some(Outcome::Cancelled),
             Event::Broken { sys_errno } => self.end = Some(Outcome::Broken { sys_errno }),
         }
@@ -87,21 +91,10 @@ impl Race {
     }
 
     fn note_route(&mut self, candidate: CandidateId, route: Route) {
-        if let Some(candidate) = self.candidates.with_route(candidate) {
+        let head = self.head.as_mut().filter(|head| head.id == candidate && head.rank.is_some());
+        if let Some(candidate) = self.candidates.with_route(candidate).or(head) {
             candidate.rank = Some(Rank::new(candidate.address.ip(), &route, &self.settings.policy));
         }
-    }
-
-    /// RFC 8305, section 6: not started, it is dropped; an attempt in flight goes on.
-    fn note_withdrawal(&mut self, now: Instant, address: SocketAddr) {
-        let Race { candidates, log, .. } = self;
-        candidates.retain(|candidate| {
-            let withdrawn = candidate.address == address;
-            if withdrawn {
-                log.add(now, TraceKind::CandidateDropped { candidate: candidate.id, address });
-            }
-            !withdrawn
-        });
     }
 
     fn note_attempt_failure(&mut self, now: Instant, attempt: AttemptId, failure: Failure) {
@@ -122,6 +115,9 @@ impl Race {
     /// Takes in addresses, each once. To compare with those not tried is enough: a family's addresses all
     /// come from one answer, so none of them was tried before.
     pub(super) fn admit<'a>(&mut self, now: Instant, addresses: impl Iterator<Item = &'a SocketAddr> + Clone) {
+        if self.candidates.is_empty() {
+            self.candidates_since = now;
+        }
         self.candidates.reserve(addresses.clone().count());
         for &address in addresses {
             if !self.candidates.contains(&address) {

@@ -96,7 +96,7 @@ pub enum TraceKind {
         /// With its port.
         address: SocketAddr,
     },
-    /// An address will not be attempted: its family has no network or no local address, or it was withdrawn.
+    /// An address will not be attempted: its family has no network or no local address.
     CandidateDropped {
         /// Its number.
         candidate: CandidateId,

@@ -17,6 +17,7 @@ pub mod socket;
 pub(crate) mod thread;
 pub mod timer;
 pub mod wake;
+pub(crate) mod words;
 
 use std::io;
 

@@ -203,7 +203,6 @@ impl Play {
                 let byte = bytes.next();
                 self.refuse(AttemptId(u32::from(byte % 8)), byte & 0x80 != 0);
             }
-            12 => self.race.handle(self.now, Event::AddressWithdrawn { address: world(bytes.next()) }),
             13 => {
                 let byte = bytes.next();
                 self.permits = Permits { lookups: byte & 3 != 0, attempts: byte & 12 != 0 };
@@ -335,6 +334,10 @@ impl Play {
                 assert!(self.when_free.contains(&lookup), "hastened although it gives way to none");
                 assert!(self.hasten_at.is_some_and(|at| at <= self.now), "hastened too early");
                 self.when_free.retain(|waiting| *waiting != lookup);
+            }
+            Action::FindConnectivity { family } => {
+                let connected = self.seed % 3 != 0;
+                self.race.handle(self.now, Event::ConnectivityFound { family, connected });
             }
             Action::FindRoute { candidate, destination } => {
                 assert!(self.settings.fast_fallback);

@@ -7,6 +7,8 @@ fn traced() -> Settings {
     Settings { trace: true, ..Settings::default() }
 }
 
+const UNREACHABLE: AttemptOutcome =
+    AttemptOutcome::Failed(Failure { sys_errno: ENETUNREACH, operation: Operation::Connect, family_unreachable: true });
 const REFUSED: AttemptOutcome = AttemptOutcome::Failed(Failure {
     sys_errno: ECONNREFUSED,
     operation: Operation::Connect,
@@ -36,15 +38,16 @@ fn a_whole_race_is_told() {
         .expect("start v6.1")
         .at(320)
         .refuses("v4.1")
-        .expect("start v4.2")
+        .expect("start v6.2")
         .at(330)
-        .withdraws("v6.2")
+        .is_unreachable("v6.2")
+        .expect("start v4.2")
         .at(400)
         .connects("v6.1")
         .expect("abandon v4.2, finish connected v6.1");
     let (v4, v4b) = (address("v4.1"), address("v4.2"));
     let (v6, v6b) = (address("v6.1"), address("v6.2"));
-    let (first, second, third) = (AttemptId(0), AttemptId(1), AttemptId(2));
+    let [first, second, third, fourth] = [0, 1, 2, 3].map(AttemptId);
     let expected = [
         (0, LookupStarted { lookup: LookupId(0), question: AAAA, urgency: Urgency::Now }),
         (0, LookupStarted { lookup: LookupId(1), question: A, urgency: Urgency::WhenFree }),
@@ -62,11 +65,12 @@ fn a_whole_race_is_told() {
         (310, AttemptStarted { attempt: second, address: v6 }),
         (310, NextAttemptTimerSet { delay: ms(250) }),
         (320, AttemptEnded { attempt: first, address: v4, outcome: REFUSED }),
-        (320, AttemptStarted { attempt: third, address: v4b }),
+        (320, AttemptStarted { attempt: third, address: v6b }),
         (320, NextAttemptTimerSet { delay: ms(250) }),
-        (330, CandidateDropped { candidate: CandidateId(3), address: v6b }),
+        (330, AttemptEnded { attempt: third, address: v6b, outcome: UNREACHABLE }),
+        (330, AttemptStarted { attempt: fourth, address: v4b }),
         (400, AttemptEnded { attempt: second, address: v6, outcome: AttemptOutcome::Connected }),
-        (400, AttemptEnded { attempt: third, address: v4b, outcome: AttemptOutcome::Abandoned }),
+        (400, AttemptEnded { attempt: fourth, address: v4b, outcome: AttemptOutcome::Abandoned }),
         (400, Finished { outcome: Outcome::Connected { attempt: second }, address: Some(v6) }),
     ];
     assert_eq!(script.trace(), expected);
