@@ -69,6 +69,7 @@ pub fn run(arguments: &LookupArguments, look: &LookOptions, interrupts: &Interru
         families: arguments.names.families(),
         preferred_family: arguments.names.prefer.map(|family| family.family()),
         lookup_flags: arguments.names.flags(),
+        lookup_by_libc: arguments.names.libc,
         open_timeout: arguments.timeout,
         hooks: Some(starter.hooks()),
         trace: true,
