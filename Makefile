@@ -74,6 +74,7 @@ help:
 	@echo "  make bench              what a connect costs next to plain system calls"
 	@echo "  make bench-check        the same, judged"
 	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
+	@echo "  make bench-dns          many names by DNS, beside c-ares and hickory"
 	@echo "  make bench-ruby         TCPSocket.new beside stock Ruby's"
 	@echo "  make bench-python       Python's connects beside asyncio's own happy_eyeballs_delay"
 	@echo "Other languages"
@@ -142,10 +143,10 @@ endif
 	    -e 's|@VERSION@|$(VERSION)|' -e "s|@STATIC_LIBS@|$$(cat $(NATIVE_LIBS))|" \
 	    -e 's|^\([a-z]*dir=\)$(PREFIX)/|\1$${prefix}/|' happysock.pc.in >"$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
 	chmod 644 "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
-	@# The command is there where `make tool` has built it.
-	@if [ -x "$(HAPPY)" ]; then $(MAKE) -s run-install-happy; fi
 	@$(MAKE) -s --no-print-directory run-install-cmake
 	@$(MAKE) -s --no-print-directory run-install-manual
+	@# The command is there where `make tool` has built it.
+	@if [ -x "$(HAPPY)" ]; then $(MAKE) -s run-install-happy; fi
 	@# On the running system the linker's cache has to learn of it; in a staging directory that is the package's business.
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
@@ -159,8 +160,8 @@ uninstall:
 	      "$(DESTDIR)$(DATADIR)/happysock/valgrind.supp" \
 	      "$(DESTDIR)$(DATADIR)/happysock/thread_sanitizer.supp" \
 	      "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
-	@$(MAKE) -s run-uninstall-happy
 	@$(MAKE) -s --no-print-directory run-uninstall-cmake
+	@$(MAKE) -s run-uninstall-happy
 	@if [ -d "$(DESTDIR)$(DATADIR)/happysock" ]; then rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(DATADIR)/happysock"; fi
 
 # ---- Tests -----------------------------------------------------------------------------------------------------------
@@ -170,10 +171,9 @@ test:
 	@scripts/install-packages $(PACKAGES)
 	@MAKE="$(MAKE)" scripts/run-suites $(SUITES) $(CAMPAIGNS)
 
-# Three C programs at a time: most of what they do is wait, each in a network of its own.
 check:
 	@scripts/install-packages $(PACKAGES)
-	@MAKE="$(MAKE)" RUN_JOBS=3 scripts/run-suites format clippy rust c
+	@MAKE="$(MAKE)" scripts/run-suites format clippy rust c
 
 .PHONY: suite-format suite-scripts suite-clippy suite-msrv suite-rust suite-install suite-demo
 suite-format:
@@ -230,8 +230,8 @@ include c_tests/c_tests.mk
 -include c_tests/multi.mk
 -include tests/resolved.mk
 -include lab/lab.mk
--include tool/tool.mk
 include packaging/packaging.mk
+-include tool/tool.mk
 -include ruby_ext/ruby.mk
 -include bindings/bindings.mk
 -include $(wildcard benches/*.mk)
