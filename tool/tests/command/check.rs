@@ -16,7 +16,7 @@ fn every_state_is_told_apart() {
         "nosuch.test:80".to_owned(),
     ];
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
-    let said = run(&[&["check", "--json", "-t", "1000"][..], &targets].concat());
+    let said = run(&[&["check", "--json", "-t", "2000"][..], &targets].concat());
     assert_eq!(said.code, Some(1), "{said:?}");
     let value = json(&said);
     let states = |family: &str| -> Vec<String> {
@@ -42,7 +42,7 @@ fn every_state_is_told_apart() {
 fn a_network_with_a_broken_ipv6_is_called_that() {
     in_network!();
     let port = greeter().to_string();
-    let said = run(&["check", "half.test", "-p", &port, "-t", "400"]);
+    let said = run(&["check", "half.test", "-p", &port, "-t", "1500"]);
     assert_eq!(said.code, Some(1), "{said:?}");
     let words = said.words();
     assert!(words.contains("IPv6 is broken: there is a route, and nothing comes back"), "{words}");

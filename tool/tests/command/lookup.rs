@@ -84,7 +84,7 @@ fn the_turns_that_it_tells_are_those_of_a_race() {
         &closed_port().to_string(),
         "--json",
         "-t",
-        "2500",
+        "4000",
         "--attempt-delay",
         "300",
     ]));
