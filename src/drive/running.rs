@@ -7,10 +7,10 @@ use super::plan::Plan;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use crate::lookup::order::Surroundings;
-use crate::lookup::{Answer, Found, Mailbox, Told, policy};
+use crate::lookup::{Answer, Found, Mailbox, Reason, Told, policy};
 use crate::race::{
-    Action, AnsweredBy, AttemptId, Event, Failure, LookupId, Outcome, PolicyTable, Question, QuestionKind, Race,
-    Settings, Wanted,
+    Action, AnsweredBy, AttemptId, Event, Failure, LookupId, Outcome, Placed, PolicyTable, Question, QuestionKind,
+    Race, Settings, Wanted,
 };
 use crate::sys::{Interest, errno_of};
 use std::io;
@@ -27,6 +27,8 @@ pub struct Running {
     dials: Dials,
     /// Who has answered the last lookup of the host.
     answered_by: AnsweredBy,
+    /// Why libc was asked for the host, if it was.
+    why_libc: Option<Reason>,
 }
 
 impl Running {
@@ -48,6 +50,7 @@ impl Running {
             race,
             began: now,
             answered_by: AnsweredBy::Nobody,
+            why_libc: None,
             lookups,
             dials: Dials::new(nonblocking, hooks, local_addresses),
         }
@@ -172,6 +175,7 @@ impl Running {
     /// afterwards, since starting may have made threads.
     fn start_lookups(&mut self, now: Instant, reactor: &mut impl Reactor) -> Instant {
         self.lookups().start(now, reactor);
+        self.why_libc = self.lookups().why_libc();
         let now = Instant::now();
         self.lookup_finished(now);
         now
@@ -201,6 +205,11 @@ impl Running {
                 hooks.trace(self.began, &trace);
             }
         }
+    }
+
+    /// The candidates that were not attempted, in their order.
+    pub fn order(&self) -> Vec<Placed> {
+        self.race.order()
     }
 
     /// When to advance again although nothing happened.
@@ -238,6 +247,7 @@ impl Running {
             attempts: self.race.attempts(),
             began: self.began,
             answered_by: self.answered_by,
+            why_libc: self.why_libc.map(Reason::text),
         })
     }
 }

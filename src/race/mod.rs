@@ -75,7 +75,7 @@ pub use hastening::HASTEN_AFTER;
 pub use lookup_error::LookupError;
 pub use loopback::is_loopback;
 pub use machine::Race;
-pub use order::Route;
+pub use order::{Placed, Route, Rule};
 pub use outcome::Outcome;
 pub use policy::PolicyTable;
 pub use question::{HOST, LookupId, NameId, Question, QuestionKind, Urgency};

@@ -20,7 +20,7 @@ class Asyncio(TestCase):
             await writer.wait_closed()
             return answer
 
-        with http_server(V4) as port, self.at_once(least=0.2):
+        with http_server(V4) as port, self.at_once(least=0.2, most=10):
             self.assertIn(V4.encode(), asyncio.run(fetch(port)))
 
     def test_a_protocol_of_the_callers(self):
@@ -85,7 +85,7 @@ class Asyncio(TestCase):
                 writer.close()
             return len(pairs)
 
-        with listening(V4) as port, self.at_once(most=5):
+        with listening(V4) as port, self.at_once(most=10):
             self.assertEqual(asyncio.run(all_of_them(port)), 50)
 
     def test_errors_have_the_attempts(self):

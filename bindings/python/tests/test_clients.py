@@ -25,7 +25,7 @@ class Clients(TestCase):
     def test_all_of_the_standard_library(self):
         with mock.patch.object(socket, "create_connection"):
             exec(line_of("http.client, urllib.request, smtplib, ftplib, ..."), {"socket": socket, "happysock": happysock})
-            with http_server(V4) as port, self.at_once(least=0.2):
+            with http_server(V4) as port, self.at_once(least=0.2, most=10):
                 self.assertEqual(urllib.request.urlopen(f"http://half.test:{port}/", timeout=10).read(), V4.encode())
             with self.assertRaises(TimeoutError):
                 http.client.HTTPConnection("silent.test", 80, timeout=0.1).request("GET", "/")
@@ -38,7 +38,7 @@ class Clients(TestCase):
         with mock.patch.object(urllib3.util.connection, "create_connection"):
             exec(line_of("urllib3, requests"), {"urllib3": urllib3, "happysock": happysock})
             pool = urllib3.PoolManager(retries=False)
-            with http_server(V4) as port, self.at_once(least=0.2):
+            with http_server(V4) as port, self.at_once(least=0.2, most=10):
                 self.assertEqual(pool.request("GET", f"http://half.test:{port}/", timeout=10).data, V4.encode())
             with http_server(V6) as port:
                 self.assertEqual(pool.request("GET", f"http://[{V6}]:{port}/").data, V6.encode())
@@ -55,7 +55,7 @@ class Clients(TestCase):
             raise unittest.SkipTest("requests is not installed")
         with mock.patch.object(urllib3.util.connection, "create_connection"):
             exec(line_of("urllib3, requests"), {"urllib3": urllib3, "happysock": happysock})
-            with http_server(V4) as port, self.at_once(least=0.2):
+            with http_server(V4) as port, self.at_once(least=0.2, most=10):
                 self.assertEqual(requests.get(f"http://half.test:{port}/", timeout=10).text, V4)
             with self.assertRaises(requests.exceptions.ConnectTimeout):
                 requests.get("http://silent.test/", timeout=0.1)
@@ -79,7 +79,7 @@ class Clients(TestCase):
                 break
         with mock.patch.object(redis.Connection, "_connect"):
             exec(line_of("redis-py"), {"redis": redis, "happysock": happysock})
-            with self.at_once(least=0.2):
+            with self.at_once(least=0.2, most=10):
                 client = redis.Redis("half.test", port, socket_connect_timeout=10)
                 self.assertTrue(client.ping())
                 client.close()

@@ -32,7 +32,7 @@ class Trio(TestCase):
                 await stream.send_all(REQUEST)
                 return b"".join([part async for part in stream])
 
-        with http_server(V4) as port, self.at_once(least=0.2):
+        with http_server(V4) as port, self.at_once(least=0.2, most=10):
             self.assertIn(V4.encode(), trio.run(fetch, port))
 
     def test_cancelled_with_the_scope(self):
@@ -67,7 +67,7 @@ class Anyio(TestCase):
                 return b"".join([part async for part in stream])
 
         for backend in ["asyncio"] + (["trio"] if trio else []):
-            with self.subTest(backend), http_server(V4) as port, self.at_once(least=0.2):
+            with self.subTest(backend), http_server(V4) as port, self.at_once(least=0.2, most=10):
                 self.assertIn(V4.encode(), anyio.run(fetch, port, backend=backend))
 
     def test_cancelled_with_the_scope(self):

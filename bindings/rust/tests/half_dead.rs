@@ -11,8 +11,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 const LIVE: &str = "203.0.113.1";
-/// Where something hangs it does so for 2 seconds and more.
-const AT_ONCE: Duration = Duration::from_millis(1500);
+/// A dead address would hold up a connect for two minutes.
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 fn client(connector: Connector) -> Client<Connector, Empty<&'static [u8]>> {
     Client::builder(TokioExecutor::new()).build(connector)
@@ -76,7 +76,7 @@ async fn many_at_once_on_one_thread() {
         let stream = stream.expect("no panic").expect("connected");
         assert_eq!(stream.peer_addr().expect("has a peer"), address);
     }
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < AT_ONCE);
 }
 
 #[tokio::test]
