@@ -61,6 +61,13 @@ class Header(unittest.TestCase):
         self.assertEqual(doc.returns, [("HAPPY_OK", ""), ("HAPPY_EBAD", "")])
         self.assertEqual(doc.threads, "any")
 
+    def test_a_list_is_a_list_in_both(self):
+        doc = header.parse_doc(" * Does:\n *\n *   * one\n *     and more;\n *   * two.\n")
+        self.assertEqual(doc.blocks[1], ("list", ["one and more;", "two."]))
+        self.assertEqual(pages.markdown_of(doc), "Does:\n\n- one and more;\n- two.")
+        roff = page("happy_noun_do").mdoc_blocks(mdoc.Writer("x"), doc.blocks)
+        self.assertEqual(roff, ["Does:", ".Bl -bullet", ".It", "one and more;", ".It", "two.", ".El"])
+
     def test_a_declaration_has_its_types(self):
         entry = page("happy_noun_do").entry
         self.assertEqual((entry.kind, entry.returns, entry.section), ("function", "int", "Noun"))
