@@ -2,7 +2,7 @@
 
 MANUAL := target/manual
 # Debian's, for which the packages are.
-MANUAL_PYTHON := /usr/bin/python3 -B
+MANUAL_PYTHON ?= /usr/bin/python3 -B
 SPHINX := $(MANUAL_PYTHON) -m sphinx
 MANDIR ?= $(DATADIR)/man
 DOCDIR ?= $(DATADIR)/doc/happysock
