@@ -46,7 +46,7 @@ impl Client {
         if query.is_for_libc() {
             return Err(Reason::Program);
         }
-        if query.port().is_none() {
+        if query.port().is_none() && !self.system().services_are_local() {
             return Err(Reason::Service);
         }
         if query.hints().flags & libc::AI_ADDRCONFIG != 0 {
