@@ -27,9 +27,12 @@ run-uninstall-cmake:
 
 # ---- What is given to others -----------------------------------------------------------------------------------------
 
-.PHONY: dist debian-package debian-test
+.PHONY: dist deny debian-package debian-test
 dist:
 	@packaging/dist target/dist
+
+deny:
+	@packaging/deny
 
 debian-package:
 	@scripts/install-packages build debian

@@ -100,6 +100,7 @@ pub struct Walk {
     steps: Arc<[PlanStep]>,
     place: Place,
     families: Families,
+    as_libc: bool,
     step: u8,
     /// Families whose answer was given, and how: IPv6, IPv4.
     told: [bool; 2],
@@ -148,10 +149,16 @@ impl Walk {
             steps,
             place: Place::Before,
             families,
+            as_libc: false,
             step: 0,
             told: [false; 2],
             next_transmission: Transmission(0),
         }
+    }
+
+    /// Walks it as getaddrinfo(3) does, and not as a race wants it: see [`Exchange::do_as_libc`].
+    pub fn as_libc(self) -> Walk {
+        Walk { as_libc: true, ..self }
     }
 
     pub fn name(&self) -> &[u8] {
@@ -167,6 +174,12 @@ impl Walk {
     pub fn asks_servers_next(&self) -> bool {
         let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
         matches!(self.place, Place::Before) && ask == Some(Ask::Dns)
+    }
+
+    /// The next action is to ask systemd-resolved.
+    pub fn asks_resolved_next(&self) -> bool {
+        let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
+        matches!(self.place, Place::Before) && matches!(ask, Some(Ask::Resolve { .. }))
     }
 
     /// The server that is asked first.
@@ -301,7 +314,7 @@ impl Walk {
                 let (search, candidate) = Search::new(&self.name, &self.conf);
                 self.ask_servers(search, candidate);
             }
-            Some(ask @ (Ask::Files { .. } | Ask::Resolve)) => {
+            Some(ask @ (Ask::Files { .. } | Ask::Resolve { .. })) => {
                 self.place = Place::Asked;
                 return Some(ask);
             }
@@ -377,8 +390,11 @@ impl Walk {
             }
         }
         let schedule = Schedule::of(&self.conf);
-        let exchange =
+        let mut exchange =
             Exchange::new(&schedule, self.families, self.next_server, self.conf.no_aaaa, self.next_transmission);
+        if self.as_libc {
+            exchange.do_as_libc();
+        }
         if self.conf.rotate {
             self.next_server = (self.next_server + 1) % schedule.count();
         }

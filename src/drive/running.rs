@@ -7,9 +7,10 @@ use super::plan::Plan;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use crate::lookup::order::Surroundings;
-use crate::lookup::{Answer, Found, Mailbox, Told, policy};
+use crate::lookup::{Answer, Found, Mailbox, Reason, Told, policy};
 use crate::race::{
-    Action, AttemptId, Event, Failure, LookupId, Outcome, PolicyTable, Question, QuestionKind, Race, Settings, Wanted,
+    Action, AnsweredBy, AttemptId, Event, Failure, LookupId, Outcome, Placed, PolicyTable, Question, QuestionKind,
+    Race, Settings, Wanted,
 };
 use crate::sys::{Interest, errno_of};
 use std::io;
@@ -24,6 +25,10 @@ pub struct Running {
     began: Instant,
     lookups: Option<Box<Lookups>>,
     dials: Dials,
+    /// Who has answered the last lookup of the host.
+    answered_by: AnsweredBy,
+    /// Why libc was asked for the host, if it was.
+    why_libc: Option<Reason>,
 }
 
 impl Running {
@@ -41,13 +46,21 @@ impl Running {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
             None => Race::new(settings, now),
         };
-        Running { race, began: now, lookups, dials: Dials::new(nonblocking, hooks, local_addresses) }
+        Running {
+            race,
+            began: now,
+            answered_by: AnsweredBy::Nobody,
+            why_libc: None,
+            lookups,
+            dials: Dials::new(nonblocking, hooks, local_addresses),
+        }
     }
 
     /// A lookup has left its token in the mailbox: hands what has been answered to the race.
     pub fn lookup_finished(&mut self, now: Instant) {
-        while let Some((lookup, question, answer)) = self.lookups.as_mut().and_then(|lookups| lookups.next_answer()) {
-            self.answered(now, lookup, question, answer);
+        while let Some((lookup, question, answer, by)) = self.lookups.as_mut().and_then(|lookups| lookups.next_answer())
+        {
+            self.answered(now, lookup, question, (answer, by));
         }
     }
 
@@ -59,15 +72,18 @@ impl Running {
         }
     }
 
-    fn answered(&mut self, now: Instant, lookup: LookupId, question: Question, answer: Answer) {
+    fn answered(&mut self, now: Instant, lookup: LookupId, question: Question, (answer, by): (Answer, AnsweredBy)) {
+        if question.kind != QuestionKind::Local {
+            self.answered_by = by;
+        }
         match answer.map(Found::into_addresses) {
             Ok(addresses) => {
-                self.race.handle(now, Event::Answered { lookup, addresses: &addresses });
+                self.race.handle(now, Event::Answered { lookup, addresses: &addresses, by });
                 if question.kind == QuestionKind::Local {
                     self.dials.bind_to(addresses);
                 }
             }
-            Err(error) => self.race.handle(now, Event::LookupFailed { lookup, error }),
+            Err(error) => self.race.handle(now, Event::LookupFailed { lookup, error, by }),
         }
     }
 
@@ -130,6 +146,10 @@ impl Running {
             Action::Ask { .. } => unreachable!("taken in by advance"),
             Action::Hasten { lookup } => self.lookups().hasten(lookup),
             Action::AbandonLookup { lookup } => self.lookups().abandon(now, lookup, reactor),
+            Action::FindConnectivity { family } => {
+                let connected = surroundings.has_connectivity(family);
+                self.race.handle(now, Event::ConnectivityFound { family, connected });
+            }
             Action::FindRoute { candidate, destination } => {
                 let route = surroundings.route(&destination);
                 self.race.handle(now, Event::RouteFound { candidate, route });
@@ -155,6 +175,7 @@ impl Running {
     /// afterwards, since starting may have made threads.
     fn start_lookups(&mut self, now: Instant, reactor: &mut impl Reactor) -> Instant {
         self.lookups().start(now, reactor);
+        self.why_libc = self.lookups().why_libc();
         let now = Instant::now();
         self.lookup_finished(now);
         now
@@ -186,6 +207,11 @@ impl Running {
         }
     }
 
+    /// The candidates that were not attempted, in their order.
+    pub fn order(&self) -> Vec<Placed> {
+        self.race.order()
+    }
+
     /// When to advance again although nothing happened.
     pub fn deadline(&self) -> Option<Instant> {
         self.race.deadline()
@@ -215,6 +241,13 @@ impl Running {
     pub fn report(&mut self) -> Option<Report<'_>> {
         let outcome = self.race.outcome()?;
         let socket = self.dials.take_winner();
-        Some(Report { outcome, socket, attempts: self.race.attempts(), began: self.began })
+        Some(Report {
+            outcome,
+            socket,
+            attempts: self.race.attempts(),
+            began: self.began,
+            answered_by: self.answered_by,
+            why_libc: self.why_libc.map(Reason::text),
+        })
     }
 }

@@ -6,6 +6,7 @@ use super::fork_gate;
 use super::list::AddressList;
 use super::query::{Form, Hints, Query, is_digits, is_scoped_address, may_be_numeric};
 use crate::race::LookupError;
+use crate::sys::clear_errno;
 use std::ffi::{CStr, c_char, c_int};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,6 +49,17 @@ impl Query {
             }
             Err(error) => Some(Err(error)),
         }
+    }
+
+    /// The port of the service: libc is asked where it has a name. For a system whose services are in files.
+    pub fn service_port(&self) -> Result<u16, LookupError> {
+        if let Some(port) = self.port() {
+            return Ok(port);
+        }
+        let flags = self.hints().flags & libc::AI_NUMERICSERV | libc::AI_NUMERICHOST;
+        let hints = Hints { flags, family: libc::AF_INET, ..self.hints() };
+        let list = ask_libc(Some(c"0.0.0.0"), self.service(), hints)?;
+        Ok(list.iter().next().map_or(0, |address| address.port()))
     }
 
     /// Asks, and takes as long as it takes. For worker threads.
@@ -114,9 +126,12 @@ impl Query {
     }
 }
 
-fn ask_libc(node: Option<&CStr>, service: Option<&CStr>, hints: Hints) -> Result<AddressList, LookupError> {
+pub(super) fn ask_libc(node: Option<&CStr>, service: Option<&CStr>, hints: Hints) -> Result<AddressList, LookupError> {
     // SAFETY: the names are C strings, the hints are initialised, and the list is written only on success.
-    let function = |node, service, hints, list| unsafe { libc::getaddrinfo(node, service, hints, list) };
+    let function = |node, service, hints, list| {
+        clear_errno();
+        unsafe { libc::getaddrinfo(node, service, hints, list) }
+    };
     ask_function(node, service, hints, function, None)
 }
 

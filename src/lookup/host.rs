@@ -8,6 +8,7 @@
 //! linux/check_pf.c; with 50 lookups of 20 ms each running, 4 to 15 of 100 forks ended so with glibc 2.36).
 //! This way is free of that lock, in the parent and in the child.
 
+use crate::sys::clear_errno;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -64,6 +65,7 @@ pub(super) fn ask(node: &CStr, family: c_int) -> Result<Vec<IpAddr>, Failure> {
     // Pointers are laid out in it, so it has their alignment. This size holds some thirty addresses.
     let mut buffer = vec![std::ptr::null_mut::<c_void>(); 128];
     loop {
+        clear_errno();
         // SAFETY: the name is a C string; the buffer has the length that is said; all that is written outlives the
         // call.
         let outcome = unsafe {

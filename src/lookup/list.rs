@@ -2,7 +2,7 @@
 
 use super::callback::LookupCallback;
 use crate::race::LookupError;
-use crate::sys::address::socket_address;
+use crate::sys::address::{RawAddress, socket_address};
 use std::net::SocketAddr;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -149,6 +149,29 @@ impl ListBuilder {
                 Some(last) => last.ai_next = block,
             }
             self.last = block;
+        }
+        Ok(())
+    }
+
+    /// Appends, for an address, a node for each of a list's, with the list's port and these `ai_flags`.
+    pub(super) fn push_like(&mut self, list: &AddressList, address: SocketAddr, flags: i32) -> Result<(), LookupError> {
+        for node in list.nodes() {
+            // SAFETY: a node says how many bytes of an address stand behind its pointer.
+            let port = unsafe { socket_address(node.ai_addr, node.ai_addrlen) }.map_or(0, |like| like.port());
+            let mut address = address;
+            address.set_port(port);
+            let raw = RawAddress::from(&address);
+            let family = if address.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
+            let node = libc::addrinfo {
+                ai_flags: flags,
+                ai_family: family,
+                ai_canonname: std::ptr::null_mut(),
+                ai_addr: std::ptr::null_mut(),
+                ai_next: std::ptr::null_mut(),
+                ..*node
+            };
+            // SAFETY: the address has the length that it says; the node has no name.
+            unsafe { self.push(&node, raw.as_ptr().cast(), raw.length() as usize)? };
         }
         Ok(())
     }

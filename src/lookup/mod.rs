@@ -16,6 +16,7 @@ pub(crate) mod handoff;
 #[cfg(target_env = "gnu")]
 mod host;
 mod list;
+mod lone;
 mod mailbox;
 #[cfg(all(test, loom))]
 mod model;
@@ -28,14 +29,16 @@ mod queue;
 mod request;
 mod source;
 mod system;
+mod varlink;
 
 pub use crate::dns::gate::Reason;
-pub use crate::race::LookupError;
+pub use crate::race::{AnsweredBy, LookupError};
 pub use answer::{Answer, Found};
 pub use callback::{LookupCallback, LookupFunction};
-pub use client::{Client, Delivery, Origin, Told, WalkId, Watcher};
+pub use client::{Client, Delivery, Told, WalkId, Watcher};
 pub use deadlines::Deadlines;
 pub use list::AddressList;
+pub use lone::look_up;
 pub use mailbox::Mailbox;
 pub use object::{Lookup, Refused};
 pub use policy::policy;
@@ -43,3 +46,4 @@ pub use pool::{set_thread_limit, thread_limit};
 pub use query::{Form, Hints, OutOfMemory, Query, QueryArgument, Rejection};
 pub use request::{Request, StartError, end_idle_workers};
 pub use source::Source;
+pub use varlink::Asked;

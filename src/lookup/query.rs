@@ -88,6 +88,11 @@ impl Query {
         Query { hints: Hints { family, ..self.hints }, form, ..self.clone() }
     }
 
+    /// The same question without these of its flags.
+    pub fn without_flags(self, flags: i32) -> Query {
+        Query { hints: Hints { flags: self.hints.flags & !flags, ..self.hints }, ..self }
+    }
+
     /// The same question, to be asked of libc whatever this library could find out by itself.
     pub fn for_libc(self) -> Query {
         Query { for_libc: true, ..self }

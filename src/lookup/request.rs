@@ -106,6 +106,20 @@ impl Request {
         Ok(())
     }
 
+    /// Whether whoever calls this answers the request itself, by [`answer`](Request::answer): false if it was
+    /// started or has ended before.
+    pub fn claim(&self) -> bool {
+        self.handoff.queue() && self.handoff.claim()
+    }
+
+    /// Hands the answer of a request that was [claimed](Request::claim) to its owner, or frees it if the
+    /// request has ended meanwhile.
+    pub fn answer(&self, answer: Answer) {
+        if self.handoff.finish(answer).is_ok() {
+            self.post();
+        }
+    }
+
     /// Has it served next, if it still waits for a worker. Not for signal handlers.
     pub fn hasten(&self) {
         if self.place.is_queued() && self.generation == fork::generation() {
@@ -203,11 +217,8 @@ impl Job for Request {
         answer.is_ok()
     }
 
-    /// Hands the answer to the owner, or frees it if the request has ended meanwhile.
     fn finish(&self, answer: Answer) {
-        if self.handoff.finish(answer).is_ok() {
-            self.post();
-        }
+        Request::answer(self, answer);
     }
 
     fn give_up(&self, sys_errno: i32) {

@@ -9,6 +9,7 @@ use crate::dns::host_conf::HostConf;
 use crate::dns::hosts::Hosts;
 use crate::dns::nsswitch::Source;
 use crate::dns::resolv_conf::ResolvConf;
+use crate::dns::varlink;
 use crate::sys::file::{self, Stamp};
 use crate::sys::fork::PerProcess;
 use crate::sys::process;
@@ -27,7 +28,11 @@ const MACHINES: &str = "/run/systemd/machines/";
 const LEASES: &str = "/var/lib/libvirt/dnsmasq";
 /// Where the modules of NSS are, on the distributions there are, and below these in the directory of the
 /// architecture. A module that is elsewhere counts as missing, and libc is asked.
-const MODULE_DIRECTORIES: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
+#[cfg(target_pointer_width = "64")]
+const MODULE_DIRECTORIES: [&str; 4] = ["/usr/lib64", "/lib64", "/usr/lib", "/lib"];
+/// Next to a system of 64 bits there is often one module and not the other.
+#[cfg(not(target_pointer_width = "64"))]
+const MODULE_DIRECTORIES: [&str; 2] = ["/usr/lib", "/lib"];
 
 /// What was read, and what follows from it. Never changes: when the system does, another one is made.
 pub(super) struct System {
@@ -39,6 +44,7 @@ pub(super) struct System {
     resolv_conf_stamp: Stamp,
     /// The paths of which only it matters whether they exist, and whether they did.
     existing: Vec<(&'static str, bool)>,
+    services_are_local: bool,
     environment: Environment,
 }
 
@@ -136,6 +142,7 @@ impl System {
             vendor_nsswitch: nsswitch.is_none() && exists(VENDOR_NSSWITCH),
             mdns_allow: names(b"mdns") && exists(MDNS_ALLOW),
             resolve_socket: names(b"resolve") && exists(RESOLVE_SOCKET),
+            resolve_tells_no_data: names(b"resolve") && resolve_tells_no_data(),
             leases: if names(b"libvirt") { leases() } else { Leases::NoDirectory },
             nsswitch: nsswitch.as_deref(),
             host_conf: host_conf(),
@@ -153,6 +160,7 @@ impl System {
             hosts_stamp,
             resolv_conf_stamp,
             existing,
+            services_are_local: services_are_local(nsswitch.as_deref()),
             environment,
         }
     }
@@ -169,6 +177,11 @@ impl System {
         }
     }
 
+    /// Whether a service's port is found in files of this machine, without anybody being waited for.
+    pub fn services_are_local(&self) -> bool {
+        self.services_are_local
+    }
+
     /// The hosts; None where there is no such file, or none that can be read.
     pub fn hosts(&self) -> Option<&Hosts> {
         self.hosts.as_ref()
@@ -181,6 +194,16 @@ impl System {
 
 fn contains(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|window| window == word)
+}
+
+/// By the last `services` line of nsswitch.conf(5); without one it is `files`.
+fn services_are_local(nsswitch: Option<&[u8]>) -> bool {
+    let line = |line: &[u8]| line.trim_ascii().strip_prefix(b"services").map(<[u8]>::to_vec);
+    let last = nsswitch.unwrap_or_default().split(|&byte| byte == b'\n').filter_map(line).last();
+    let Some(sources) = last else { return true };
+    let sources = sources.trim_ascii_start().strip_prefix(b":").unwrap_or_default();
+    let mut sources = sources.split(u8::is_ascii_whitespace).filter(|source| !source.is_empty()).peekable();
+    sources.peek().is_some() && sources.all(|source| matches!(source, b"files" | b"db"))
 }
 
 /// Once in the life of a process, as in glibc.
@@ -217,11 +240,20 @@ fn is_installed(source: Source) -> bool {
         Source::MyMachines => &["mymachines"],
         Source::Libvirt => &["libvirt", "libvirt_guest"],
     };
+    names.iter().all(|name| module_paths(name).any(|path| file::exists(&path)))
+}
+
+/// Where a module may be, the likeliest place first.
+fn module_paths(name: &str) -> impl Iterator<Item = String> {
     let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
-    names.iter().all(|name| {
-        let file = format!("libnss_{name}.so.2");
-        MODULE_DIRECTORIES.iter().any(|directory| {
-            file::exists(&format!("{directory}/{file}")) || file::exists(&format!("{directory}/{multiarch}/{file}"))
-        })
+    MODULE_DIRECTORIES.iter().flat_map(move |directory| {
+        [format!("{directory}/{multiarch}/libnss_{name}.so.2"), format!("{directory}/libnss_{name}.so.2")]
     })
+}
+
+/// Whether this system's nss-resolve tells a name without addresses from a name that does not exist. Versions
+/// do not say it, since distributions have taken it into older ones; the module does.
+fn resolve_tells_no_data() -> bool {
+    let module = module_paths("resolve").find_map(|path| std::fs::read(path).ok());
+    module.is_some_and(|module| contains(&module, varlink::no_such_record()))
 }

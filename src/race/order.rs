@@ -4,13 +4,13 @@
 //! A destination gets a [`Rank`] once, when its route is known; after that two destinations are compared
 //! without looking at an address again.
 //!
-//! Where glibc and the RFC differ, this is glibc's order (nss/getaddrinfo.c, `rfc3484_sort`; seen from 2.36 to
-//! 2.43), so that a program that comes from getaddrinfo(3) meets the order that its machine has always had, and
-//! what an administrator has set keeps its effect. There are two differences, both in rule 9; [`PolicyTable`]
-//! has those of the table.
+//! Where glibc and the RFC differ, this is glibc's order (nss/getaddrinfo.c, `rfc3484_sort`; seen from 2.36
+//! to 2.43), so that a program that comes from getaddrinfo(3) meets the order that its machine has always
+//! had, and what an administrator has set keeps its effect. There are two differences, both in rule 9;
+//! [`PolicyTable`] has those of the table.
 use super::policy::PolicyTable;
 use std::cmp::{Ordering, Reverse};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// What the surroundings know of the way to one destination. What they do not know keeps its default.
@@ -131,12 +131,12 @@ fn common_prefix_on_link(source: Ipv4Addr, destination: Ipv4Addr, prefix_length:
     if difference & mask == 0 { difference.leading_zeros() } else { 0 }
 }
 
-/// The places of `ranks` in the order in which their destinations go; `ranks` stand in the order in which these
-/// became known, which is kept where no rule says otherwise (rule 10).
+/// The places of `ranks` in the order in which their destinations go; `ranks` stand in the order in which
+/// these became known, which is kept where no rule says otherwise (rule 10).
 ///
 /// It is a merge sort that compares the same pairs as glibc's. That matters where two families tie up to rule
-/// 8, which a policy table can make so: rules 9 and 10 applied pair by pair may then go round in a circle, and
-/// which of them counts hangs on who was compared with whom.
+/// 8, which a policy table can make so: rules 9 and 10 applied pair by pair may then go round in a circle,
+/// and which of them counts hangs on who was compared with whom.
 pub fn sorted(ranks: &[&Rank]) -> Vec<usize> {
     let mut places: Vec<usize> = (0..ranks.len()).collect();
     let mut room = places.clone();
@@ -164,4 +164,84 @@ fn merge_sort(places: &mut [usize], room: &mut [usize], compare: &impl Fn(&usize
         *half = &half[1..];
     }
     places.copy_from_slice(room);
+}
+
+/// What puts one destination before another: a rule of RFC 6724, section 6, or of RFC 8305, section 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// Rule 1: avoid unusable destinations.
+    Usable,
+    /// Rule 2: prefer matching scope.
+    MatchingScope,
+    /// Rule 3: avoid deprecated addresses.
+    NotDeprecated,
+    /// Rule 4: prefer home addresses.
+    HomeAddress,
+    /// Rule 5: prefer matching label.
+    MatchingLabel,
+    /// Rule 6: prefer higher precedence.
+    HigherPrecedence,
+    /// Rule 7: prefer native transport.
+    NativeTransport,
+    /// Rule 8: prefer smaller scope.
+    SmallerScope,
+    /// RFC 8305, section 4: the lower round-trip time first.
+    RoundTrip,
+    /// RFC 8305, section 4: what was used before first.
+    UsedBefore,
+    /// Rule 9: use longest matching prefix.
+    LongestPrefix,
+    /// Rule 10: leave the order unchanged.
+    Unchanged,
+}
+
+impl Rule {
+    /// Its number in RFC 6724; None for those of RFC 8305.
+    pub const fn number(self) -> Option<u32> {
+        Some(match self {
+            Rule::Usable => 1,
+            Rule::MatchingScope => 2,
+            Rule::NotDeprecated => 3,
+            Rule::HomeAddress => 4,
+            Rule::MatchingLabel => 5,
+            Rule::HigherPrecedence => 6,
+            Rule::NativeTransport => 7,
+            Rule::SmallerScope => 8,
+            Rule::RoundTrip | Rule::UsedBefore => return None,
+            Rule::LongestPrefix => 9,
+            Rule::Unchanged => 10,
+        })
+    }
+}
+
+impl Rank {
+    /// The first rule by which one of two destinations goes before the other; [`Rule::Unchanged`] where none does.
+    pub fn decided_by(&self, other: &Rank) -> Rule {
+        let (one, two) = (&self.key, &other.key);
+        let differences = [
+            (Rule::Usable, one.unusable != two.unusable),
+            (Rule::MatchingScope, one.scope_differs != two.scope_differs),
+            (Rule::NotDeprecated, one.source_deprecated != two.source_deprecated),
+            (Rule::HomeAddress, one.source_is_care_of != two.source_is_care_of),
+            (Rule::MatchingLabel, one.label_differs != two.label_differs),
+            (Rule::HigherPrecedence, one.precedence != two.precedence),
+            (Rule::NativeTransport, one.encapsulated != two.encapsulated),
+            (Rule::SmallerScope, one.scope != two.scope),
+            (Rule::RoundTrip, one.round_trip != two.round_trip),
+            (Rule::UsedBefore, one.never_used != two.never_used),
+            (Rule::LongestPrefix, self.compare(other).is_ne()),
+        ];
+        differences.iter().find(|(_, differs)| *differs).map_or(Rule::Unchanged, |(rule, _)| *rule)
+    }
+}
+
+/// A destination in its place among those that it was sorted with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Where to.
+    pub address: SocketAddr,
+    /// Whether the system knows a way there. A destination that is alone is not asked about: then it counts as usable.
+    pub is_usable: bool,
+    /// What put it behind the one before it; None for the first, and where the list was taken as it came.
+    pub rule: Option<Rule>,
 }
