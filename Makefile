@@ -46,12 +46,14 @@ help:
 	@echo "  make build              the libraries, in target/shared and target/release"
 	@echo "  make install            what was built; PREFIX=$(PREFIX) LIBDIR= INCLUDEDIR= DATADIR= DESTDIR= STRIP="
 	@echo "  make uninstall          removes what install installed, with the same variables"
+	@echo "  make manual             man pages and HTML, in target/manual; install installs them where they were built"
 	@echo "To work on it"
 	@echo "  make deps               install every Debian package that any of this uses; as root, or with sudo"
 	@echo "  make check              between two edits: format, clippy, the Rust and the C tests"
 	@echo "  make test               every suite; SUITES=\"rust c\" and CAMPAIGNS= choose"
 	@echo "  make header             rewrite include/happysock.h from the source"
 	@echo "  make abi                rewrite include/happysock.abi, the description of the ABI that tests compare with"
+	@echo "  make pictures           record the race that the manual shows and draw its pictures anew"
 	@echo "  make clean              remove target/"
 	@echo "Tests in their full forms"
 	@echo "  make test-sanitizers    the C tests with the address and thread sanitizers (nightly Rust)"
@@ -63,6 +65,7 @@ help:
 	@echo "  make fuzz               each fuzz target for SECONDS=60 (nightly Rust); FUZZ_TARGETS="
 	@echo "  make mutants            mutation tests of the state machine; SHARD=0/40 tries every fortieth"
 	@echo "  make dns-differential   lookups beside getaddrinfo's in random systems; CASES= SEED= CHECKS="
+	@echo "  make order-differential the order of addresses beside getaddrinfo's in random systems; CASES= SEED="
 	@echo "Measurements"
 	@echo "  make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
 	@echo "  make lab-short          a shorter form of it"
@@ -76,11 +79,14 @@ help:
 	@echo "Ruby (RUBY= RUBY_SRC=)"
 	@echo "  make cruby              CRuby's socket.so with our file in the place of ipsocket.c"
 	@echo "  make cruby-test         CRuby's own tests with it"
+	@echo "  make cruby-test-users   CRuby's tests of fibers, net and open-uri, and ruby/spec's of sockets and net/http; RUBY_SPEC="
 	@echo "  make cruby-test-stock   the same tests without it, to compare"
 	@echo "  make ruby-preload       the library for LD_PRELOAD on a stock Ruby"
 	@echo "  make ruby-test          the tests of what Ruby programs get"
-	@echo "  make gem                the gem"
+	@echo "  make gem                the gem that builds the library when it is installed"
 	@echo "  make gem-test           installs it into a directory of its own and tests it"
+	@echo "  make gem-native         the precompiled gem, for each Ruby of RUBIES=\"ruby ...\""
+	@echo "  make gem-native-test    installs it where there is no compiler, and tries it"
 
 # ---- Build -----------------------------------------------------------------------------------------------------------
 
@@ -134,10 +140,13 @@ endif
 	    -e 's|@VERSION@|$(VERSION)|' -e "s|@STATIC_LIBS@|$$(cat $(NATIVE_LIBS))|" \
 	    -e 's|^\([a-z]*dir=\)$(PREFIX)/|\1$${prefix}/|' happysock.pc.in >"$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
 	chmod 644 "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
+	@$(MAKE) -s --no-print-directory run-install-cmake
+	@$(MAKE) -s --no-print-directory run-install-manual
 	@# On the running system the linker's cache has to learn of it; in a staging directory that is the package's business.
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 uninstall:
+	@$(MAKE) -s --no-print-directory run-uninstall-manual
 	rm -f "$(DESTDIR)$(INCLUDEDIR)/happysock.h" \
 	      "$(DESTDIR)$(LIBDIR)/$(SHARED_NAME)" \
 	      "$(DESTDIR)$(LIBDIR)/libhappysock.so.$(SOVERSION)" \
@@ -146,6 +155,7 @@ uninstall:
 	      "$(DESTDIR)$(DATADIR)/happysock/valgrind.supp" \
 	      "$(DESTDIR)$(DATADIR)/happysock/thread_sanitizer.supp" \
 	      "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
+	@$(MAKE) -s --no-print-directory run-uninstall-cmake
 	@if [ -d "$(DESTDIR)$(DATADIR)/happysock" ]; then rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(DATADIR)/happysock"; fi
 
 # ---- Tests -----------------------------------------------------------------------------------------------------------
@@ -212,7 +222,10 @@ include c_tests/c_tests.mk
 -include c_tests/faults.mk
 -include tests/campaigns.mk
 -include c_tests/multi.mk
+-include tests/resolved.mk
 -include lab/lab.mk
+include packaging/packaging.mk
 -include ruby_ext/ruby.mk
 -include bindings/bindings.mk
 -include $(wildcard benches/*.mk)
+-include docs/manual.mk

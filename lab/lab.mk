@@ -54,3 +54,22 @@ dns-differential:
 SUITES += dns-differential
 suite-dns-differential:
 	@$(MAKE) -s run-differential PROFILE=debug CASES=800
+
+# ---- Order -----------------------------------------------------------------------------------------------------------
+# Random systems, one host with many addresses: the library has to order them as getaddrinfo(AF_UNSPEC) does. CASE=SEED runs
+# one case and tells all about it.
+
+ORDER = $(CARGO) run --quiet --package happysock-lab -- order-differential --seed $(SEED)
+
+.PHONY: run-order-differential order-differential suite-order-differential
+run-order-differential:
+	@$(CARGO) build --quiet --package happysock-lab --example order
+	@$(ORDER) $(if $(CASE),--only $(CASE),--cases $(CASES))
+
+order-differential:
+	@scripts/install-packages build lab
+	@$(MAKE) -s run-order-differential
+
+SUITES += order-differential
+suite-order-differential:
+	@$(MAKE) -s run-order-differential CASES=400

@@ -69,3 +69,8 @@ pub use drive::{
 };
 pub use lookup::{LookupCallback, LookupFunction};
 pub use sys::Interest;
+
+// The Rust of README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -39,7 +39,7 @@ pub mod namespace;
 mod network;
 mod scenario;
 mod server;
-mod tun;
+pub mod tun;
 mod wire;
 pub mod worker;
 

@@ -2,6 +2,7 @@
 
 mod differential;
 mod measure;
+mod order;
 mod run;
 mod sandbox;
 
@@ -37,6 +38,10 @@ enum Task {
     ///
     /// Exits with 1 if a case differed in other ways than those that are documented.
     Differential(differential::Options),
+    /// Compare the library's order of addresses with getaddrinfo's, in random systems.
+    ///
+    /// Exits with 1 if a case differed in other ways than those that are documented.
+    OrderDifferential(order::Options),
     /// Print a scenario with all its defaults.
     Scenario {
         /// A JSON file; without it, the default scenario.
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
         Task::Run(options) => sandbox::enter(move |sandbox| run::run(&options, sandbox)),
         Task::Measure(options) => sandbox::enter(move |sandbox| measure::measure(&options, sandbox)),
         Task::Differential(options) => sandbox::enter(move |sandbox| differential::differential(&options, sandbox)),
+        Task::OrderDifferential(options) => sandbox::enter(move |sandbox| order::order(&options, sandbox)),
         Task::Scenario { file } => print_scenario(file).map(|()| 0),
     };
     match status {

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
@@ -98,8 +98,21 @@ fn in_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
 
 /// Gives `lines` to `ip -batch`, in the namespace of the calling thread.
 pub fn ip_batch(lines: &[String]) -> Result<()> {
+    let output = run_ip(&["-batch", "-"], lines)?;
+    if !output.status.success() {
+        bail!("ip -batch failed: {}\n{}", String::from_utf8_lossy(&output.stderr).trim(), lines.join("\n"));
+    }
+    Ok(())
+}
+
+/// Likewise, but goes on after a line that the kernel refuses.
+pub fn ip_batch_lenient(lines: &[String]) -> Result<()> {
+    run_ip(&["-force", "-batch", "-"], lines).map(drop)
+}
+
+fn run_ip(arguments: &[&str], lines: &[String]) -> Result<Output> {
     let mut child = Command::new("ip")
-        .args(["-batch", "-"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -107,11 +120,7 @@ pub fn ip_batch(lines: &[String]) -> Result<()> {
         .context("cannot run ip(8); Debian has it in the package iproute2")?;
     let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     child.stdin.take().expect("stdin is piped").write_all(text.as_bytes())?;
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        bail!("ip -batch failed: {}\n{text}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
+    Ok(child.wait_with_output()?)
 }
 
 /// Sets a value below /proc/sys, in the namespace of the calling thread.

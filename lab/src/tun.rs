@@ -5,7 +5,12 @@ use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result};
 
-nix::ioctl_write_int!(set_interface, b'T', 202); // TUNSETIFF of <linux/if_tun.h>
+use requests::{set_interface, set_link};
+
+mod requests {
+    nix::ioctl_write_int!(set_interface, b'T', 202); // TUNSETIFF of <linux/if_tun.h>
+    nix::ioctl_write_int!(set_link, b'T', 205); // TUNSETLINK
+}
 
 /// Opens a new TUN device called `name` in the network namespace of the calling thread.
 ///
@@ -31,4 +36,12 @@ pub fn open(name: &str) -> Result<File> {
     let flags = nix::fcntl::OFlag::from_bits_retain(flags) | nix::fcntl::OFlag::O_NONBLOCK;
     nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETFL(flags))?;
     Ok(file)
+}
+
+/// Has a device that is down pass for one of another type (`ARPHRD_*` of <linux/if_arp.h>).
+pub fn set_device_type(device: &File, device_type: u32) -> Result<()> {
+    // SAFETY: TUNSETLINK takes a number.
+    unsafe { set_link(device.as_raw_fd(), libc::c_ulong::from(device_type)) }
+        .with_context(|| format!("cannot make it a device of type {device_type}"))?;
+    Ok(())
 }

@@ -165,9 +165,9 @@ impl Exchange {
         exchange
     }
 
-    /// Does it as libc does, and not as RFC 8305 (section 3) wants it for a race: the A question leaves first, and
-    /// what one question has brought holds only once the other has its outcome too. Where a server answers with
-    /// rubbish, or fails halfway, what comes of a pair depends on that.
+    /// Does it as libc does, and not as RFC 8305 (section 3) wants it for a race: the A question leaves
+    /// first, and what one question has brought holds only once the other has its outcome too. Where a
+    /// server answers with rubbish, or fails halfway, what comes of a pair depends on that.
     pub fn do_as_libc(&mut self) {
         self.as_libc = true;
     }
@@ -322,8 +322,8 @@ impl Exchange {
         }
     }
 
-    /// The answer has to come by TCP, of the same server; and with it the other question's, unless that holds by itself
-    /// already.
+    /// The answer has to come by TCP, of the same server; and with it the other question's, unless that holds
+    /// by itself already.
     fn truncated(&mut self, family: Family) {
         self.by_tcp = true;
         self.progress[index_of(family)] = Progress::ToSend(Transport::Tcp);

@@ -176,6 +176,12 @@ impl Walk {
         matches!(self.place, Place::Before) && ask == Some(Ask::Dns)
     }
 
+    /// The next action is to ask systemd-resolved.
+    pub fn asks_resolved_next(&self) -> bool {
+        let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
+        matches!(self.place, Place::Before) && matches!(ask, Some(Ask::Resolve { .. }))
+    }
+
     /// The server that is asked first.
     pub fn first_server(&self) -> Option<SocketAddr> {
         self.server(self.next_server)
@@ -308,7 +314,7 @@ impl Walk {
                 let (search, candidate) = Search::new(&self.name, &self.conf);
                 self.ask_servers(search, candidate);
             }
-            Some(ask @ (Ask::Files { .. } | Ask::Resolve)) => {
+            Some(ask @ (Ask::Files { .. } | Ask::Resolve { .. })) => {
                 self.place = Place::Asked;
                 return Some(ask);
             }

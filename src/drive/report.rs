@@ -1,6 +1,6 @@
 //! What a race came to.
 
-use crate::race::{Attempt, Operation, Outcome};
+use crate::race::{AnsweredBy, Attempt, Operation, Outcome};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
@@ -15,6 +15,8 @@ pub struct Report<'a> {
     pub attempts: &'a [Attempt],
     /// When the race began: its limits count from then.
     pub began: Instant,
+    /// Who has told the addresses of the host, last.
+    pub answered_by: AnsweredBy,
 }
 
 /// What failed at a step of an attempt: the system call as a person writes it, or the caller's function by

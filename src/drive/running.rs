@@ -9,7 +9,8 @@ use super::report::Report;
 use crate::lookup::order::Surroundings;
 use crate::lookup::{Answer, Found, Mailbox, Told, policy};
 use crate::race::{
-    Action, AttemptId, Event, Failure, LookupId, Outcome, PolicyTable, Question, QuestionKind, Race, Settings, Wanted,
+    Action, AnsweredBy, AttemptId, Event, Failure, LookupId, Outcome, PolicyTable, Question, QuestionKind, Race,
+    Settings, Wanted,
 };
 use crate::sys::{Interest, errno_of};
 use std::io;
@@ -24,6 +25,8 @@ pub struct Running {
     began: Instant,
     lookups: Option<Box<Lookups>>,
     dials: Dials,
+    /// Who has answered the last lookup of the host.
+    answered_by: AnsweredBy,
 }
 
 impl Running {
@@ -41,13 +44,20 @@ impl Running {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
             None => Race::new(settings, now),
         };
-        Running { race, began: now, lookups, dials: Dials::new(nonblocking, hooks, local_addresses) }
+        Running {
+            race,
+            began: now,
+            answered_by: AnsweredBy::Nobody,
+            lookups,
+            dials: Dials::new(nonblocking, hooks, local_addresses),
+        }
     }
 
     /// A lookup has left its token in the mailbox: hands what has been answered to the race.
     pub fn lookup_finished(&mut self, now: Instant) {
-        while let Some((lookup, question, answer)) = self.lookups.as_mut().and_then(|lookups| lookups.next_answer()) {
-            self.answered(now, lookup, question, answer);
+        while let Some((lookup, question, answer, by)) = self.lookups.as_mut().and_then(|lookups| lookups.next_answer())
+        {
+            self.answered(now, lookup, question, (answer, by));
         }
     }
 
@@ -59,15 +69,18 @@ impl Running {
         }
     }
 
-    fn answered(&mut self, now: Instant, lookup: LookupId, question: Question, answer: Answer) {
+    fn answered(&mut self, now: Instant, lookup: LookupId, question: Question, (answer, by): (Answer, AnsweredBy)) {
+        if question.kind != QuestionKind::Local {
+            self.answered_by = by;
+        }
         match answer.map(Found::into_addresses) {
             Ok(addresses) => {
-                self.race.handle(now, Event::Answered { lookup, addresses: &addresses });
+                self.race.handle(now, Event::Answered { lookup, addresses: &addresses, by });
                 if question.kind == QuestionKind::Local {
                     self.dials.bind_to(addresses);
                 }
             }
-            Err(error) => self.race.handle(now, Event::LookupFailed { lookup, error }),
+            Err(error) => self.race.handle(now, Event::LookupFailed { lookup, error, by }),
         }
     }
 
@@ -130,6 +143,10 @@ impl Running {
             Action::Ask { .. } => unreachable!("taken in by advance"),
             Action::Hasten { lookup } => self.lookups().hasten(lookup),
             Action::AbandonLookup { lookup } => self.lookups().abandon(now, lookup, reactor),
+            Action::FindConnectivity { family } => {
+                let connected = surroundings.has_connectivity(family);
+                self.race.handle(now, Event::ConnectivityFound { family, connected });
+            }
             Action::FindRoute { candidate, destination } => {
                 let route = surroundings.route(&destination);
                 self.race.handle(now, Event::RouteFound { candidate, route });
@@ -215,6 +232,12 @@ impl Running {
     pub fn report(&mut self) -> Option<Report<'_>> {
         let outcome = self.race.outcome()?;
         let socket = self.dials.take_winner();
-        Some(Report { outcome, socket, attempts: self.race.attempts(), began: self.began })
+        Some(Report {
+            outcome,
+            socket,
+            attempts: self.race.attempts(),
+            began: self.began,
+            answered_by: self.answered_by,
+        })
     }
 }

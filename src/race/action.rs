@@ -1,5 +1,6 @@
 //! What a race wants done, and what it may ask for.
 use super::attempt::{AttemptId, CandidateId};
+use super::family::Family;
 use super::outcome::Outcome;
 use super::question::{LookupId, Question, Urgency};
 use std::net::SocketAddr;
@@ -20,6 +21,13 @@ pub enum Action {
     Hasten {
         /// The one that was asked.
         lookup: LookupId,
+    },
+    /// Find out whether a family has a network: an address of this system and a route, neither of them for the
+    /// loopback or the link alone (version 3, section 4.2). Answered by `Event::ConnectivityFound` before the
+    /// next action is asked for. Asked at most once, when the Resolution Delay would begin.
+    FindConnectivity {
+        /// The preferred one.
+        family: Family,
     },
     /// Find the source address for a destination; answered by `Event::RouteFound` before the next action is
     /// asked for. Asked only when an order has to be found between two or more candidates.

@@ -5,7 +5,7 @@ use super::loopback::is_loopback;
 use super::order::{self, Rank};
 use std::net::SocketAddr;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub(super) id: CandidateId,
     pub(super) address: SocketAddr,
@@ -65,18 +65,43 @@ impl Candidates {
         self.untried.retain(keep);
     }
 
-    /// Takes out the best one: of the family `wanted` if it has any, otherwise of all.
-    pub(super) fn take_best(&mut self, wanted: Option<Family>) -> Option<SocketAddr> {
-        // Without any rank there is only one, or the order is not asked for.
+    /// The places of those whose rank is known, best first.
+    fn order(&self) -> Vec<usize> {
         let ranks: Vec<&Rank> = self.untried.iter().map_while(|candidate| candidate.rank.as_ref()).collect();
-        let places = order::sorted(&ranks);
-        let of_wanted = |place: &&usize| Some(Family::of(&self.untried[**place].address)) == wanted;
+        order::sorted(&ranks)
+    }
+
+    /// Takes out the best one: of the family `wanted` if it has any, otherwise of all.
+    pub(super) fn take_best(&mut self, wanted: Option<Family>) -> Option<Candidate> {
+        let places = self.order();
+        let of_wanted = |place: &&usize| Some(Family::of_packets(&self.untried[**place].address)) == wanted;
+        // Without any rank there is only one, or the order is not asked for.
         let place = places.iter().find(of_wanted).or(places.first()).copied().unwrap_or(0);
         self.take(place)
     }
 
+    /// The family that a list begins with which has `head` too, the best of those tried.
+    pub(super) fn first_family(&self, head: &Candidate) -> Family {
+        let best = self.order().first().map(|&place| &self.untried[place]);
+        let first = match (best, &head.rank) {
+            (Some(Candidate { address, rank: Some(rank), .. }), Some(head))
+                if order::sorted(&[head, rank]) == [1, 0] =>
+            {
+                address
+            }
+            _ => &head.address,
+        };
+        Family::of_packets(first)
+    }
+
+    /// Whether both families are among them.
+    pub(super) fn are_mixed(&self) -> bool {
+        let mut families = self.untried.iter().map(|candidate| Family::of_packets(&candidate.address));
+        families.next().is_some_and(|first| families.any(|family| family != first))
+    }
+
     /// Takes out the one that came first.
-    pub(super) fn take_oldest(&mut self) -> Option<SocketAddr> {
+    pub(super) fn take_oldest(&mut self) -> Option<Candidate> {
         self.take(0)
     }
 
@@ -85,13 +110,15 @@ impl Candidates {
         self.untried = Vec::new();
     }
 
-    fn take(&mut self, place: usize) -> Option<SocketAddr> {
-        let address = self.untried.get(place)?.address;
-        self.untried.remove(place);
+    fn take(&mut self, place: usize) -> Option<Candidate> {
+        if place >= self.untried.len() {
+            return None;
+        }
+        let candidate = self.untried.remove(place);
         if self.untried.is_empty() {
             // An attempt can last minutes; what served to choose it need not.
             self.clear();
         }
-        Some(address)
+        Some(candidate)
     }
 }

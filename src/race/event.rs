@@ -1,8 +1,10 @@
 //! What happens to a race.
 use super::attempt::{AttemptId, CandidateId, Failure};
+use super::family::Family;
 use super::lookup_error::LookupError;
 use super::order::Route;
 use super::question::LookupId;
+use super::trace::AnsweredBy;
 use std::net::SocketAddr;
 
 /// Something that happened. Events about ids that are unknown or have ended are ignored.
@@ -15,6 +17,8 @@ pub enum Event<'a> {
         lookup: LookupId,
         /// With their ports; may be empty.
         addresses: &'a [SocketAddr],
+        /// Who has answered; for the trace alone.
+        by: AnsweredBy,
     },
     /// A lookup ended without an answer.
     LookupFailed {
@@ -22,6 +26,8 @@ pub enum Event<'a> {
         lookup: LookupId,
         /// Why.
         error: LookupError,
+        /// Who has said so; for the trace alone.
+        by: AnsweredBy,
     },
     /// The answer to `Action::FindRoute`.
     RouteFound {
@@ -29,6 +35,13 @@ pub enum Event<'a> {
         candidate: CandidateId,
         /// What the surroundings know of the way.
         route: Route,
+    },
+    /// The answer to `Action::FindConnectivity`.
+    ConnectivityFound {
+        /// As the action named it.
+        family: Family,
+        /// Whether it has a network.
+        connected: bool,
     },
     /// An attempt is connected. The first one that the race is told of wins.
     AttemptConnected {
@@ -41,11 +54,6 @@ pub enum Event<'a> {
         attempt: AttemptId,
         /// How.
         failure: Failure,
-    },
-    /// An address disappeared (RFC 8305, section 6): dropped if not started, a running attempt is kept.
-    AddressWithdrawn {
-        /// With its port.
-        address: SocketAddr,
     },
     /// The caller wants no more of it.
     Cancelled,

@@ -19,6 +19,14 @@ impl Family {
         }
     }
 
+    /// The family whose network leads to an address. IPv4-mapped IPv6 is IPv4: that is what its packets are.
+    pub fn of_packets(address: &SocketAddr) -> Family {
+        match address.ip().to_canonical() {
+            IpAddr::V6(_) => Family::V6,
+            IpAddr::V4(_) => Family::V4,
+        }
+    }
+
     /// The one that this is not.
     pub fn other(self) -> Family {
         match self {

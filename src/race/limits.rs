@@ -48,10 +48,11 @@ impl Race {
     }
 
     /// Whether the Resolution Delay has nothing to wait for: the preferred family's answer is here or will
-    /// not come, or the local address could not use it.
+    /// not come, or this system or the local address could not use it.
     pub(super) fn resolution_delay_is_moot(&self) -> bool {
         let preferred = self.settings.preferred_family;
         !self.lookups.is_unfinished(Question::host(QuestionKind::of(preferred)))
+            || self.unconnected.contains(preferred)
             || self.local_families.is_some_and(|families| !families.contains(preferred))
     }
 

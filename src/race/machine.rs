@@ -6,7 +6,7 @@
 //! step.
 use super::action::{Action, Permits, Wanted};
 use super::attempt::{Attempt, AttemptId, AttemptOutcome};
-use super::candidates::Candidates;
+use super::candidates::{Candidate, Candidates};
 use super::family::{Family, FamilySet};
 use super::log::Log;
 use super::lookup_error::LookupError;
@@ -31,9 +31,17 @@ pub struct Race {
     pub(super) resolve_error: Option<LookupError>,
     /// The families of the local address, once they are known.
     pub(super) local_families: Option<FamilySet>,
-    /// Families without a network.
+    /// Families without a network, as an attempt has found.
     pub(super) retired: FamilySet,
+    /// Families without a network, as the surroundings say: their answers are not waited for.
+    pub(super) unconnected: FamilySet,
+    /// The surroundings were asked for that of the preferred family.
+    connectivity_asked: bool,
     pub(super) candidates: Candidates,
+    /// Since when there are candidates, if there are.
+    pub(super) candidates_since: Instant,
+    /// The candidate that went first, as long as its place in the whole list may matter.
+    pub(super) head: Option<Candidate>,
     pub(super) attempts: Vec<Attempt>,
     /// From when the delay to the next attempt counts: the latest start, or when that was due if it came
     /// punctually.
@@ -91,7 +99,11 @@ impl Race {
             resolve_error: None,
             local_families: None,
             retired: FamilySet::default(),
+            unconnected: FamilySet::default(),
+            connectivity_asked: false,
             candidates: Candidates::default(),
+            candidates_since: now,
+            head: None,
             attempts: Vec::new(),
             delay_counts_from: now,
             running: 0,
@@ -124,6 +136,7 @@ impl Race {
             .or_else(|| self.give_up_lookup(now))
             .or_else(|| self.hasten(now))
             .or_else(|| self.ask(now, permits))
+            .or_else(|| self.find_connectivity())
             .or_else(|| self.find_route())
             .or_else(|| self.start_attempt(now, permits))
     }
@@ -179,6 +192,7 @@ impl Race {
         self.abandon_attempt(now, of_attempts).or_else(|| self.abandon_lookup(now)).or_else(|| {
             self.finished = true;
             self.candidates.clear();
+            self.head = None;
             let winner = match outcome {
                 Outcome::Connected { attempt } => self.attempts.get(attempt.0 as usize),
                 _ => None,
@@ -217,12 +231,23 @@ impl Race {
         Some(Action::Ask { lookup, question, urgency })
     }
 
+    /// Asks whether the preferred family has a network, where its answer would be waited for. Without a network
+    /// the answer is of no use, and a host with IPv4 alone would wait for nothing.
+    fn find_connectivity(&mut self) -> Option<Action> {
+        if self.resolution_delay_ends.is_none() || std::mem::replace(&mut self.connectivity_asked, true) {
+            return None;
+        }
+        Some(Action::FindConnectivity { family: self.settings.preferred_family })
+    }
+
     /// Asks for the routes that the order depends on; one candidate alone needs none.
     fn find_route(&mut self) -> Option<Action> {
         if !self.settings.fast_fallback || self.candidates.len() < 2 {
             return None;
         }
-        let candidate = self.candidates.next_without_route()?;
+        // The list as a whole begins with the family of its best address, which may have been tried.
+        let head = self.head.as_mut().filter(|head| head.rank.is_none() && self.candidates.are_mixed());
+        let candidate = self.candidates.next_without_route().or(head)?;
         candidate.rank = Some(Rank::new(candidate.address.ip(), &Route::default(), &self.settings.policy));
         Some(Action::FindRoute { candidate: candidate.id, destination: candidate.address })
     }
@@ -235,11 +260,16 @@ impl Race {
         if self.at_cap() {
             return self.abandon_attempt(now, AttemptOutcome::Abandoned);
         }
-        let destination = if self.settings.fast_fallback {
+        let candidate = if self.settings.fast_fallback {
             self.candidates.take_best(self.next_family())?
         } else {
             self.candidates.take_oldest()?
         };
+        let destination = candidate.address;
+        // Only what is still to come can make it matter.
+        if self.attempts.is_empty() && (!self.candidates.is_empty() || self.lookups.remote_unfinished()) {
+            self.head = Some(candidate);
+        }
         if self.timer_traced && !self.pulled_forward {
             self.log.add(now, TraceKind::NextAttemptTimerFired);
         }
@@ -260,16 +290,19 @@ impl Race {
     }
 
     /// The family whose turn it is (RFC 8305, section 4): First Address Family Count addresses of the first
-    /// family, then by turns. None before the first attempt, which goes to the head of the order. Without a
-    /// candidate of its own the turn passes to the other family, for good: a family's candidates all come at
-    /// once.
+    /// family, then by turns, the other one first. None before the first attempt, which goes to the head of the
+    /// order. Without a candidate of its own the turn passes to the other family.
     ///
-    /// Decided at each start and not once for the list, so that a late answer takes its turns too.
+    /// Decided at each start, over the whole list, tried and untried: a family that answers late is placed as if
+    /// it had been there from the beginning (version 3, section 7).
     fn next_family(&self) -> Option<Family> {
-        let first = Family::of(&self.attempts.first()?.destination);
-        let last = Family::of(&self.attempts.last()?.destination);
+        let first = self.candidates.first_family(self.head.as_ref()?);
+        let of_first = |attempt: &&Attempt| Family::of_packets(&attempt.destination) == first;
+        let tried = self.attempts.iter().filter(of_first).count();
+        let tried_of_other = self.attempts.len() - tried;
         let first_count = self.settings.first_address_family_count.max(1) as usize;
-        Some(if self.attempts.len() < first_count { first } else { last.other() })
+        // So many of the first family go before the next one of the other.
+        Some(if tried < first_count + tried_of_other { first } else { first.other() })
     }
 
     /// When the next attempt may start, permits aside; None if an event has to come first.
@@ -281,10 +314,19 @@ impl Race {
         }
         Some(match self.attempts.last() {
             None => self.resolution_delay_ends.unwrap_or(self.started),
-            Some(_) if self.pulled_forward => self.started,
+            Some(_) if self.pulled_forward => self.apart_from_running().unwrap_or(self.started),
             Some(latest) => (self.delay_counts_from + self.connection_attempt_delay())
-                .max(latest.started + CONNECTION_ATTEMPT_DELAY_MIN),
+                .max(latest.started + CONNECTION_ATTEMPT_DELAY_MIN)
+                .max(self.candidates_since),
         })
+    }
+
+    /// How early an attempt may start beside those in flight (RFC 8305, section 5: "MUST NOT be started within
+    /// 10 milliseconds of the previous attempt"). One that has ended is no reason to wait: where nothing is in
+    /// flight the next one starts at once.
+    fn apart_from_running(&self) -> Option<Instant> {
+        let running = self.attempts.iter().rfind(|attempt| attempt.outcome == AttemptOutcome::Running)?;
+        Some(running.started + CONNECTION_ATTEMPT_DELAY_MIN)
     }
 
     pub(super) fn start_is_due(&self, now: Instant) -> bool {

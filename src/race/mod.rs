@@ -7,7 +7,9 @@
 //! same wake-up.
 //!
 //! ```
-//! use happysock::race::{Action, Event, LookupId, Outcome, Permits, Question, QuestionKind, Race, Settings, Urgency};
+//! use happysock::race::{
+//!     Action, AnsweredBy, Event, Family, LookupId, Outcome, Permits, Question, QuestionKind, Race, Settings, Urgency,
+//! };
 //! use std::time::{Duration, Instant};
 //!
 //! let start = Instant::now();
@@ -22,10 +24,12 @@
 //! let asked = [ask(aaaa, QuestionKind::Aaaa, Urgency::Now), ask(a, QuestionKind::A, Urgency::WhenFree)];
 //! assert_eq!(actions(&mut race, start), asked);
 //!
-//! // The A answer comes first: IPv4 waits the Resolution Delay for the AAAA answer.
+//! // The A answer comes first: IPv4 waits the Resolution Delay for the AAAA answer, if IPv6 has a network here.
 //! let answered = start + Duration::from_millis(20);
 //! let addresses = ["192.0.2.1:80".parse().unwrap()];
-//! race.handle(answered, Event::Answered { lookup: a, addresses: &addresses });
+//! race.handle(answered, Event::Answered { lookup: a, addresses: &addresses, by: AnsweredBy::Nobody });
+//! assert_eq!(actions(&mut race, answered), [Action::FindConnectivity { family: Family::V6 }]);
+//! race.handle(answered, Event::ConnectivityFound { family: Family::V6, connected: true });
 //! assert_eq!(actions(&mut race, answered), []);
 //! let deadline = race.deadline().unwrap();
 //! assert_eq!(deadline, answered + Duration::from_millis(50));
@@ -79,4 +83,4 @@ pub use settings::{
     CONNECTION_ATTEMPT_DELAY, CONNECTION_ATTEMPT_DELAY_MAX, CONNECTION_ATTEMPT_DELAY_MIN, FIRST_ADDRESS_FAMILY_COUNT,
     Families, Limit, PUNCTUAL, RESOLUTION_DELAY, Settings,
 };
-pub use trace::{Trace, TraceKind};
+pub use trace::{AnsweredBy, Trace, TraceKind};

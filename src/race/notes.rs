@@ -7,7 +7,7 @@ use super::machine::{Race, Setback};
 use super::order::{Rank, Route};
 use super::outcome::Outcome;
 use super::question::{LookupId, QuestionKind};
-use super::trace::TraceKind;
+use super::trace::{AnsweredBy, TraceKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -22,9 +22,14 @@ impl Race {
             return;
         }
         match event {
-            Event::Answered { lookup, addresses } => self.note_answer(now, lookup, addresses),
-            Event::LookupFailed { lookup, error } => self.note_lookup_failure(now, lookup, error),
+            Event::Answered { lookup, addresses, by } => self.note_answer(now, lookup, addresses, by),
+            Event::LookupFailed { lookup, error, by } => self.note_lookup_failure(now, lookup, error, by),
             Event::RouteFound { candidate, route } => self.note_route(candidate, route),
+            Event::ConnectivityFound { family, connected } => {
+                if !connected {
+                    self.unconnected.insert(family);
+                }
+            }
             Event::AttemptConnected { attempt } => {
                 if self.is_running(attempt) {
                     self.end_attempt(now, attempt, AttemptOutcome::Connected);
@@ -32,7 +37,6 @@ impl Race {
                 }
             }
             Event::AttemptFailed { attempt, failure } => self.note_attempt_failure(now, attempt, failure),
-            Event::AddressWithdrawn { address } => self.note_withdrawal(now, address),
             Event::Cancelled => self.end = Some(Outcome::Cancelled),
             Event::Broken { sys_errno } => self.end = Some(Outcome::Broken { sys_errno }),
         }
@@ -42,17 +46,17 @@ impl Race {
         self.attempts.get(attempt.0 as usize).is_some_and(|entry| entry.outcome == AttemptOutcome::Running)
     }
 
-    fn note_answer(&mut self, now: Instant, lookup: LookupId, addresses: &[SocketAddr]) {
+    fn note_answer(&mut self, now: Instant, lookup: LookupId, addresses: &[SocketAddr], by: AnsweredBy) {
         let Some(question) = self.lookups.pending(lookup) else { return };
         // A lookup callback may answer with both families whatever it was asked. Only what was asked for
         // counts.
         let family = question.kind.family();
         let asked_for = |address: &&SocketAddr| family.is_none_or(|family| Family::of(address) == family);
         if !addresses.iter().any(|address| asked_for(&address)) {
-            return self.note_lookup_failure(now, lookup, LookupError::NO_DATA);
+            return self.note_lookup_failure(now, lookup, LookupError::NO_DATA, by);
         }
         self.lookups.ended(lookup);
-        self.log.add(now, TraceKind::LookupAnswered { lookup, question, addresses: addresses.len() as u32 });
+        self.log.add(now, TraceKind::LookupAnswered { lookup, question, addresses: addresses.len() as u32, by });
         self.hasten_later(now);
         if question.kind == QuestionKind::Local {
             self.local_families = Some(addresses.iter().map(Family::of).collect());
@@ -62,10 +66,10 @@ impl Race {
         self.begin_resolution_delay(now);
     }
 
-    fn note_lookup_failure(&mut self, now: Instant, lookup: LookupId, error: LookupError) {
+    fn note_lookup_failure(&mut self, now: Instant, lookup: LookupId, error: LookupError, by: AnsweredBy) {
         let Some(question) = self.lookups.pending(lookup) else { return };
         self.lookups.ended(lookup);
-        self.log.add(now, TraceKind::LookupFailed { lookup, question, error });
+        self.log.add(now, TraceKind::LookupFailed { lookup, question, error, by });
         self.hasten_at_once(now);
         if question.kind == QuestionKind::Local {
             self.end = Some(Outcome::LocalFailed { error });
@@ -87,21 +91,10 @@ impl Race {
     }
 
     fn note_route(&mut self, candidate: CandidateId, route: Route) {
-        if let Some(candidate) = self.candidates.with_route(candidate) {
+        let head = self.head.as_mut().filter(|head| head.id == candidate && head.rank.is_some());
+        if let Some(candidate) = self.candidates.with_route(candidate).or(head) {
             candidate.rank = Some(Rank::new(candidate.address.ip(), &route, &self.settings.policy));
         }
-    }
-
-    /// RFC 8305, section 6: not started, it is dropped; an attempt in flight goes on.
-    fn note_withdrawal(&mut self, now: Instant, address: SocketAddr) {
-        let Race { candidates, log, .. } = self;
-        candidates.retain(|candidate| {
-            let withdrawn = candidate.address == address;
-            if withdrawn {
-                log.add(now, TraceKind::CandidateDropped { candidate: candidate.id, address });
-            }
-            !withdrawn
-        });
     }
 
     fn note_attempt_failure(&mut self, now: Instant, attempt: AttemptId, failure: Failure) {
@@ -122,6 +115,9 @@ impl Race {
     /// Takes in addresses, each once. To compare with those not tried is enough: a family's addresses all
     /// come from one answer, so none of them was tried before.
     pub(super) fn admit<'a>(&mut self, now: Instant, addresses: impl Iterator<Item = &'a SocketAddr> + Clone) {
+        if self.candidates.is_empty() {
+            self.candidates_since = now;
+        }
         self.candidates.reserve(addresses.clone().count());
         for &address in addresses {
             if !self.candidates.contains(&address) {

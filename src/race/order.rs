@@ -4,10 +4,10 @@
 //! A destination gets a [`Rank`] once, when its route is known; after that two destinations are compared
 //! without looking at an address again.
 //!
-//! Where glibc and the RFC differ, this is glibc's order (nss/getaddrinfo.c, `rfc3484_sort`; seen from 2.36 to
-//! 2.43), so that a program that comes from getaddrinfo(3) meets the order that its machine has always had, and
-//! what an administrator has set keeps its effect. There are two differences, both in rule 9; [`PolicyTable`]
-//! has those of the table.
+//! Where glibc and the RFC differ, this is glibc's order (nss/getaddrinfo.c, `rfc3484_sort`; seen from 2.36
+//! to 2.43), so that a program that comes from getaddrinfo(3) meets the order that its machine has always
+//! had, and what an administrator has set keeps its effect. There are two differences, both in rule 9;
+//! [`PolicyTable`] has those of the table.
 use super::policy::PolicyTable;
 use std::cmp::{Ordering, Reverse};
 use std::net::{IpAddr, Ipv4Addr};
@@ -131,12 +131,12 @@ fn common_prefix_on_link(source: Ipv4Addr, destination: Ipv4Addr, prefix_length:
     if difference & mask == 0 { difference.leading_zeros() } else { 0 }
 }
 
-/// The places of `ranks` in the order in which their destinations go; `ranks` stand in the order in which these
-/// became known, which is kept where no rule says otherwise (rule 10).
+/// The places of `ranks` in the order in which their destinations go; `ranks` stand in the order in which
+/// these became known, which is kept where no rule says otherwise (rule 10).
 ///
 /// It is a merge sort that compares the same pairs as glibc's. That matters where two families tie up to rule
-/// 8, which a policy table can make so: rules 9 and 10 applied pair by pair may then go round in a circle, and
-/// which of them counts hangs on who was compared with whom.
+/// 8, which a policy table can make so: rules 9 and 10 applied pair by pair may then go round in a circle,
+/// and which of them counts hangs on who was compared with whom.
 pub fn sorted(ranks: &[&Rank]) -> Vec<usize> {
     let mut places: Vec<usize> = (0..ranks.len()).collect();
     let mut room = places.clone();

@@ -203,7 +203,6 @@ impl Play {
                 let byte = bytes.next();
                 self.refuse(AttemptId(u32::from(byte % 8)), byte & 0x80 != 0);
             }
-            12 => self.race.handle(self.now, Event::AddressWithdrawn { address: world(bytes.next()) }),
             13 => {
                 let byte = bytes.next();
                 self.permits = Permits { lookups: byte & 3 != 0, attempts: byte & 12 != 0 };
@@ -232,7 +231,7 @@ impl Play {
     }
 
     fn answer(&mut self, lookup: LookupId, addresses: &[SocketAddr]) {
-        let event = Event::Answered { lookup, addresses };
+        let event = Event::Answered { lookup, addresses, by: AnsweredBy::Nobody };
         let Some(question) = self.take_pending(lookup) else { return self.ignored(event) };
         if question.kind == QuestionKind::Local {
             self.local_families = addresses.iter().map(Family::of).collect();
@@ -253,7 +252,7 @@ impl Play {
     }
 
     fn fail_lookup(&mut self, lookup: LookupId, error: LookupError) {
-        let event = Event::LookupFailed { lookup, error };
+        let event = Event::LookupFailed { lookup, error, by: AnsweredBy::Nobody };
         let Some(question) = self.take_pending(lookup) else { return self.ignored(event) };
         self.decided = question.kind == QuestionKind::Local;
         self.hasten_at = Some(self.now);
@@ -335,6 +334,10 @@ impl Play {
                 assert!(self.when_free.contains(&lookup), "hastened although it gives way to none");
                 assert!(self.hasten_at.is_some_and(|at| at <= self.now), "hastened too early");
                 self.when_free.retain(|waiting| *waiting != lookup);
+            }
+            Action::FindConnectivity { family } => {
+                let connected = self.seed % 3 != 0;
+                self.race.handle(self.now, Event::ConnectivityFound { family, connected });
             }
             Action::FindRoute { candidate, destination } => {
                 assert!(self.settings.fast_fallback);

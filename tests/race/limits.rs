@@ -315,16 +315,6 @@ fn a_candidate_that_comes_in_time_stops_the_connect_limit() {
         .expect_deadline(350);
 }
 
-// CRuby's rule: connect_timeout counts from the start of the last candidate's attempt.
-#[test]
-fn a_candidate_that_disappears_starts_the_connect_limit_again() {
-    Script::towards("v6.1 v6.2", connect(100))
-        .expect("start v6.1")
-        .at(120)
-        .withdraws("v6.2")
-        .expect("abandon v6.1, finish timed out Connect");
-}
-
 // Our rule: a limit of zero is over before anything starts.
 #[test]
 fn connect_limit_of_zero_starts_no_attempt() {

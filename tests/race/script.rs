@@ -86,6 +86,8 @@ pub struct Script {
     routes: HashMap<IpAddr, Route>,
     /// Whether FindRoute is to be expected like any other action.
     pub show_routes: bool,
+    /// Whether the preferred family has a network.
+    pub connected: bool,
     /// What was asked, by the number of its lookup.
     asked: Vec<Question>,
     /// Given by the race, not yet expected.
@@ -111,6 +113,7 @@ impl Script {
             permits: Permits::ALL,
             routes: HashMap::new(),
             show_routes: false,
+            connected: true,
             asked: Vec::new(),
             given: Vec::new(),
         }
@@ -213,6 +216,11 @@ impl Script {
                     continue;
                 }
             }
+            if let Action::FindConnectivity { family } = action {
+                let connected = self.connected;
+                self.race.handle(now, Event::ConnectivityFound { family, connected });
+                continue;
+            }
             if let Action::Ask { lookup, question, .. } = action {
                 assert_eq!(lookup.0 as usize, self.asked.len(), "lookups are numbered as they are asked");
                 self.asked.push(question);
@@ -234,12 +242,16 @@ impl Script {
 
     pub fn answers(&mut self, question: Question, names: &str) -> &mut Script {
         let lookup = self.lookup(question);
-        self.event(Event::Answered { lookup, addresses: &addresses(names) })
+        self.event(Event::Answered { lookup, addresses: &addresses(names), by: AnsweredBy::Nobody })
     }
 
     pub fn fails_to_resolve(&mut self, question: Question, gai_error: i32) -> &mut Script {
         let lookup = self.lookup(question);
-        self.event(Event::LookupFailed { lookup, error: LookupError { gai_error, sys_errno: 0 } })
+        self.event(Event::LookupFailed {
+            lookup,
+            error: LookupError { gai_error, sys_errno: 0 },
+            by: AnsweredBy::Nobody,
+        })
     }
 
     /// The lookup that asks a question; the next to be asked if it was not.
@@ -272,10 +284,6 @@ impl Script {
         self.event(Event::AttemptFailed { attempt, failure })
     }
 
-    pub fn withdraws(&mut self, name: &str) -> &mut Script {
-        self.event(Event::AddressWithdrawn { address: address(name) })
-    }
-
     /// The id of the attempt towards an address.
     pub fn attempt(&self, name: &str) -> AttemptId {
         let place = self.race.attempts().iter().position(|attempt| attempt.destination == address(name));
@@ -299,6 +307,7 @@ impl Script {
             }
             Action::Hasten { lookup } => format!("hasten {}", self.lookup_name(lookup)),
             Action::FindRoute { destination, .. } => format!("route {}", name(&destination)),
+            Action::FindConnectivity { family } => format!("connectivity of {family:?}"),
             Action::StartAttempt { destination, .. } => format!("start {}", name(&destination)),
             Action::AbandonAttempt { attempt } => format!("abandon {}", self.name_of(attempt)),
             Action::AbandonLookup { lookup } => format!("drop {}", self.lookup_name(lookup)),

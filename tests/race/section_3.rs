@@ -232,3 +232,45 @@ fn section_3_a_name_with_numeric_addresses_is_not_looked_up() {
 fn section_3_numeric_addresses_of_both_families_are_raced_without_a_resolution_delay() {
     Script::towards("v4.1 v6.1", Settings::default()).expect("start v6.1").at(250).expect("start v4.1");
 }
+
+// Version 3, section 4.2: "at least one non-loopback and non-link-local address of that address family from which
+// to send packets, and at least one non-link local route". A family without them is not waited for.
+#[test]
+fn section_3_a_family_without_a_network_is_not_waited_for() {
+    let mut script = asked(Settings::default());
+    script.connected = false;
+    script
+        .at(10)
+        .answers(A, "v4.1 v4.2")
+        .expect("start v4.1")
+        .at(30)
+        .answers(AAAA, "v6.1")
+        // Its addresses are candidates all the same.
+        .at(260)
+        .expect("start v6.1");
+    // The other way round nothing is waited for anyway.
+    let mut script = asked(Settings::default());
+    script.connected = false;
+    script.answers(AAAA, "v6.1").expect("start v6.1");
+}
+
+// Our rule: whether a family has a network is asked when it matters, and once.
+#[test]
+fn section_3_connectivity_is_asked_for_when_an_answer_would_be_waited_for() {
+    let now = std::time::Instant::now();
+    let asked_for = |first: QuestionKind, address: &str| -> Vec<Action> {
+        let mut race = Race::new(Settings::default(), now);
+        while race.next_action(now, Permits::ALL).is_some() {}
+        let lookup = LookupId(u32::from(first == QuestionKind::A));
+        race.handle(
+            now,
+            Event::Answered { lookup, addresses: &[crate::script::address(address)], by: AnsweredBy::Nobody },
+        );
+        let actions = std::iter::from_fn(|| race.next_action(now, Permits::ALL)).collect();
+        assert_eq!(race.next_action(now, Permits::ALL), None);
+        actions
+    };
+    assert_eq!(asked_for(QuestionKind::A, "v4.1"), [Action::FindConnectivity { family: Family::V6 }]);
+    assert_eq!(asked_for(QuestionKind::A, "loop4").len(), 1, "loopback starts at once");
+    assert!(matches!(asked_for(QuestionKind::Aaaa, "v6.1")[..], [Action::StartAttempt { .. }]));
+}

@@ -26,6 +26,19 @@ fn section_4_the_families_alternate() {
         .expect("start v4.2");
 }
 
+// Our rule: an IPv4-mapped address is IPv4 to the network, whatever socket it takes.
+#[test]
+fn section_4_ipv4_mapped_addresses_take_the_turns_of_ipv4() {
+    Script::towards("v6.1 v6.2 ::ffff:192.0.2.7 ::ffff:192.0.2.8", Settings::default())
+        .expect("start v6.1")
+        .at(250)
+        .expect("start ::ffff:192.0.2.7")
+        .at(500)
+        .expect("start v6.2")
+        .at(750)
+        .expect("start ::ffff:192.0.2.8");
+}
+
 // Our rule: when a family has no more addresses its turns pass to the other.
 #[test]
 fn section_4_the_rest_of_a_family_follows_when_the_other_has_no_more() {
@@ -87,11 +100,11 @@ fn section_4_first_address_family_count_is_over_once_the_other_family_was_tried(
         .at(70)
         .answers(AAAA, "v6.1 v6.2")
         .idle_until(310)
-        .expect("start v4.2")
+        .expect("start v6.1")
         .at(560)
-        .expect("start v4.3")
+        .expect("start v6.2")
         .at(810)
-        .expect("start v6.1");
+        .expect("start v4.2");
 }
 
 // RFC 8305, section 4: "It is important that the ordered list involve all addresses from both families that
@@ -119,15 +132,15 @@ fn section_4_the_order_is_restored_again_when_a_late_answer_arrives() {
         .idle_until(300)
         .expect("start v6.3")
         .at(550)
-        .expect("start v4.2")
-        .at(800)
         .expect("start v6.2")
+        .at(800)
+        .expect("start v4.2")
         .at(1_050)
         .expect("start v6.1");
 }
 
-// RFC 8305, section 4: "the client SHOULD modify the ordered list to interleave address families." Our rule:
-// decided at each start, so that a late answer takes its turns too.
+// RFC 8305, section 4: "the client SHOULD modify the ordered list to interleave address families." Version
+// 3, section 7: a late answer takes the turns that it would have had.
 #[test]
 fn section_4_a_late_answer_takes_its_turn() {
     asked(Settings::default())
@@ -142,9 +155,9 @@ fn section_4_a_late_answer_takes_its_turn() {
         .idle_until(500)
         .expect("start v4.1")
         .at(750)
-        .expect("start v6.3")
+        .expect("start v4.2")
         .at(1_000)
-        .expect("start v4.2");
+        .expect("start v6.3");
 }
 
 // RFC 8305, section 4: "the client MUST sort the addresses received up to this point using Destination

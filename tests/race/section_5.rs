@@ -99,6 +99,22 @@ fn section_5_a_timer_that_fires_a_little_late_does_not_shift_the_attempts_after_
         .expect_deadline(506);
 }
 
+// Our rule: only a timer can be late. An answer that comes when the delay is over is not.
+#[test]
+fn section_5_an_attempt_that_an_answer_brought_counts_from_itself() {
+    asked(Settings::default())
+        .answers(AAAA, "v6.1")
+        .expect("start v6.1")
+        .at(50)
+        .expect("hasten A")
+        .at(253)
+        .answers(A, "v4.1 v4.2")
+        .expect("start v4.1")
+        .expect_deadline(503)
+        .idle_until(503)
+        .expect("start v4.2");
+}
+
 // Our rule: only a timer can be late. A start that waited for none counts from when it happened.
 #[test]
 fn section_5_a_start_that_no_timer_brought_counts_from_itself() {
@@ -154,6 +170,40 @@ fn section_5_a_failure_pulls_the_next_attempt_forward_even_while_others_run() {
         .expect("start v6.2")
         .expect_deadline(510)
         .idle_until(510)
+        .expect("start v6.3");
+}
+
+// RFC 8305, section 5: "a subsequent connection MUST NOT be started within 10 milliseconds of the previous
+// attempt." Our rule beside it: an attempt that has ended is nothing to keep apart from.
+#[test]
+fn section_5_a_failure_brings_no_attempt_within_10_ms_of_one_that_still_runs() {
+    Script::towards("v6.1 v6.2 v6.3", Settings::default())
+        .expect("start v6.1")
+        .at(250)
+        .expect("start v6.2")
+        .at(251)
+        .refuses("v6.1")
+        .expect_deadline(260)
+        .idle_until(260)
+        .expect("start v6.3");
+    // The other way round nothing that runs was started lately.
+    Script::towards("v6.1 v6.2 v6.3", Settings::default())
+        .expect("start v6.1")
+        .at(250)
+        .expect("start v6.2")
+        .at(251)
+        .refuses("v6.2")
+        .expect("start v6.3");
+    // While it waits the one that runs may end too.
+    Script::towards("v6.1 v6.2 v6.3", Settings::default())
+        .expect("start v6.1")
+        .at(250)
+        .expect("start v6.2")
+        .at(251)
+        .refuses("v6.1")
+        .expect_deadline(260)
+        .at(255)
+        .refuses("v6.2")
         .expect("start v6.3");
 }
 

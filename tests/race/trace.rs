@@ -7,6 +7,8 @@ fn traced() -> Settings {
     Settings { trace: true, ..Settings::default() }
 }
 
+const UNREACHABLE: AttemptOutcome =
+    AttemptOutcome::Failed(Failure { sys_errno: ENETUNREACH, operation: Operation::Connect, family_unreachable: true });
 const REFUSED: AttemptOutcome = AttemptOutcome::Failed(Failure {
     sys_errno: ECONNREFUSED,
     operation: Operation::Connect,
@@ -36,37 +38,39 @@ fn a_whole_race_is_told() {
         .expect("start v6.1")
         .at(320)
         .refuses("v4.1")
-        .expect("start v4.2")
+        .expect("start v6.2")
         .at(330)
-        .withdraws("v6.2")
+        .is_unreachable("v6.2")
+        .expect("start v4.2")
         .at(400)
         .connects("v6.1")
         .expect("abandon v4.2, finish connected v6.1");
     let (v4, v4b) = (address("v4.1"), address("v4.2"));
     let (v6, v6b) = (address("v6.1"), address("v6.2"));
-    let (first, second, third) = (AttemptId(0), AttemptId(1), AttemptId(2));
+    let [first, second, third, fourth] = [0, 1, 2, 3].map(AttemptId);
     let expected = [
         (0, LookupStarted { lookup: LookupId(0), question: AAAA, urgency: Urgency::Now }),
         (0, LookupStarted { lookup: LookupId(1), question: A, urgency: Urgency::WhenFree }),
-        (10, LookupAnswered { lookup: LookupId(1), question: A, addresses: 2 }),
+        (10, LookupAnswered { lookup: LookupId(1), question: A, addresses: 2, by: AnsweredBy::Nobody }),
         (10, CandidateAdded { candidate: CandidateId(0), address: v4 }),
         (10, CandidateAdded { candidate: CandidateId(1), address: v4b }),
         (10, ResolutionDelayStarted { delay: ms(50) }),
         (60, ResolutionDelayExpired),
         (60, AttemptStarted { attempt: first, address: v4 }),
         (60, NextAttemptTimerSet { delay: ms(250) }),
-        (100, LookupAnswered { lookup: LookupId(0), question: AAAA, addresses: 2 }),
+        (100, LookupAnswered { lookup: LookupId(0), question: AAAA, addresses: 2, by: AnsweredBy::Nobody }),
         (100, CandidateAdded { candidate: CandidateId(2), address: v6 }),
         (100, CandidateAdded { candidate: CandidateId(3), address: v6b }),
         (310, NextAttemptTimerFired),
         (310, AttemptStarted { attempt: second, address: v6 }),
         (310, NextAttemptTimerSet { delay: ms(250) }),
         (320, AttemptEnded { attempt: first, address: v4, outcome: REFUSED }),
-        (320, AttemptStarted { attempt: third, address: v4b }),
+        (320, AttemptStarted { attempt: third, address: v6b }),
         (320, NextAttemptTimerSet { delay: ms(250) }),
-        (330, CandidateDropped { candidate: CandidateId(3), address: v6b }),
+        (330, AttemptEnded { attempt: third, address: v6b, outcome: UNREACHABLE }),
+        (330, AttemptStarted { attempt: fourth, address: v4b }),
         (400, AttemptEnded { attempt: second, address: v6, outcome: AttemptOutcome::Connected }),
-        (400, AttemptEnded { attempt: third, address: v4b, outcome: AttemptOutcome::Abandoned }),
+        (400, AttemptEnded { attempt: fourth, address: v4b, outcome: AttemptOutcome::Abandoned }),
         (400, Finished { outcome: Outcome::Connected { attempt: second }, address: Some(v6) }),
     ];
     assert_eq!(script.trace(), expected);
@@ -80,7 +84,7 @@ fn lookups_that_fail_or_are_given_up_are_told() {
     script.at(10).fails_to_resolve(AAAA, NONAME).expect("hasten A").at(100).expect("drop A, finish timed out Resolve");
     let error = LookupError { gai_error: NONAME, sys_errno: 0 };
     let expected = [
-        (10, LookupFailed { lookup: LookupId(0), question: AAAA, error }),
+        (10, LookupFailed { lookup: LookupId(0), question: AAAA, error, by: AnsweredBy::Nobody }),
         (10, LookupHastened { lookup: LookupId(1), question: A }),
         (100, LookupAbandoned { lookup: LookupId(1), question: A }),
         (100, Finished { outcome: Outcome::TimedOut { limit: Limit::Resolve }, address: None }),

@@ -180,7 +180,7 @@ impl Arena {
 }
 
 /// Puts an /etc of our own over that of the machine, in the mount namespace of the calling thread.
-fn cover_etc() -> Result<()> {
+pub fn cover_etc() -> Result<()> {
     let cache = std::fs::read(LINKER_CACHE).ok();
     mount(Some("tmpfs"), "/etc", Some("tmpfs"), MsFlags::empty(), Some("size=4m,mode=0755"))
         .context("cannot cover /etc")?;

@@ -8,7 +8,7 @@ mod answer;
 mod arena;
 mod behaviour;
 mod case;
-mod chance;
+pub mod chance;
 mod compare;
 mod draft;
 mod etc;
@@ -27,6 +27,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::sandbox::Sandbox;
+pub use arena::cover_etc;
 use arena::{Arena, Failure, Told, Who};
 use case::{Asked, Case};
 use compare::{Check, Difference, EXCEPTIONS};

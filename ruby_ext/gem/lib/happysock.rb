@@ -2,7 +2,9 @@
 
 require "socket"
 require_relative "happysock/version"
-require "happysock/happysock"
+# The precompiled gem has a file for each version of Ruby.
+native = "happysock/#{RUBY_VERSION[/\A\d+\.\d+/]}/happysock"
+require File.exist?("#{__dir__}/#{native}.so") ? native : "happysock/happysock"
 
 # Connects to hosts by name: Happy Eyeballs (RFC 8305), and lookups that can be interrupted.
 #
