@@ -37,6 +37,15 @@ mod drive;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 #[cfg_attr(not(feature = "capi"), allow(dead_code))]
+pub mod history;
+#[cfg(not(feature = "internals"))]
+#[cfg_attr(not(feature = "capi"), allow(dead_code))]
+#[allow(unused_imports)]
+mod history;
+
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+#[cfg_attr(not(feature = "capi"), allow(dead_code))]
 pub mod lookup;
 #[cfg(not(feature = "internals"))]
 #[cfg_attr(not(feature = "capi"), allow(dead_code))]
@@ -64,5 +73,6 @@ pub use drive::{
     Argument, Connect, ConnectError, EventLoop, Hooks, Invalid, Multi, Options, Plan, PlanError, Refused, Report,
     Signals, connect,
 };
+pub use history::{History, Known, Report as HistoryReport};
 pub use lookup::{LookupCallback, LookupFunction};
 pub use sys::Interest;

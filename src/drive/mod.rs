@@ -9,6 +9,7 @@ mod blocking;
 mod connect;
 mod dials;
 mod key;
+mod learning;
 mod lookups;
 mod multi;
 mod plan;

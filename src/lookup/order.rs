@@ -8,8 +8,8 @@ use crate::sys::netlink::{InterfaceAddress, Netlink};
 use crate::sys::route::Probe;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Puts a list into the order in which getaddrinfo(3) would give its addresses, on the system as it is at this
-/// moment: the network namespace of the calling thread, its routes, addresses and /etc/gai.conf.
+/// Puts a list into the order in which getaddrinfo(3) would give its addresses, on the system as it is at
+/// this moment: the network namespace of the calling thread, its routes, addresses and /etc/gai.conf.
 ///
 /// `destination` tells an item's address; its port does not count. Items keep their places where no rule says
 /// otherwise. Nothing is sent, and nothing is waited for. One item alone costs nothing; of more the kernel is
@@ -60,8 +60,8 @@ struct Interfaces {
 impl Surroundings {
     /// The way to `destination`, all but its history.
     ///
-    /// `::1` and 127.0.0.1 are taken for granted, and cost no system call: loopback is up, its addresses are not
-    /// deprecated, and it is no tunnel.
+    /// `::1` and 127.0.0.1 are taken for granted, and cost no system call: loopback is up, its addresses are
+    /// not deprecated, and it is no tunnel.
     pub fn route(&mut self, destination: &SocketAddr) -> Route {
         let ip = destination.ip();
         if ip == Ipv6Addr::LOCALHOST || ip == Ipv4Addr::LOCALHOST {
@@ -71,17 +71,22 @@ impl Surroundings {
         Route { native: interface.is_some_and(|interface| self.is_native(interface)), ..route }
     }
 
-    /// Whether a family has a network: an address to send from, and a route to the world, neither of them for the
-    /// loopback or the link alone.
+    /// Whether a family has a network: an address to send from, and a route to the world, neither of them for
+    /// the loopback or the link alone.
     pub fn has_connectivity(&mut self, family: Family) -> bool {
-        // Addresses that are routed in all the world and belong to nobody: those of the sinks for reverse lookups of
-        // private addresses (RFC 7535). Nothing is sent there.
+        self.source_to_the_world(family).is_some()
+    }
+
+    /// The address that a family's packets to the world come from, if it has a network.
+    pub fn source_to_the_world(&mut self, family: Family) -> Option<IpAddr> {
+        // Addresses that are routed in all the world and belong to nobody: those of the sinks for reverse
+        // lookups of private addresses (RFC 7535). Nothing is sent there.
         let anywhere: IpAddr = match family {
             Family::V6 => Ipv6Addr::new(0x2001, 4, 0x112, 0, 0, 0, 0, 1).into(),
             Family::V4 => Ipv4Addr::new(192, 31, 196, 1).into(),
         };
         // Any port that is not 0.
-        self.probe.source(&SocketAddr::new(anywhere, 53)).is_some_and(|source| match source {
+        self.probe.source(&SocketAddr::new(anywhere, 53)).filter(|source| match source {
             IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
             IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
         })
@@ -154,9 +159,9 @@ impl Interfaces {
     }
 }
 
-/// What counts of the addresses of this system, in order. glibc counts none of them as long as no interface but
-/// loopback has an IPv6 address (`make_request` in sysdeps/unix/sysv/linux/check_pf.c): then the subnets of
-/// IPv4 are not known either, and rule 9 leaves IPv4 alone.
+/// What counts of the addresses of this system, in order. glibc counts none of them as long as no interface
+/// but loopback has an IPv6 address (`make_request` in sysdeps/unix/sysv/linux/check_pf.c): then the subnets
+/// of IPv4 are not known either, and rule 9 leaves IPv4 alone.
 fn known(addresses: Vec<InterfaceAddress>) -> Vec<(u128, InterfaceAddress)> {
     let has_ipv6 = addresses.iter().any(|one| one.address.is_ipv6() && !one.address.is_loopback());
     if !has_ipv6 {

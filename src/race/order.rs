@@ -4,10 +4,10 @@
 //! A destination gets a [`Rank`] once, when its route is known; after that two destinations are compared
 //! without looking at an address again.
 //!
-//! Where glibc and the RFC differ, this is glibc's order (nss/getaddrinfo.c, `rfc3484_sort`; seen from 2.36 to
-//! 2.43), so that a program that comes from getaddrinfo(3) meets the order that its machine has always had, and
-//! what an administrator has set keeps its effect. There are two differences, both in rule 9; [`PolicyTable`]
-//! has those of the table.
+//! Where glibc and the RFC differ, this is glibc's order (nss/getaddrinfo.c, `rfc3484_sort`; seen from 2.36
+//! to 2.43), so that a program that comes from getaddrinfo(3) meets the order that its machine has always
+//! had, and what an administrator has set keeps its effect. There are two differences, both in rule 9;
+//! [`PolicyTable`] has those of the table.
 use super::policy::PolicyTable;
 use std::cmp::{Ordering, Reverse};
 use std::net::{IpAddr, Ipv4Addr};
@@ -26,6 +26,9 @@ pub struct Route {
     pub native: bool,
     /// The bits of the source address's subnet (rule 9, IPv4 only); 0: not known.
     pub prefix_length: u8,
+    /// Attempts from that source have gone unanswered lately: whatever is reached from another one goes
+    /// first.
+    pub unanswered: bool,
     /// The round-trip time seen earlier in this network (RFC 8305, section 4: between rules 8 and 9).
     pub round_trip: Option<Duration>,
     /// The address was used before in this network (RFC 8305, section 4).
@@ -47,6 +50,8 @@ pub struct Rank {
 struct Key {
     /// Rule 1: avoid unusable destinations.
     unusable: bool,
+    /// Our rule: what goes unanswered is nearly unusable.
+    unanswered: bool,
     /// Rule 2: prefer matching scope.
     scope_differs: bool,
     /// Rule 3: avoid deprecated addresses.
@@ -75,6 +80,7 @@ impl Rank {
         let source = route.source;
         let key = Key {
             unusable: source.is_none(),
+            unanswered: source.is_some() && route.unanswered,
             scope_differs: source.is_some_and(|source| policy.scope(source) != scope),
             source_deprecated: source.is_some() && route.source_deprecated,
             source_is_care_of: source.is_some() && !route.source_is_home,
@@ -86,8 +92,8 @@ impl Rank {
             never_used: !route.used_before,
         };
         let common_prefix = match (source, destination) {
-            // Deliberate deviation, as in glibc: RFC 6724, section 2.2 counts no more bits than the prefix of the
-            // source has, usually 64.
+            // Deliberate deviation, as in glibc: RFC 6724, section 2.2 counts no more bits than the prefix of
+            // the source has, usually 64.
             (Some(IpAddr::V6(source)), IpAddr::V6(destination)) => {
                 (source.to_bits() ^ destination.to_bits()).leading_zeros()
             }
@@ -131,12 +137,12 @@ fn common_prefix_on_link(source: Ipv4Addr, destination: Ipv4Addr, prefix_length:
     if difference & mask == 0 { difference.leading_zeros() } else { 0 }
 }
 
-/// The places of `ranks` in the order in which their destinations go; `ranks` stand in the order in which these
-/// became known, which is kept where no rule says otherwise (rule 10).
+/// The places of `ranks` in the order in which their destinations go; `ranks` stand in the order in which
+/// these became known, which is kept where no rule says otherwise (rule 10).
 ///
 /// It is a merge sort that compares the same pairs as glibc's. That matters where two families tie up to rule
-/// 8, which a policy table can make so: rules 9 and 10 applied pair by pair may then go round in a circle, and
-/// which of them counts hangs on who was compared with whom.
+/// 8, which a policy table can make so: rules 9 and 10 applied pair by pair may then go round in a circle,
+/// and which of them counts hangs on who was compared with whom.
 pub fn sorted(ranks: &[&Rank]) -> Vec<usize> {
     let mut places: Vec<usize> = (0..ranks.len()).collect();
     let mut room = places.clone();
