@@ -73,6 +73,6 @@ pub use drive::{
     Argument, Connect, ConnectError, EventLoop, Hooks, Invalid, Multi, Options, Plan, PlanError, Refused, Report,
     Signals, connect,
 };
-pub use history::{History, Known, Report as HistoryReport};
+pub use history::{History, Report as HistoryReport};
 pub use lookup::{LookupCallback, LookupFunction};
 pub use sys::Interest;

@@ -21,15 +21,15 @@ pub const MOST_NETWORKS: usize = 64;
 
 /// What earlier connects say of one destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Known {
+pub(crate) struct Known {
     /// The smoothed time of a handshake.
-    pub round_trip: Option<Duration>,
+    pub(crate) round_trip: Option<Duration>,
     /// How long a handshake is to be waited for before its first packet is sent again.
-    pub retransmission: Option<Duration>,
+    pub(crate) retransmission: Option<Duration>,
     /// A connect has used it.
-    pub used_before: bool,
+    pub(crate) used_before: bool,
     /// Attempts from this source go unanswered.
-    pub unanswered: bool,
+    pub(crate) unanswered: bool,
 }
 
 /// What a history holds.
@@ -97,7 +97,7 @@ impl History {
 
     /// A race begins. Whether it may take another order than the standard's for the sake of handshake times
     /// and use.
-    pub fn begin_race(&self) -> bool {
+    pub(crate) fn begin_race(&self) -> bool {
         self.state().is_some_and(|mut state| {
             state.races = state.races.wrapping_add(1);
             !state.races.is_multiple_of(RACES_TO_ONE_BY_THE_STANDARD)
@@ -105,7 +105,7 @@ impl History {
     }
 
     /// What is known of the way from `source` to `destination`.
-    pub fn of(&self, now: Instant, source: IpAddr, destination: IpAddr) -> Known {
+    pub(crate) fn of(&self, now: Instant, source: IpAddr, destination: IpAddr) -> Known {
         let Some(state) = self.state() else { return Known::default() };
         let (source, destination) = (key(source), key(destination));
         let at = state.seconds(now);
@@ -122,7 +122,7 @@ impl History {
     }
 
     /// Whether there is any network in which a family does not answer.
-    pub fn any_unanswered(&self, now: Instant) -> bool {
+    pub(crate) fn any_unanswered(&self, now: Instant) -> bool {
         self.state().is_some_and(|state| {
             let at = state.seconds(now);
             state.networks.values().any(|network| network.is_unanswered(at))
@@ -130,7 +130,7 @@ impl History {
     }
 
     /// Whether attempts from `source` go unanswered.
-    pub fn is_unanswered(&self, now: Instant, source: IpAddr) -> bool {
+    pub(crate) fn is_unanswered(&self, now: Instant, source: IpAddr) -> bool {
         self.state().is_some_and(|state| {
             let at = state.seconds(now);
             state.networks.get(&key(source)).is_some_and(|network| network.is_unanswered(at))
@@ -138,7 +138,7 @@ impl History {
     }
 
     /// An attempt has connected, after `round_trip` where that is known.
-    pub fn connected(&self, now: Instant, source: IpAddr, destination: IpAddr, round_trip: Option<Duration>) {
+    pub(crate) fn connected(&self, now: Instant, source: IpAddr, destination: IpAddr, round_trip: Option<Duration>) {
         let Some(mut state) = self.state() else { return };
         let at = state.seconds(now);
         state.network(source).note_answer(at);
@@ -157,7 +157,7 @@ impl History {
     }
 
     /// An attempt from `source` was answered, if only by a refusal.
-    pub fn answered(&self, now: Instant, source: IpAddr) {
+    pub(crate) fn answered(&self, now: Instant, source: IpAddr) {
         let Some(mut state) = self.state() else { return };
         let at = state.seconds(now);
         state.network(source).note_answer(at);
@@ -165,7 +165,7 @@ impl History {
 
     /// An attempt from `source` has had no answer for as long as one is waited for. A network in which others
     /// have answered lately is not to blame for that.
-    pub fn unanswered(&self, now: Instant, source: IpAddr) {
+    pub(crate) fn unanswered(&self, now: Instant, source: IpAddr) {
         let Some(mut state) = self.state() else { return };
         let at = state.seconds(now);
         let network = state.network(source);

@@ -12,4 +12,4 @@
 mod estimate;
 mod memory;
 
-pub use memory::{History, Known, MOST_DESTINATIONS, MOST_NETWORKS, PERIOD, RACES_TO_ONE_BY_THE_STANDARD, Report};
+pub use memory::{History, MOST_DESTINATIONS, MOST_NETWORKS, PERIOD, RACES_TO_ONE_BY_THE_STANDARD, Report};

@@ -53,6 +53,8 @@ struct Interfaces {
     netlink: Option<Netlink>,
     /// By their bits.
     addresses: Vec<(u128, InterfaceAddress)>,
+    /// The families that have an address with a subnet around it, and so a route.
+    with_subnet: Vec<Family>,
     /// Interfaces that were asked for, and whether they are native.
     native: Vec<(u32, bool)>,
 }
@@ -71,10 +73,10 @@ impl Surroundings {
         Route { native: interface.is_some_and(|interface| self.is_native(interface)), ..route }
     }
 
-    /// Whether a family has a network: an address to send from, and a route to the world, neither of them for
-    /// the loopback or the link alone.
+    /// Whether a family has a network: an address to send from and a route, neither of them for the loopback
+    /// or the link alone (version 3 of Happy Eyeballs, section 4.2). Where the system does not tell, it has.
     pub fn has_connectivity(&mut self, family: Family) -> bool {
-        self.source_to_the_world(family).is_some()
+        self.source_to_the_world(family).is_some() || self.interfaces().have_subnet(family)
     }
 
     /// The address that a family's packets to the world come from, if it has a network.
@@ -86,10 +88,7 @@ impl Surroundings {
             Family::V4 => Ipv4Addr::new(192, 31, 196, 1).into(),
         };
         // Any port that is not 0.
-        self.probe.source(&SocketAddr::new(anywhere, 53)).filter(|source| match source {
-            IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
-            IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
-        })
+        self.probe.source(&SocketAddr::new(anywhere, 53)).filter(|source| is_beyond_link(*source))
     }
 
     /// The way to `destination`, but for whether it is native, and the interface of its source address.
@@ -121,8 +120,16 @@ impl Surroundings {
 impl Interfaces {
     fn ask() -> Interfaces {
         let mut netlink = Netlink::open().ok();
-        let addresses = netlink.as_mut().and_then(|netlink| netlink.addresses().ok()).unwrap_or_default();
-        Interfaces { netlink, addresses: known(addresses), native: Vec::new() }
+        let addresses = netlink.as_mut().and_then(|netlink| netlink.addresses().ok());
+        let with_subnet = match &addresses {
+            None => vec![Family::V6, Family::V4],
+            Some(addresses) => addresses.iter().filter_map(family_of_subnet).collect(),
+        };
+        Interfaces { netlink, addresses: known(addresses.unwrap_or_default()), with_subnet, native: Vec::new() }
+    }
+
+    fn have_subnet(&self, family: Family) -> bool {
+        self.with_subnet.contains(&family)
     }
 
     /// The entry of a source address. Where several interfaces have it, this is the one that bsearch(3) comes
@@ -170,6 +177,20 @@ fn known(addresses: Vec<InterfaceAddress>) -> Vec<(u128, InterfaceAddress)> {
     let mut addresses: Vec<_> = addresses.into_iter().map(|one| (bits(one.address), one)).collect();
     addresses.sort_by_key(|(bits, _)| *bits);
     addresses
+}
+
+/// Whether an address is neither the loopback's nor of the link alone.
+fn is_beyond_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
+        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
+    }
+}
+
+/// The family of an address whose subnet others may be in.
+fn family_of_subnet(address: &InterfaceAddress) -> Option<Family> {
+    let (family, bits) = if address.address.is_ipv6() { (Family::V6, 128) } else { (Family::V4, 32) };
+    (is_beyond_link(address.address) && address.prefix_length < bits).then_some(family)
 }
 
 fn bits(address: IpAddr) -> u128 {
