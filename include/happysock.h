@@ -778,8 +778,8 @@ typedef struct happy_result {
     /** sizeof(happy_attempt) as whoever made the room was compiled: from one attempt to the next. */
     size_t attempt_size;
     /**
-     * With a history, 1: IPv6 does not answer in this network, as earlier connects have found, or this one:
-     * an attempt had no answer in the time in which the other family had one after it. Else 0.
+     * 1: IPv6 does not answer in this network, as earlier connects with the same history have found, or this
+     * one: an attempt had no answer in the time in which the other family had one after it. Else 0.
      */
     int32_t unanswered_v6;
     /** The same of IPv4. */

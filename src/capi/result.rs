@@ -90,8 +90,8 @@ pub struct happy_result {
     pub attempts_capacity: usize,
     /// sizeof(happy_attempt) as whoever made the room was compiled: from one attempt to the next.
     pub attempt_size: usize,
-    /// With a history, 1: IPv6 does not answer in this network, as earlier connects have found, or this one:
-    /// an attempt had no answer in the time in which the other family had one after it. Else 0.
+    /// 1: IPv6 does not answer in this network, as earlier connects with the same history have found, or this
+    /// one: an attempt had no answer in the time in which the other family had one after it. Else 0.
     pub unanswered_v6: i32,
     /// The same of IPv4.
     pub unanswered_v4: i32,

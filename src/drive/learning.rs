@@ -28,8 +28,8 @@ impl Learning {
         if !self.history.any_unanswered(now) {
             return None;
         }
-        let source = Surroundings::default().source_to_the_world(preferred)?;
-        self.history.is_unanswered(now, source).then_some(preferred)
+        let sources = Surroundings::default().sources(preferred);
+        sources.into_iter().any(|source| self.history.is_unanswered(now, source)).then_some(preferred)
     }
 
     /// Adds to a route what is known of it.

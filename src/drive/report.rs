@@ -13,8 +13,7 @@ pub struct Report<'a> {
     pub socket: Option<OwnedFd>,
     /// In the order of their start; times count from `began`.
     pub attempts: &'a [Attempt],
-    /// A family that does not answer in this network, as the history says or this race has found; None
-    /// without a history.
+    /// A family that does not answer in this network, as the history says or this race has found.
     pub unanswered: Option<Family>,
     /// When the race began: its limits count from then.
     pub began: Instant,

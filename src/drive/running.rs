@@ -248,7 +248,6 @@ impl Running {
         let outcome = self.race.outcome()?;
         let socket = self.dials.take_winner();
         let unanswered = [Family::V6, Family::V4].into_iter().find(|&family| self.race.is_unanswered(family));
-        let unanswered = unanswered.filter(|_| self.learning.is_some());
         Some(Report { outcome, socket, attempts: self.race.attempts(), began: self.began, unanswered })
     }
 }

@@ -53,8 +53,9 @@ struct Interfaces {
     netlink: Option<Netlink>,
     /// By their bits.
     addresses: Vec<(u128, InterfaceAddress)>,
-    /// The families that have an address with a subnet around it, and so a route.
-    with_subnet: Vec<Family>,
+    /// The addresses that are not for the loopback or the link alone and have a subnet around them, and so a
+    /// route.
+    with_subnet: Vec<IpAddr>,
     /// Interfaces that were asked for, and whether they are native.
     native: Vec<(u32, bool)>,
 }
@@ -76,11 +77,19 @@ impl Surroundings {
     /// Whether a family has a network: an address to send from and a route, neither of them for the loopback
     /// or the link alone (version 3 of Happy Eyeballs, section 4.2). Where the system does not tell, it has.
     pub fn has_connectivity(&mut self, family: Family) -> bool {
-        self.source_to_the_world(family).is_some() || self.interfaces().have_subnet(family)
+        self.source_to_the_world(family).is_some() || self.interfaces().with_subnet(family).next().is_some()
     }
 
-    /// The address that a family's packets to the world come from, if it has a network.
-    pub fn source_to_the_world(&mut self, family: Family) -> Option<IpAddr> {
+    /// The addresses that a family's packets may come from: the one towards the world, or without a way there
+    /// those with a subnet.
+    pub fn sources(&mut self, family: Family) -> Vec<IpAddr> {
+        match self.source_to_the_world(family) {
+            Some(source) => vec![source],
+            None => self.interfaces().with_subnet(family).collect(),
+        }
+    }
+
+    fn source_to_the_world(&mut self, family: Family) -> Option<IpAddr> {
         // Addresses that are routed in all the world and belong to nobody: those of the sinks for reverse
         // lookups of private addresses (RFC 7535). Nothing is sent there.
         let anywhere: IpAddr = match family {
@@ -122,14 +131,15 @@ impl Interfaces {
         let mut netlink = Netlink::open().ok();
         let addresses = netlink.as_mut().and_then(|netlink| netlink.addresses().ok());
         let with_subnet = match &addresses {
-            None => vec![Family::V6, Family::V4],
-            Some(addresses) => addresses.iter().filter_map(family_of_subnet).collect(),
+            // The kernel does not tell: there may be one of each.
+            None => vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()],
+            Some(addresses) => addresses.iter().filter(|one| has_subnet(one)).map(|one| one.address).collect(),
         };
         Interfaces { netlink, addresses: known(addresses.unwrap_or_default()), with_subnet, native: Vec::new() }
     }
 
-    fn have_subnet(&self, family: Family) -> bool {
-        self.with_subnet.contains(&family)
+    fn with_subnet(&self, family: Family) -> impl Iterator<Item = IpAddr> {
+        self.with_subnet.iter().copied().filter(move |address| address.is_ipv6() == (family == Family::V6))
     }
 
     /// The entry of a source address. Where several interfaces have it, this is the one that bsearch(3) comes
@@ -187,10 +197,9 @@ fn is_beyond_link(address: IpAddr) -> bool {
     }
 }
 
-/// The family of an address whose subnet others may be in.
-fn family_of_subnet(address: &InterfaceAddress) -> Option<Family> {
-    let (family, bits) = if address.address.is_ipv6() { (Family::V6, 128) } else { (Family::V4, 32) };
-    (is_beyond_link(address.address) && address.prefix_length < bits).then_some(family)
+fn has_subnet(address: &InterfaceAddress) -> bool {
+    let bits = if address.address.is_ipv6() { 128 } else { 32 };
+    is_beyond_link(address.address) && address.prefix_length < bits
 }
 
 fn bits(address: IpAddr) -> u128 {
