@@ -112,7 +112,9 @@ impl Client {
         }
         if lookup.owners.is_empty() {
             self.end(now, id.place, watcher);
-            self.admit_waiting(now, watcher);
+            if !self.waiting.is_empty() {
+                self.room_at = Some(now);
+            }
         }
     }
 
@@ -151,7 +153,8 @@ impl Client {
 
     /// When [`Client::expire`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadlines.as_ref().and_then(Deadlines::nearest)
+        let nearest = self.deadlines.as_ref().and_then(Deadlines::nearest);
+        nearest.into_iter().chain(self.room_at).min()
     }
 
     /// The system as it is in this turn.
@@ -209,7 +212,7 @@ impl Client {
                     self.renew(place);
                     continue;
                 }
-                if !self.is_admitted(place) {
+                if !self.is_admitted(now, place) {
                     return Ok(());
                 }
                 continue;
