@@ -7,6 +7,7 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 DATADIR ?= $(PREFIX)/share
+BINDIR ?= $(PREFIX)/bin
 INSTALL ?= install
 # What is installed is stripped of what only a debugger reads. STRIP= leaves it, for packages that keep it in a file beside.
 STRIP ?= strip
@@ -42,16 +43,19 @@ help:
 	@echo "To try it"
 	@echo "  make demo               build, start a dual-stack server on loopback, race to it by name, print the timeline"
 	@echo "  make connect ARGS=...   the same program for real use: make connect ARGS=\"example.org 80\""
+	@echo "  make tool               the command happy, into target/release: target/release/happy --help"
 	@echo "To use it"
 	@echo "  make build              the libraries, in target/shared and target/release"
-	@echo "  make install            what was built; PREFIX=$(PREFIX) LIBDIR= INCLUDEDIR= DATADIR= DESTDIR= STRIP="
+	@echo "  make install            what was built; PREFIX=$(PREFIX) LIBDIR= INCLUDEDIR= DATADIR= BINDIR= DESTDIR= STRIP="
 	@echo "  make uninstall          removes what install installed, with the same variables"
+	@echo "  make manual             man pages and HTML, in target/manual; install installs them where they were built"
 	@echo "To work on it"
 	@echo "  make deps               install every Debian package that any of this uses; as root, or with sudo"
 	@echo "  make check              between two edits: format, clippy, the Rust and the C tests"
 	@echo "  make test               every suite; SUITES=\"rust c\" and CAMPAIGNS= choose"
 	@echo "  make header             rewrite include/happysock.h from the source"
 	@echo "  make abi                rewrite include/happysock.abi, the description of the ABI that tests compare with"
+	@echo "  make pictures           record the race that the manual shows and draw its pictures anew"
 	@echo "  make clean              remove target/"
 	@echo "Tests in their full forms"
 	@echo "  make test-sanitizers    the C tests with the address and thread sanitizers (nightly Rust)"
@@ -70,15 +74,22 @@ help:
 	@echo "  make bench              what a connect costs next to plain system calls"
 	@echo "  make bench-check        the same, judged"
 	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
+	@echo "  make bench-dns          many names by DNS, beside c-ares and hickory"
 	@echo "  make bench-ruby         TCPSocket.new beside stock Ruby's"
+	@echo "  make bench-python       Python's connects beside asyncio's own happy_eyeballs_delay"
+	@echo "Other languages"
+	@echo "  make bindings           tests of the bindings; LANGUAGES=\"python rust node go lua\" chooses"
 	@echo "Ruby (RUBY= RUBY_SRC=)"
 	@echo "  make cruby              CRuby's socket.so with our file in the place of ipsocket.c"
 	@echo "  make cruby-test         CRuby's own tests with it"
+	@echo "  make cruby-test-users   CRuby's tests of fibers, net and open-uri, and ruby/spec's of sockets and net/http; RUBY_SPEC="
 	@echo "  make cruby-test-stock   the same tests without it, to compare"
 	@echo "  make ruby-preload       the library for LD_PRELOAD on a stock Ruby"
 	@echo "  make ruby-test          the tests of what Ruby programs get"
-	@echo "  make gem                the gem"
+	@echo "  make gem                the gem that builds the library when it is installed"
 	@echo "  make gem-test           installs it into a directory of its own and tests it"
+	@echo "  make gem-native         the precompiled gem, for each Ruby of RUBIES=\"ruby ...\""
+	@echo "  make gem-native-test    installs it where there is no compiler, and tries it"
 
 # ---- Build -----------------------------------------------------------------------------------------------------------
 
@@ -132,10 +143,15 @@ endif
 	    -e 's|@VERSION@|$(VERSION)|' -e "s|@STATIC_LIBS@|$$(cat $(NATIVE_LIBS))|" \
 	    -e 's|^\([a-z]*dir=\)$(PREFIX)/|\1$${prefix}/|' happysock.pc.in >"$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
 	chmod 644 "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
+	@$(MAKE) -s --no-print-directory run-install-cmake
+	@$(MAKE) -s --no-print-directory run-install-manual
+	@# The command is there where `make tool` has built it.
+	@if [ -x "$(HAPPY)" ]; then $(MAKE) -s run-install-happy; fi
 	@# On the running system the linker's cache has to learn of it; in a staging directory that is the package's business.
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 uninstall:
+	@$(MAKE) -s --no-print-directory run-uninstall-manual
 	rm -f "$(DESTDIR)$(INCLUDEDIR)/happysock.h" \
 	      "$(DESTDIR)$(LIBDIR)/$(SHARED_NAME)" \
 	      "$(DESTDIR)$(LIBDIR)/libhappysock.so.$(SOVERSION)" \
@@ -144,6 +160,8 @@ uninstall:
 	      "$(DESTDIR)$(DATADIR)/happysock/valgrind.supp" \
 	      "$(DESTDIR)$(DATADIR)/happysock/thread_sanitizer.supp" \
 	      "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
+	@$(MAKE) -s --no-print-directory run-uninstall-cmake
+	@$(MAKE) -s run-uninstall-happy
 	@if [ -d "$(DESTDIR)$(DATADIR)/happysock" ]; then rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(DATADIR)/happysock"; fi
 
 # ---- Tests -----------------------------------------------------------------------------------------------------------
@@ -153,10 +171,9 @@ test:
 	@scripts/install-packages $(PACKAGES)
 	@MAKE="$(MAKE)" scripts/run-suites $(SUITES) $(CAMPAIGNS)
 
-# Three C programs at a time: most of what they do is wait, each in a network of its own.
 check:
 	@scripts/install-packages $(PACKAGES)
-	@MAKE="$(MAKE)" RUN_JOBS=3 scripts/run-suites format clippy rust c
+	@MAKE="$(MAKE)" scripts/run-suites format clippy rust c
 
 .PHONY: suite-format suite-scripts suite-clippy suite-msrv suite-rust suite-install suite-demo
 suite-format:
@@ -183,13 +200,14 @@ suite-msrv:
 # The lab's tests watch the C program connect.
 suite-rust:
 	@$(MAKE) -s PROFILE=debug target/c/debug/connect target/c/debug/ask
-	$(CARGO) test --quiet --workspace --no-fail-fast
+	$(CARGO) test --quiet --workspace --exclude happysock-cli --no-fail-fast
 
 suite-install: build
 	scripts/test-install
 
 suite-demo:
 	@$(MAKE) -s PROFILE=release target/c/release/connect target/c/release/greeter
+	@$(CARGO) build --quiet --package happysock-cli
 	@scripts/test-demo
 
 # ---- The ABI ---------------------------------------------------------------------------------------------------------
@@ -210,6 +228,11 @@ include c_tests/c_tests.mk
 -include c_tests/faults.mk
 -include tests/campaigns.mk
 -include c_tests/multi.mk
+-include tests/resolved.mk
 -include lab/lab.mk
+include packaging/packaging.mk
+-include tool/tool.mk
 -include ruby_ext/ruby.mk
+-include bindings/bindings.mk
 -include $(wildcard benches/*.mk)
+-include docs/manual.mk

@@ -2,7 +2,8 @@
  * For ruby_tcpsocket.rb: the server that everybody connects to, and the floor, a plain getaddrinfo(3) and connect(2) in
  * C.
  *
- *     ruby_floor serve              listens on ::1 and 127.0.0.1, prints the port, closes what it accepts
+ *     ruby_floor serve [ipv4]       listens on ::1 and 127.0.0.1, or on the latter only and ::1 refuses; prints the port,
+ *                                   closes what it accepts
  *     ruby_floor connect HOST PORT  reads counts, makes that many connects, prints wall and CPU time in nanoseconds
  */
 #define _GNU_SOURCE
@@ -44,7 +45,7 @@ listen_on(int family, in_port_t port)
 }
 
 static void
-serve(void)
+serve(int ipv4_only)
 {
     struct sockaddr_in6 name;
     socklen_t length = sizeof(name);
@@ -54,6 +55,9 @@ serve(void)
     fds[1] = (struct pollfd){ .fd = listen_on(AF_INET, name.sin6_port), .events = POLLIN };
     printf("%d\n", ntohs(name.sin6_port));
     fflush(stdout);
+    if (ipv4_only) close(fds[0].fd);
+    /* poll(2) passes over a descriptor below 0. */
+    if (ipv4_only) fds[0].fd = -1;
     while (poll(fds, 2, -1) > 0) {
         for (int i = 0; i < 2; i++) {
             int fd;
@@ -74,8 +78,14 @@ connect_once(const char *host, const char *port)
         fprintf(stderr, "ruby_floor: %s: %s\n", host, gai_strerror(error));
         exit(1);
     }
-    int fd = socket(list->ai_family, list->ai_socktype | SOCK_CLOEXEC, list->ai_protocol);
-    if (fd < 0 || connect(fd, list->ai_addr, list->ai_addrlen) < 0) {
+    int fd = -1;
+    for (const struct addrinfo *entry = list; entry; entry = entry->ai_next) {
+        fd = socket(entry->ai_family, entry->ai_socktype | SOCK_CLOEXEC, entry->ai_protocol);
+        if (fd >= 0 && connect(fd, entry->ai_addr, entry->ai_addrlen) == 0) break;
+        if (fd >= 0) close(fd);
+        fd = -1;
+    }
+    if (fd < 0) {
         perror("ruby_floor: connect");
         exit(1);
     }
@@ -95,12 +105,12 @@ nanoseconds(clockid_t clock)
 int
 main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "serve") == 0) {
-        serve();
+    if ((argc == 2 || (argc == 3 && strcmp(argv[2], "ipv4") == 0)) && strcmp(argv[1], "serve") == 0) {
+        serve(argc == 3);
         return 0;
     }
     if (argc != 4 || strcmp(argv[1], "connect") != 0) {
-        fprintf(stderr, "usage: ruby_floor serve | connect HOST PORT\n");
+        fprintf(stderr, "usage: ruby_floor serve [ipv4] | connect HOST PORT\n");
         return 2;
     }
     int count;

@@ -55,6 +55,12 @@ int open_descriptors(void)
     return count - 1;
 }
 
+void look_up_by_libc(bool on)
+{
+    if ((on ? setenv("HAPPYSOCK_DNS", "libc", 1) : unsetenv("HAPPYSOCK_DNS")) != 0)
+        give_up("HAPPYSOCK_DNS");
+}
+
 int workers(void)
 {
     DIR *directory = opendir("/proc/self/task");

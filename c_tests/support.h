@@ -19,6 +19,8 @@
 /* Milliseconds of the monotonic clock. */
 double now_ms(void);
 
+/* Names are looked up by libc, on a worker, from here on, or as the library decides. */
+void look_up_by_libc(bool on);
 /* How many descriptors are open, and how many worker threads of the library there are, in this process. */
 int open_descriptors(void);
 int workers(void);

@@ -79,7 +79,8 @@ static void says_in_which_state_it_is(void **state)
     assert_int_equal(happy_lookup_get_timeout_ms(lookup), -1);
     assert_int_equal(happy_lookup_start(lookup), HAPPY_OK);
     assert_int_equal(happy_lookup_dispatch(lookup), HAPPY_EAGAIN);
-    assert_int_equal(happy_lookup_get_timeout_ms(lookup), -1);
+    /* The server is asked again, or given up, when its time has passed; there is no other limit. */
+    assert_in_range(happy_lookup_get_timeout_ms(lookup), 1, 2000);
     assert_int_equal(happy_lookup_start(lookup), HAPPY_ESTATE);
     assert_int_equal(happy_lookup_take_result(lookup, &list), HAPPY_EAGAIN);
     assert_ptr_equal(list, state);

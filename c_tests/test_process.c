@@ -275,14 +275,13 @@ static void works_with_descriptors_0_to_2_closed(void **state)
         close(0);
         happy_lookup *resolve = NULL;
         assert_int_equal(happy_lookup_new("dual.test", "80", NULL, -1, &resolve), HAPPY_OK);
-        CHILD_CHECK(happy_lookup_get_fd(resolve) == 0);
+        /* The wake-up comes first. */
+        int watched = happy_lookup_get_fd(resolve);
+        CHILD_CHECK(watched == 1);
         CHILD_CHECK(happy_lookup_start(resolve) == HAPPY_OK);
-        CHILD_CHECK(wait_readable(0, PATIENCE_MS));
+        CHILD_CHECK(wait_readable(watched, PATIENCE_MS));
         happy_lookup_unref(resolve);
-        /* The worker that has answered may hold it for a moment longer. */
-        for (double until = now_ms() + PATIENCE_MS; fcntl(0, F_GETFD) != -1 && now_ms() < until;)
-            usleep(100);
-        CHILD_CHECK(fcntl(0, F_GETFD) == -1);
+        CHILD_CHECK(fcntl(0, F_GETFD) == -1 && fcntl(1, F_GETFD) == -1 && fcntl(2, F_GETFD) == -1);
         happy_connect *connect = NULL;
         CHILD_CHECK(happy_connect_new("dual.test", service(port), NULL, &connect, NULL) == HAPPY_OK);
         CHILD_CHECK(happy_connect_get_fd(connect) == 0);

@@ -41,12 +41,12 @@
  *
  * Conventions
  *
- *   Functions are named happy_<noun>_<verb>, constants HAPPY_<NOUN>_<NAME>. The object comes first, then
- *   inputs, then outputs named ret_*, which are written only on success unless the function says otherwise;
- *   userdata comes last. Where a function takes an object, NULL is safe: freeing it does nothing, other
- *   functions answer with the error they document. Limits and delays are in milliseconds; a limit of -1 is
- *   none, a limit of 0 is over at once. What returns a status, a descriptor, milliseconds or an EAI_* code
- *   says so; no error of one is a value of another.
+ *   Functions are named happy_<noun>_<verb>, constants HAPPY_<NOUN>_<NAME>. The object, `self`, comes first
+ *   and stays the caller's; then come inputs, then outputs named ret_*, which are written only on success
+ *   unless the function says otherwise; userdata comes last. Where a function takes an object, NULL is safe:
+ *   freeing it does nothing, other functions answer with the error they document. Limits and delays are in
+ *   milliseconds; a limit of -1 is none, a limit of 0 is over at once. What returns a status, a descriptor,
+ *   milliseconds or an EAI_* code says so; no error of one is a value of another.
  *
  *   Structs that the caller fills begin with `size` and are set up by their _INIT macro: a program keeps
  *   working with a later library whose structs have grown. Fields are only appended, with 0 as their default;
@@ -139,22 +139,41 @@ extern "C" {
 /** No such connect or descriptor in the handle: unknown, or it has ended. */
 #define HAPPY_ENOENT (-7012)
 
-/** Names a status in a few English words. Never NULL; the text is static. Any thread. */
+/**
+ * Names a status in a few English words.
+ *
+ * Parameters
+ *   status            HAPPY_OK or HAPPY_E*
+ *
+ * Returns
+ *   a text            static, never NULL; "unknown status" for another number
+ *
+ * Threads: any
+ */
 const char *happy_status_str(int status);
 
 /**
  * What the latest failing call of this thread said about its failure, with the name of the argument at fault
- * where there is one; "" when none has failed yet. After a lookup that ended in an EAI_* code it has the
- * words of gai_strerror(3). The text lives until the next failing call of the same thread.
+ * where there is one. After a lookup that ended in an EAI_* code it has the words of gai_strerror(3).
  *
  * Functions that signal handlers may call leave it as it was. What a race came to is better told by
  * happy_result_message.
+ *
+ * Returns
+ *   a text            never NULL; "" when no call has failed yet. It is the library's and lives until the
+ *                     next failing call of the same thread
+ *
+ * Threads: any; each has its own
  */
 const char *happy_error_message(void);
 
 /**
  * The version of the library that is running, such as "0.1.0"; HAPPYSOCK_VERSION_* is that of the header.
- * Static. Any thread.
+ *
+ * Returns
+ *   a text            static, never NULL
+ *
+ * Threads: any
  */
 const char *happy_version(void);
 
@@ -174,13 +193,18 @@ const char *happy_version(void);
 typedef struct happy_lookup happy_lookup;
 
 /**
- * getaddrinfo(3) with a limit: same arguments, same answers, same `EAI_*` codes, same ownership
- * (freeaddrinfo(3)).
+ * getaddrinfo(3) with a limit: same arguments, same answers, same `EAI_*` codes, same ownership.
  *
- * `timeout_ms`: -1 none, 0 over at once. What getaddrinfo(3) would not ask for or would take in a way that
- * nobody means is refused: a host with a blank or a control character in it, or longer than 1024 bytes
- * (EAI_NONAME); a service with one of those, longer than 31 bytes, or a number above 65535 or with a sign
- * (EAI_SERVICE; " 80" is one). Any thread.
+ * What getaddrinfo(3) would not ask for or would take in a way that nobody means is refused: a host with a
+ * blank or a control character in it, or longer than 1024 bytes (EAI_NONAME); a service with one of those,
+ * longer than 31 bytes, or a number above 65535 or with a sign (EAI_SERVICE; " 80" is one).
+ *
+ * Parameters
+ *   node, service     a host and a port, by name or number; one of them may be NULL; copied
+ *   hints             as getaddrinfo(3) takes them, or NULL; copied
+ *   ret_res           receives the list, which is the caller's to free with freeaddrinfo(3); written only
+ *                     with 0
+ *   timeout_ms        the limit in milliseconds; -1 none, 0 over at once
  *
  * Returns
  *   0                 and the list in `*ret_res`
@@ -188,6 +212,8 @@ typedef struct happy_lookup happy_lookup;
  *                     EINVAL for a `timeout_ms` below -1 or `ret_res` NULL; else the errno of the lookup.
  *                     ENOENT (an mdns4 entry in nsswitch.conf) reads EAI_NONAME
  *   EAI_*             as getaddrinfo(3)
+ *
+ * Threads: any, at the same time
  */
 int rb_getaddrinfo_happy(const char *node,
                          const char *service,
@@ -196,16 +222,22 @@ int rb_getaddrinfo_happy(const char *node,
                          int timeout_ms);
 
 /**
- * Makes a lookup; nothing is asked yet. All arguments are copied.
+ * Makes a lookup; nothing is asked yet. A host or service that cannot be resolved is not an error here: it
+ * is the lookup's answer.
  *
- * `node`, `service`, `hints`: as getaddrinfo(3) takes them, see rb_getaddrinfo_happy. `timeout_ms`: limit
- * from happy_lookup_start on, -1 none, 0 over at once. A host or service that cannot be resolved is not an
- * error here: it is the lookup's answer.
+ * Parameters
+ *   node, service, hints
+ *                     as rb_getaddrinfo_happy takes them; copied
+ *   timeout_ms        the limit in milliseconds, from happy_lookup_start on; -1 none, 0 over at once
+ *   ret_lookup        receives one reference, to be dropped with happy_lookup_unref; written only with
+ *                     HAPPY_OK
  *
  * Returns
- *   HAPPY_OK          and one reference in `*ret_lookup`, to be dropped with happy_lookup_unref
+ *   HAPPY_OK          and one reference in `*ret_lookup`
  *   HAPPY_EINVALID    `timeout_ms` is below -1, or `ret_lookup` is NULL
  *   HAPPY_ENOMEM
+ *
+ * Threads: any
  */
 int happy_lookup_new(const char *node,
                      const char *service,
@@ -213,10 +245,24 @@ int happy_lookup_new(const char *node,
                      int timeout_ms,
                      happy_lookup **ret_lookup);
 
-/** Takes one more reference and returns `self`. NULL answers NULL. */
+/**
+ * Takes one more reference, to be dropped with happy_lookup_unref.
+ *
+ * Returns
+ *   self              the same; NULL for NULL
+ *
+ * Threads: any, at the same time, while one has a reference
+ */
 happy_lookup *happy_lookup_ref(happy_lookup *self);
 
-/** Drops a reference. Never waits: the last one abandons a lookup that is still running. NULL is a no-op. */
+/**
+ * Drops a reference. Never waits: the last one abandons a lookup that is still running. NULL is a no-op.
+ *
+ * Parameters
+ *   self              the reference that is given up
+ *
+ * Threads: any
+ */
 void happy_lookup_unref(happy_lookup *self);
 
 /**
@@ -230,24 +276,34 @@ void happy_lookup_unref(happy_lookup *self);
  *   HAPPY_ESTATE      it was started before
  *   HAPPY_EFORKED
  *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any
  */
 int happy_lookup_start(happy_lookup *self);
 
 /**
- * Waits until the lookup is finished: answered, at its limit, or cancelled. Signals do not end the wait. Any
- * number of threads may wait at the same time.
+ * Waits until the lookup is finished: answered, at its limit, or cancelled. Signals do not end the wait.
  *
  * Returns
  *   HAPPY_OK          take the result
  *   HAPPY_ESTATE      it was not started
  *   HAPPY_EFORKED
  *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any, several at the same time
  */
 int happy_lookup_wait(happy_lookup *self);
 
 /**
- * happy_lookup_wait in the shape of the function that rb_thread_call_without_gvl2 takes: `lookup` is a
- * happy_lookup. Returns NULL.
+ * happy_lookup_wait in the shape of the function that rb_thread_call_without_gvl2 takes.
+ *
+ * Parameters
+ *   lookup            a happy_lookup
+ *
+ * Returns
+ *   NULL              always
+ *
+ * Threads: any, several at the same time
  */
 void *happy_lookup_wait_callback(void *lookup);
 
@@ -255,14 +311,20 @@ void *happy_lookup_wait_callback(void *lookup);
  * Cancels the lookup: every wait returns at once and the answer, if none came yet, is EAI_SYSTEM with errno
  * ECANCELED.
  *
- * Any thread, any signal handler, any number of times, before the start and after the end too; takes
- * microseconds whatever the lookup is doing. NULL is a no-op.
+ * Any number of times, before the start and after the end too; takes microseconds whatever the lookup is
+ * doing. NULL is a no-op.
+ *
+ * Threads: any, and any signal handler
  */
 void happy_lookup_cancel(happy_lookup *self);
 
 /**
- * happy_lookup_cancel in the shape of an unblocking function of rb_thread_call_without_gvl2: `lookup` is a
- * happy_lookup.
+ * happy_lookup_cancel in the shape of an unblocking function of rb_thread_call_without_gvl2.
+ *
+ * Parameters
+ *   lookup            a happy_lookup
+ *
+ * Threads: any, and any signal handler
  */
 void happy_lookup_cancel_callback(void *lookup);
 
@@ -273,9 +335,11 @@ void happy_lookup_cancel_callback(void *lookup);
  * call: one descriptor without a limit, three with one.
  *
  * Returns
- *   a descriptor
+ *   a descriptor      the lookup's own
  *   -1                with errno: EMFILE, ENFILE or ENOMEM when none could be made; ESTALE in the child of a
  *                     fork; EINVAL for NULL
+ *
+ * Threads: any
  */
 int happy_lookup_get_fd(happy_lookup *self);
 
@@ -288,6 +352,8 @@ int happy_lookup_get_fd(happy_lookup *self);
  *   more              until its limit
  *   -1                it has no limit; or there is nothing to dispatch: not started, made before a fork,
  *                     NULL
+ *
+ * Threads: any
  */
 int happy_lookup_get_timeout_ms(happy_lookup *self);
 
@@ -300,46 +366,83 @@ int happy_lookup_get_timeout_ms(happy_lookup *self);
  *   HAPPY_ESTATE      it was not started
  *   HAPPY_EFORKED
  *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any
  */
 int happy_lookup_dispatch(happy_lookup *self);
 
 /**
- * Takes the answer, once. `*ret_res` is written only with 0.
+ * Takes the answer, once.
+ *
+ * Parameters
+ *   ret_res           receives the list, which is the caller's to free with freeaddrinfo(3); written only
+ *                     with 0
  *
  * Returns
- *   0                 and the list in `*ret_res`, which the caller frees with freeaddrinfo(3)
+ *   0                 and the list in `*ret_res`
  *   EAI_*             as getaddrinfo(3) gives it; with EAI_SYSTEM errno is ETIMEDOUT at the limit, ECANCELED
  *                     when it was cancelled, else that of the lookup
  *   HAPPY_EAGAIN      it runs
  *   HAPPY_ESTATE      it was not started, or the answer was taken before
  *   HAPPY_EFORKED
  *   HAPPY_EINVALID    `self` or `ret_res` is NULL
+ *
+ * Threads: any; one gets the answer
  */
 int happy_lookup_take_result(happy_lookup *self, struct addrinfo **ret_res);
 
 /**
+ * Who has answered.
+ *
+ * Returns
+ *   "hosts"           the file, read by the library itself, without a thread
+ *   "dns"             name servers, asked by the library itself, without a thread
+ *   "resolve"         systemd-resolved, asked by the library itself, without a thread
+ *   "libc"            libc, on a thread
+ *   NULL              there is no answer yet, or nobody had to be asked, or `self` is NULL
+ *
+ * The text is static.
+ *
+ * Threads: any
+ */
+const char *happy_lookup_get_source(happy_lookup *self);
+
+/**
  * Sets the greatest number of worker threads that lookups of this process may occupy at the same time (512
  * unless set); lookups past it wait in the order of their start, with their limits honoured. Workers are
- * made on demand and leave when idle. Any thread, any time.
+ * made on demand and leave when idle.
+ *
+ * Parameters
+ *   limit             a number of threads, at least 1
  *
  * Returns
  *   HAPPY_OK
  *   HAPPY_EINVALID    `limit` is 0
+ *
+ * Threads: any, at any time
  */
 int happy_lookup_set_thread_limit(uint32_t limit);
 
-/** The greatest number of worker threads, as happy_lookup_set_thread_limit sets it. Any thread. */
+/**
+ * The greatest number of worker threads, as happy_lookup_set_thread_limit sets it.
+ *
+ * Returns
+ *   a number          at least 1
+ *
+ * Threads: any
+ */
 uint32_t happy_lookup_get_thread_limit(void);
 
 /**
  * Has the worker threads that are idle end now, instead of after 5 seconds: before a fork, a change of
  * privileges or namespaces, a seccomp filter or a leak check. Returns when they have ended; it does not wait
- * for a worker that is at a lookup, which may take as long as libc does. Later lookups make new workers. Any
- * thread; not in a signal handler.
+ * for a worker that is at a lookup, which may take as long as libc does. Later lookups make new workers.
  *
  * Returns
  *   HAPPY_OK          the library has no thread in this process
  *   HAPPY_EAGAIN      the idle ones have ended; others are at lookups, or on their way to one
+ *
+ * Threads: any; not in a signal handler
  */
 int happy_lookup_end_idle_workers(void);
 
@@ -440,12 +543,32 @@ int happy_history_get_report(happy_history *self, happy_history_report *ret_repo
 #define HAPPY_FLAG_NONBLOCKING (1u << 1)
 
 /**
+ * Have the remote host looked up by libc, on a thread, also where the library could do it without one. The
+ * environment variable HAPPYSOCK_DNS=libc says so for a whole program, unless that has more rights than its
+ * user (`AT_SECURE`, getauxval(3)).
+ */
+#define HAPPY_FLAG_LOOKUP_BY_LIBC (1u << 2)
+
+/**
  * Stands in for getaddrinfo(3): same arguments, same answer (0 or an `EAI_*` code, errno with EAI_SYSTEM).
  *
  * Called on a worker thread of the library with all signals blocked, for each address family that is asked
- * for (`hints->ai_family`), possibly at the same time; it may block as long as it likes. `node` and
- * `service` live until it returns. A host that is an IP literal is not asked. A number that is no EAI_* code
- * counts as EAI_FAIL, and so does a list of more than 4096 nodes, which is not freed: it may have no end.
+ * for (`hints->ai_family`), possibly at the same time; it may block as long as it likes. A host that is an
+ * IP literal is not asked. A list of more than 4096 nodes counts as EAI_FAIL and is not freed: it may have
+ * no end.
+ *
+ * Parameters
+ *   node, service, hints
+ *                     what is asked for, as rb_getaddrinfo_happy took it; they live until it returns
+ *   ret_res           for the list, with 0; it is freed with `lookup_free`, or freeaddrinfo(3) without one
+ *   userdata          that of the options
+ *
+ * Returns
+ *   0                 and a list in `*ret_res`
+ *   EAI_*             as getaddrinfo(3), with errno for EAI_SYSTEM; counts as EAI_FAIL where it is no such
+ *                     code
+ *
+ * Threads: a worker of the library, and two at the same time where both families are asked for
  */
 typedef int (*happy_lookup_fn)(const char *node,
                                const char *service,
@@ -453,26 +576,47 @@ typedef int (*happy_lookup_fn)(const char *node,
                                struct addrinfo **ret_res,
                                void *userdata);
 
-/** Frees a list that a `happy_lookup_fn` gave. Any thread. */
+/**
+ * Frees a list that a `happy_lookup_fn` gave.
+ *
+ * Parameters
+ *   res               the list; not NULL
+ *   userdata          that of the options
+ *
+ * Threads: any, a worker of the library too
+ */
 typedef void (*happy_lookup_free_fn)(struct addrinfo *res, void *userdata);
 
 /**
  * Sees each socket after it was made and before it is bound and connected, to set socket options. It may
  * bind the socket where the options give no local address of its family. It must not connect or close it.
  *
- * Called on the thread that drives the connect.
+ * Parameters
+ *   fd                the socket, which stays the library's
+ *   address, address_length
+ *                     where it is going; they live until it returns
+ *   userdata          that of the options
  *
  * Returns
  *   0                 go on
  *   an errno          this attempt fails with it; `syscall` is "configure_socket"
  *   -1                as with the errno that it left
+ *
+ * Threads: the one that drives the connect
  */
 typedef int (*happy_configure_socket_fn)(int fd,
                                          const struct sockaddr *address,
                                          socklen_t address_length,
                                          void *userdata);
 
-/** Frees `userdata`. Any thread. */
+/**
+ * Frees `userdata`.
+ *
+ * Parameters
+ *   userdata          that of the options, which is the callee's now
+ *
+ * Threads: any, a worker of the library too
+ */
 typedef void (*happy_userdata_free_fn)(void *userdata);
 
 /** A lookup was started; `family`. */
@@ -537,19 +681,43 @@ typedef struct happy_trace_event {
     uint32_t count;
     /** The length of `address`. */
     socklen_t address_length;
-    /** The address, or NULL. */
+    /**
+     * The address, or NULL. With HAPPY_TRACE_LOOKUP_ANSWERED the name server that was asked last, where
+     * `source` is "dns".
+     */
     const struct sockaddr *address;
     /** The system call that failed, such as "connect(2)", or NULL. */
     const char *syscall;
+    /**
+     * Who has answered, with HAPPY_TRACE_LOOKUP_ANSWERED: "hosts" (the file), "dns" (name servers) or
+     * "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
+     * function). NULL where nobody had to be asked.
+     */
+    const char *source;
 } happy_trace_event;
 
 /**
- * Sees each step of the race as it happens, on the thread that drives the connect. `event` lives until it
- * returns.
+ * Sees each step of the race as it happens.
+ *
+ * Parameters
+ *   event             the step; it and what it points to live until it returns
+ *   userdata          that of the options
+ *
+ * Threads: the one that drives the connect
  */
 typedef void (*happy_trace_fn)(const happy_trace_event *event, void *userdata);
 
-/** Names a HAPPY_TRACE_* in a few English words. Never NULL; the text is static. Any thread. */
+/**
+ * Names a HAPPY_TRACE_* in a few English words.
+ *
+ * Parameters
+ *   kind              HAPPY_TRACE_*
+ *
+ * Returns
+ *   a text            static, never NULL; "unknown kind" for another number
+ *
+ * Threads: any
+ */
 const char *happy_trace_kind_str(int kind);
 
 /**
@@ -778,44 +946,74 @@ typedef struct happy_result {
     /** sizeof(happy_attempt) as whoever made the room was compiled: from one attempt to the next. */
     size_t attempt_size;
     /**
-     * 1: IPv6 does not answer in this network, as earlier connects with the same history have found, or this
-     * one: an attempt had no answer in the time in which the other family had one after it. Else 0.
+     * Who has answered the last lookup of the remote host: "hosts" (the file), "dns" (name servers) or
+     * "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
+     * function). NULL where nobody had to be asked, or none has answered.
      */
-    int32_t unanswered_v6;
-    /** The same of IPv4. */
-    int32_t unanswered_v4;
+    const char *source;
 } happy_result;
 
 /**
  * Writes the sentence that a person reads, such as `connect(2) to [2001:db8::77]:80: Connection refused`,
  * `remote_host: Name or service not known`, `open_timeout_ms was reached` or `connected to 192.0.2.7:80`.
+ * The words of the system are those of strerror(3) and gai_strerror(3).
  *
- * At most `size` bytes are written, the zero byte at the end included; `buffer` may be NULL where `size` is
- * 0. The words of the system are those of strerror(3) and gai_strerror(3). Any thread, any time.
+ * Parameters
+ *   result            a result that a function of the library has written
+ *   buffer            receives the sentence, with a zero byte at its end; may be NULL where `size` is 0
+ *   size              the bytes that there is room for, the zero byte included
  *
  * Returns
  *   0 or more         the length of the whole sentence without its zero byte, as snprintf(3): it was cut
  *                     where that is not below `size`
  *   -1                `result` or `buffer` is NULL, or `result->size` is not sizeof(happy_result); errno is
  *                     EINVAL
+ *
+ * Threads: any, at any time
  */
 int happy_result_message(const happy_result *result, char *buffer, size_t size);
 
 /**
  * The attempt with the number `index`, in the order of their start. It steps by `attempt_size`, so that it
  * finds them also where the library's happy_attempt has grown beyond that of the program: in a done
- * callback. Any thread.
+ * callback.
+ *
+ * Parameters
+ *   result            a result with room for attempts, or that of a done callback
+ *   index             from 0, in the order of the start
  *
  * Returns
  *   an attempt        which lives as long as `result->attempts`
  *   NULL              there is no such attempt in it, or `result` is NULL
+ *
+ * Threads: any
  */
 const happy_attempt *happy_result_get_attempt(const happy_result *result, size_t index);
 
-/** Names a HAPPY_OUTCOME_* in a few English words. Never NULL; the text is static. Any thread. */
+/**
+ * Names a HAPPY_OUTCOME_* in a few English words.
+ *
+ * Parameters
+ *   outcome           HAPPY_OUTCOME_*
+ *
+ * Returns
+ *   a text            static, never NULL; "unknown outcome" for another number
+ *
+ * Threads: any
+ */
 const char *happy_outcome_str(int outcome);
 
-/** Names a HAPPY_LIMIT_*: the option, or "none". Never NULL; the text is static. Any thread. */
+/**
+ * Names a HAPPY_LIMIT_*: the option, or "none".
+ *
+ * Parameters
+ *   limit             HAPPY_LIMIT_*
+ *
+ * Returns
+ *   a text            static, never NULL; "unknown limit" for another number
+ *
+ * Threads: any
+ */
 const char *happy_limit_str(int limit);
 
 /** An empty happy_result without room for attempts: `happy_result result = HAPPY_RESULT_INIT;` */
@@ -823,13 +1021,13 @@ const char *happy_limit_str(int limit);
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {}, 0, NULL, 0, sizeof(happy_attempt), 0, 0 \
+        {}, 0, NULL, 0, sizeof(happy_attempt), NULL \
     }
 #else
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {0}, 0, NULL, 0, sizeof(happy_attempt), 0, 0 \
+        {0}, 0, NULL, 0, sizeof(happy_attempt), NULL \
     }
 #endif
 
@@ -838,19 +1036,26 @@ const char *happy_limit_str(int limit);
 /**
  * Connects to a host by name (Happy Eyeballs, RFC 8305) and returns the connected socket, or -1.
  *
- * `remote_host` and `remote_service` as getaddrinfo(3) takes them (a NULL host is the loopback), but for
- * blanks and the like: see rb_getaddrinfo_happy. `options` may be NULL: the defaults. `ret_result` may be
- * NULL; else it says how it went, on success, on failure and when an argument was refused. The socket is
- * close-on-exec and in blocking mode (unless HAPPY_FLAG_NONBLOCKING), and the caller's to close. Any thread.
- * Signals do not end the wait.
+ * The socket is close-on-exec and in blocking mode (unless HAPPY_FLAG_NONBLOCKING). Signals do not end the
+ * wait.
+ *
+ * Parameters
+ *   remote_host, remote_service
+ *                     as getaddrinfo(3) takes them (a NULL host is the loopback), but for blanks and the
+ *                     like: see rb_getaddrinfo_happy; copied
+ *   options           what to do, or NULL: the defaults; copied
+ *   ret_result        receives how it went, on success, on failure and when an argument was refused; may be
+ *                     NULL
  *
  * Returns
- *   a descriptor
+ *   a descriptor      connected, and the caller's to close
  *   -1                with errno: `sys_errno` where there is one (ETIMEDOUT for a limit); EINVAL for a bad
  *                     argument; ENOMEM; and for a name that could not be resolved EAGAIN (EAI_AGAIN), ENOMEM
  *                     (EAI_MEMORY), EAFNOSUPPORT (EAI_FAMILY, EAI_ADDRFAMILY), EIO (EAI_FAIL), EINVAL
  *                     (EAI_BADFLAGS), the lookup's errno (EAI_SYSTEM), or ENXIO, "No such device or address"
  *                     (EAI_NONAME, EAI_NODATA, EAI_SERVICE)
+ *
+ * Threads: any, at the same time
  */
 int init_inetsock_happy(const char *remote_host,
                         const char *remote_service,
@@ -873,13 +1078,19 @@ typedef struct happy_connect happy_connect;
 /**
  * Makes a connect and begins it: its limits count from here; lookups run from the first wait or dispatch on.
  *
- * Arguments as for init_inetsock_happy; all are copied. `ret_result` may be NULL; else it is written when
- * this fails, and says why. Any thread.
+ * Parameters
+ *   remote_host, remote_service, options
+ *                     as for init_inetsock_happy; copied
+ *   ret_connect       receives the connect, the caller's to free with happy_connect_free; written only with
+ *                     HAPPY_OK
+ *   ret_result        written when this fails, and says why; may be NULL
  *
  * Returns
- *   HAPPY_OK          and the connect in `*ret_connect`, to be freed with happy_connect_free
+ *   HAPPY_OK          and the connect in `*ret_connect`
  *   HAPPY_EINVALID    an argument is refused: `ret_result->argument` and happy_error_message() name it
  *   HAPPY_ENOMEM
+ *
+ * Threads: any
  */
 int happy_connect_new(const char *remote_host,
                       const char *remote_service,
@@ -899,36 +1110,57 @@ int happy_connect_new(const char *remote_host,
  *   HAPPY_EFORKED
  *   HAPPY_EINTERNAL
  *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any, one at a time
  */
 int happy_connect_wait(happy_connect *self);
 
 /**
- * happy_connect_wait in the shape of the function that rb_thread_call_without_gvl2 takes: `connect` is a
- * happy_connect. Returns NULL.
+ * happy_connect_wait in the shape of the function that rb_thread_call_without_gvl2 takes.
+ *
+ * Parameters
+ *   connect           a happy_connect
+ *
+ * Returns
+ *   NULL              always
+ *
+ * Threads: any, one at a time
  */
 void *happy_connect_wait_callback(void *connect);
 
 /**
  * Makes a running happy_connect_wait return, or the next one if none is running. The race keeps its state.
- * Any thread, any signal handler. NULL is a no-op.
+ * NULL is a no-op.
+ *
+ * Threads: any, and any signal handler, until happy_connect_free is called
  */
 void happy_connect_interrupt(happy_connect *self);
 
 /**
- * happy_connect_interrupt in the shape of an unblocking function of rb_thread_call_without_gvl2: `connect`
- * is a happy_connect.
+ * happy_connect_interrupt in the shape of an unblocking function of rb_thread_call_without_gvl2.
+ *
+ * Parameters
+ *   connect           a happy_connect
+ *
+ * Threads: any, and any signal handler, until happy_connect_free is called
  */
 void happy_connect_interrupt_callback(void *connect);
 
 /**
  * Ends the connect: a wait returns and the result is HAPPY_ECANCELLED, unless it was finished before. Any
- * thread, any signal handler, any number of times. NULL is a no-op.
+ * number of times. NULL is a no-op.
+ *
+ * Threads: any, and any signal handler, until happy_connect_free is called
  */
 void happy_connect_cancel(happy_connect *self);
 
 /**
- * happy_connect_cancel in the shape of an unblocking function of rb_thread_call_without_gvl2: `connect` is a
- * happy_connect.
+ * happy_connect_cancel in the shape of an unblocking function of rb_thread_call_without_gvl2.
+ *
+ * Parameters
+ *   connect           a happy_connect
+ *
+ * Threads: any, and any signal handler, until happy_connect_free is called
  */
 void happy_connect_cancel_callback(void *connect);
 
@@ -939,10 +1171,12 @@ void happy_connect_cancel_callback(void *connect);
  * the first call (three descriptors: epoll, eventfd, timerfd).
  *
  * Returns
- *   a descriptor
+ *   a descriptor      the connect's own
  *   -1                with errno: EMFILE, ENFILE or ENOMEM when none could be made; EBUSY from inside a
  *                     callback or while another thread is in it; ESTALE in the child of a fork; EINVAL for
  *                     NULL, or when the result was taken
+ *
+ * Threads: any, one at a time
  */
 int happy_connect_get_fd(happy_connect *self);
 
@@ -955,6 +1189,8 @@ int happy_connect_get_fd(happy_connect *self);
  *   more              until then
  *   -1                no limit; or there is nothing to dispatch: its result was taken, it was made before a
  *                     fork, another thread or a callback is in it, NULL
+ *
+ * Threads: any, one at a time
  */
 int happy_connect_get_timeout_ms(happy_connect *self);
 
@@ -969,18 +1205,25 @@ int happy_connect_get_timeout_ms(happy_connect *self);
  *   HAPPY_EFORKED
  *   HAPPY_EINTERNAL
  *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any, one at a time
  */
 int happy_connect_dispatch(happy_connect *self);
 
 /**
- * Takes the result, once. `ret_result` may be NULL; else it is written, on failure too.
+ * Takes the result, once.
+ *
+ * Parameters
+ *   ret_result        receives how it went, on failure too; may be NULL
  *
  * Returns
- *   a descriptor      the connected socket
+ *   a descriptor      the connected socket, the caller's to close
  *   -1                with errno as init_inetsock_happy sets it, and the status in `ret_result`: how the
  *                     connect ended, or HAPPY_EAGAIN while it runs, HAPPY_ESTATE when the result was taken
  *                     before, HAPPY_EREENTRANT (errno EBUSY) from inside a callback or while another thread
  *                     is in it, HAPPY_EFORKED (errno ESTALE)
+ *
+ * Threads: any, one at a time
  */
 int happy_connect_take_result(happy_connect *self, happy_result *ret_result);
 
@@ -988,6 +1231,11 @@ int happy_connect_take_result(happy_connect *self, happy_result *ret_result);
  * Frees the connect and closes what is left of it, the winner too if it was not taken. Never waits. NULL is
  * a no-op. From inside one of its callbacks, or while another thread is in it, the connect is cancelled, and
  * freed when that function returns.
+ *
+ * Parameters
+ *   self              the connect, which is gone afterwards
+ *
+ * Threads: any; no function of it may be called afterwards
  */
 void happy_connect_free(happy_connect *self);
 
@@ -1028,12 +1276,18 @@ void happy_connect_free(happy_connect *self);
 typedef struct happy_multi happy_multi;
 
 /**
- * Tells how a connect ended: exactly once for each that was added, on the thread that drives the handle,
- * from inside happy_multi_dispatch, _wait, _socket_action, _cancel or _free.
+ * Tells how a connect ended: exactly once for each that was added, from inside happy_multi_dispatch, _wait,
+ * _socket_action, _cancel or _free.
  *
- * `result` and what it points to live until the callback returns; its `attempts` has all `attempts_count`
- * attempts, to be gone through with happy_result_get_attempt. Its `fd` is the callee's from then on. `id`
- * means nothing any more.
+ * Parameters
+ *   self              the handle
+ *   id                the connect's number, which means nothing any more
+ *   result            how it ended; it and what it points to live until the callback returns. Its `fd` is
+ *                     the callee's from then on; its `attempts` has all `attempts_count` attempts, to be
+ *                     gone through with happy_result_get_attempt
+ *   userdata          that of happy_multi_add
+ *
+ * Threads: the one that drives the handle
  */
 typedef void (*happy_done_fn)(happy_multi *self,
                               uint64_t id,
@@ -1041,30 +1295,48 @@ typedef void (*happy_done_fn)(happy_multi *self,
                               void *userdata);
 
 /**
- * Asks the caller's loop to watch a descriptor for `what`: the sum of HAPPY_POLL_IN and HAPPY_POLL_OUT,
- * level-triggered; or to watch it no more, HAPPY_POLL_REMOVE, which always comes before the descriptor is
- * closed or handed over.
+ * Asks the caller's loop to watch a descriptor, level-triggered, or to watch it no more. Called from inside
+ * the functions that drive the handle.
  *
- * `socket_data` is what happy_multi_assign set for it, else NULL. Called from inside the functions that
- * drive the handle.
+ * Parameters
+ *   self              the handle
+ *   fd                the descriptor, which stays the library's
+ *   what              the sum of HAPPY_POLL_IN and HAPPY_POLL_OUT; or HAPPY_POLL_REMOVE, which always comes
+ *                     before the descriptor is closed or handed over
+ *   socket_data       what happy_multi_assign set for it, else NULL
+ *   userdata          that of happy_multi_set_socket_callback
+ *
+ * Threads: the one that drives the handle
  */
 typedef void (*happy_socket_fn)(happy_multi *self, int fd, int what, void *socket_data, void *userdata);
 
 /**
- * Asks the caller's loop for a call of happy_multi_socket_action(HAPPY_SOCKET_TIMEOUT) (driven by one
- * descriptor: of happy_multi_dispatch) once, in `timeout_ms` milliseconds, instead of what was asked before;
- * 0: soon, but not from inside this callback; -1: not at all.
+ * Asks the caller's loop for one call of happy_multi_socket_action(HAPPY_SOCKET_TIMEOUT) (driven by one
+ * descriptor: of happy_multi_dispatch) at a later time, instead of what was asked before.
+ *
+ * Parameters
+ *   self              the handle
+ *   timeout_ms        in this many milliseconds; 0: soon, but not from inside this callback; -1: not at all
+ *   userdata          that of happy_multi_set_timer_callback
+ *
+ * Threads: the one that drives the handle
  */
 typedef void (*happy_timer_fn)(happy_multi *self, int timeout_ms, void *userdata);
 
 /**
- * Makes a handle. It has three descriptors of its own (epoll, eventfd, timerfd). Any thread.
+ * Makes a handle. It has three descriptors of its own (epoll, eventfd, timerfd).
+ *
+ * Parameters
+ *   ret_multi         receives the handle, the caller's to free with happy_multi_free; written only with
+ *                     HAPPY_OK
  *
  * Returns
- *   HAPPY_OK          and the handle in `*ret_multi`, to be freed with happy_multi_free
+ *   HAPPY_OK          and the handle in `*ret_multi`
  *   HAPPY_ESYSCALL    a descriptor could not be made, with errno (EMFILE, ENFILE, ENOMEM)
  *   HAPPY_ENOMEM
  *   HAPPY_EINVALID    `ret_multi` is NULL
+ *
+ * Threads: any
  */
 int happy_multi_new(happy_multi **ret_multi);
 
@@ -1075,26 +1347,40 @@ int happy_multi_new(happy_multi **ret_multi);
  * From inside a callback it takes effect when the outermost function returns that runs for this handle;
  * until then nothing more is begun. In the child of a fork nothing is called and nothing of the parent's is
  * touched: the child's copies are closed and freed.
+ *
+ * Parameters
+ *   self              the handle, which is gone afterwards
+ *
+ * Threads: any, one at a time: none may be in the handle
  */
 void happy_multi_free(happy_multi *self);
 
 /**
  * Adds a connect; its limits count from here, also while it waits for a permit
- * (happy_multi_set_max_attempts). Arguments as for init_inetsock_happy; all is copied. `ret_result` may be
- * NULL; else it is written when adding failed, and says why.
+ * (happy_multi_set_max_attempts).
  *
- * `done` is called once with `userdata`, and not at all when adding failed; never from inside this function,
- * except where the timer callback that it calls frees the handle. It opens no descriptor: when there is none
- * left (EMFILE) the connect's attempts fail so, and its done callback says HAPPY_ESYSCALL with that errno
- * and "socket(2)".
+ * It opens no descriptor: when there is none left (EMFILE) the connect's attempts fail so, and its done
+ * callback says HAPPY_ESYSCALL with that errno and "socket(2)".
+ *
+ * Parameters
+ *   remote_host, remote_service, options
+ *                     as for init_inetsock_happy; copied
+ *   done              called once with `userdata`, and not at all when adding failed; never from inside this
+ *                     function, except where the timer callback that it calls frees the handle
+ *   ret_id            receives the connect's number, never 0 and not used again; written only with HAPPY_OK;
+ *                     may be NULL
+ *   ret_result        written when adding failed, and says why; may be NULL
+ *   userdata          handed to `done`; it stays the caller's
  *
  * Returns
- *   HAPPY_OK          and the connect's number in `*ret_id` (never 0, not used again; `ret_id` may be NULL)
+ *   HAPPY_OK          and the connect's number in `*ret_id`
  *   HAPPY_EINVALID    an argument is refused: `ret_result->argument` and happy_error_message() name it
  *   HAPPY_ENOMEM      out of memory, or 16 million connects are in the handle
  *   HAPPY_ESTATE      the handle is being freed
  *   HAPPY_EREENTRANT  another thread is in the handle
  *   HAPPY_EFORKED
+ *
+ * Threads: any, one at a time
  */
 int happy_multi_add(happy_multi *self,
                     const char *remote_host,
@@ -1110,12 +1396,17 @@ int happy_multi_add(happy_multi *self,
  * before) before this returns; from inside a callback: after that callback has returned, before the function
  * returns that called it (from inside the timer callback of happy_multi_add: in the next turn).
  *
+ * Parameters
+ *   id                the connect's number, from happy_multi_add
+ *
  * Returns
  *   HAPPY_OK
  *   HAPPY_ENOENT      there is no such connect, or it has ended
  *   HAPPY_EREENTRANT  another thread is in the handle
  *   HAPPY_EFORKED
  *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any, one at a time
  */
 int happy_multi_cancel(happy_multi *self, uint64_t id);
 
@@ -1124,9 +1415,11 @@ int happy_multi_cancel(happy_multi *self, uint64_t id);
  * handle's own and the same until happy_multi_free: do not read it or close it.
  *
  * Returns
- *   a descriptor
+ *   a descriptor      the handle's own
  *   -1                with errno: EINVAL for NULL, or where a socket callback is set; ESTALE in the child of
  *                     a fork; EBUSY while another thread is in the handle
+ *
+ * Threads: any, one at a time
  */
 int happy_multi_get_fd(happy_multi *self);
 
@@ -1139,6 +1432,8 @@ int happy_multi_get_fd(happy_multi *self);
  *   more              until then
  *   -1                no limit; or there is nothing to drive: made before a fork, another thread is in the
  *                     handle, NULL
+ *
+ * Threads: any, one at a time
  */
 int happy_multi_get_timeout_ms(happy_multi *self);
 
@@ -1147,33 +1442,49 @@ int happy_multi_get_timeout_ms(happy_multi *self);
  * the descriptor stays readable, and the timeout 0, until all have begun. The handle may be gone afterwards
  * if a callback has freed it: `*ret_running` is 0 then.
  *
+ * Parameters
+ *   ret_running       receives the number of connects left; written only with HAPPY_OK, and may be NULL
+ *
  * Returns
- *   HAPPY_OK          and the number of connects left in `*ret_running` (may be NULL)
+ *   HAPPY_OK          and the number of connects left in `*ret_running`
  *   HAPPY_EREENTRANT  from inside a callback, or while another thread is in the handle
  *   HAPPY_ESTATE      a socket callback is set
  *   HAPPY_EFORKED
  *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any, one at a time
  */
 int happy_multi_dispatch(happy_multi *self, int *ret_running);
 
 /**
- * Waits until something is due, for `timeout_ms` at most (-1: no limit), then does it as
- * happy_multi_dispatch. Returns earlier after happy_multi_wakeup or a signal. Without connects it waits for
- * the limit or a wake-up. Call it until nothing is left:
+ * Waits until something is due, for `timeout_ms` at most, then does it as happy_multi_dispatch. Returns
+ * earlier after happy_multi_wakeup or a signal. Without connects it waits for the limit or a wake-up. Call
+ * it until nothing is left:
  *
  *     int running = 1;
  *     while (running > 0 && happy_multi_wait(multi, -1, &running) == HAPPY_OK) {
  *     }
  *
+ * Parameters
+ *   timeout_ms        how long to wait at most, in milliseconds; -1: no limit
+ *   ret_running       as for happy_multi_dispatch
+ *
  * Returns
  *   as happy_multi_dispatch
  *   HAPPY_EINVALID    also for a limit below -1
+ *
+ * Threads: any, one at a time
  */
 int happy_multi_wait(happy_multi *self, int timeout_ms, int *ret_running);
 
 /**
  * Has the handle driven by socket action: from now on `callback` is told which descriptors to watch, and
- * happy_multi_get_fd, _dispatch and _wait answer -1 or HAPPY_ESTATE. NULL turns it back.
+ * happy_multi_get_fd, _dispatch and _wait answer -1 or HAPPY_ESTATE.
+ *
+ * Parameters
+ *   callback          told which descriptors to watch; NULL: driven by one descriptor again
+ *   userdata          handed to `callback`; it stays the caller's, and has to live as long as the callback
+ *                     is set
  *
  * Returns
  *   HAPPY_OK
@@ -1181,13 +1492,28 @@ int happy_multi_wait(happy_multi *self, int timeout_ms, int *ret_running);
  *   HAPPY_EREENTRANT  another thread is in the handle
  *   HAPPY_EFORKED
  *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any, one at a time
  */
 int happy_multi_set_socket_callback(happy_multi *self, happy_socket_fn callback, void *userdata);
 
 /**
  * Has `callback` told when to drive the handle although no descriptor is ready. It is called when that time
- * changes: after happy_multi_add and at the end of each turn. NULL: nobody is told. Returns as
- * happy_multi_set_socket_callback.
+ * changes: after happy_multi_add and at the end of each turn.
+ *
+ * Parameters
+ *   callback          told in how many milliseconds; NULL: nobody is told
+ *   userdata          handed to `callback`; it stays the caller's, and has to live as long as the callback
+ *                     is set
+ *
+ * Returns
+ *   HAPPY_OK
+ *   HAPPY_ESTATE      connects are in the handle
+ *   HAPPY_EREENTRANT  another thread is in the handle
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any, one at a time
  */
 int happy_multi_set_timer_callback(happy_multi *self, happy_timer_fn callback, void *userdata);
 
@@ -1195,63 +1521,93 @@ int happy_multi_set_timer_callback(happy_multi *self, happy_timer_fn callback, v
  * Keeps a pointer of the caller's with a descriptor that the socket callback was told to watch, to be given
  * with each later call for it.
  *
+ * Parameters
+ *   fd                a descriptor that the socket callback was told to watch
+ *   socket_data       given with each later call for it; it stays the caller's
+ *
  * Returns
  *   HAPPY_OK
  *   HAPPY_ENOENT      it is not watched
  *   HAPPY_EREENTRANT  another thread is in the handle
  *   HAPPY_EFORKED
  *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any, one at a time
  */
 int happy_multi_assign(happy_multi *self, int fd, void *socket_data);
 
 /**
  * Tells that a watched descriptor is ready, or with HAPPY_SOCKET_TIMEOUT that the time has come that the
- * timer callback was told; does what is due; never blocks. `events` is the sum of HAPPY_POLL_IN, _OUT and
- * _ERROR, or 0 if the caller does not know. A spurious call is harmless: what the descriptor says itself
- * counts. The handle may be gone afterwards if a callback has freed it: `*ret_running` is 0 then.
+ * timer callback was told; does what is due; never blocks. A spurious call is harmless: what the descriptor
+ * says itself counts. The handle may be gone afterwards if a callback has freed it: `*ret_running` is 0
+ * then.
+ *
+ * Parameters
+ *   fd_or_timeout     a descriptor, or HAPPY_SOCKET_TIMEOUT
+ *   events            the sum of HAPPY_POLL_IN, HAPPY_POLL_OUT and HAPPY_POLL_ERROR; 0: the caller does not
+ *                     know
+ *   ret_running       as for happy_multi_dispatch
  *
  * Returns
- *   HAPPY_OK          and the number of connects left in `*ret_running` (may be NULL)
+ *   HAPPY_OK          and the number of connects left in `*ret_running`
  *   HAPPY_ENOENT      harmless too: the descriptor is not (or no longer) watched, such as a late event of
  *                     one that was removed
  *   HAPPY_EREENTRANT  from inside a callback, or while another thread is in the handle
  *   HAPPY_ESTATE      there is no socket callback
  *   HAPPY_EFORKED
  *   HAPPY_EINVALID    `self` is NULL, or other events
+ *
+ * Threads: any, one at a time
  */
 int happy_multi_socket_action(happy_multi *self, int fd_or_timeout, int events, int *ret_running);
 
 /**
  * Makes a running happy_multi_wait return, or the next one; makes the descriptor of happy_multi_get_fd
- * readable, or (driven by socket action, while connects are in the handle) the wake-up descriptor. The one
- * function for other threads, and for signal handlers.
+ * readable, or (driven by socket action, while connects are in the handle) the wake-up descriptor.
  *
  * Returns
  *   HAPPY_OK
  *   HAPPY_EFORKED
  *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any, at any time until happy_multi_free is called, and any signal handler
  */
 int happy_multi_wakeup(happy_multi *self);
 
 /**
- * Caps the connection attempts in flight in this handle; 0 (the default): no cap. What is over it waits,
- * connects that were added earlier first; their limits go on. A connect whose earlier attempts hold permits
- * may wait for another, so set a limit too where hosts may not answer.
+ * Caps the connection attempts in flight in this handle. What is over it waits, connects that were added
+ * earlier first; their limits go on. A connect whose earlier attempts hold permits may wait for another, so
+ * set a limit too where hosts may not answer.
+ *
+ * Parameters
+ *   max_attempts      a number of attempts; 0, the default: no cap
  *
  * Returns
  *   HAPPY_OK
  *   HAPPY_EREENTRANT  another thread is in the handle
  *   HAPPY_EFORKED
  *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any, one at a time
  */
 int happy_multi_set_max_attempts(happy_multi *self, uint32_t max_attempts);
 
 /**
- * Caps the questions in flight in this handle; 0 (the default): no cap but the worker threads of the
- * process. A name is a question for each address family, and a local host is one more; a question counts
- * from its start, also while it waits for a worker, until it is answered or given up: one that was given up
- * counts no more, although its worker may still be inside libc. Numeric hosts ask nothing. Otherwise as
- * happy_multi_set_max_attempts.
+ * Caps the questions in flight in this handle. A name is a question for each address family, and a local
+ * host is one more; a question counts from its start, also while it waits for a worker, until it is answered
+ * or given up: one that was given up counts no more, although its worker may still be inside libc. Numeric
+ * hosts ask nothing.
+ *
+ * Parameters
+ *   max_lookups       a number of questions; 0, the default: no cap but the worker threads of the process
+ *
+ * Returns
+ *   HAPPY_OK
+ *   HAPPY_EREENTRANT  another thread is in the handle
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any, one at a time
  */
 int happy_multi_set_max_lookups(happy_multi *self, uint32_t max_lookups);
 

@@ -4,10 +4,11 @@
 //! from any thread or signal handler, polled and abandoned; and Happy Eyeballs, RFC 8305: both address
 //! families are looked up at once, attempts raced with the standard's delays, and the first to complete wins.
 //!
-//! Rust programs use [`connect`] (blocking), [`Connect`] (one connect, driven by a loop or scheduler of the
-//! caller's), [`Multi`] (many on one thread), or the state machine itself, [`race`]. C programs, and other
-//! languages through them, use `include/happysock.h`: its functions are exported with the feature `capi`,
-//! which is on by default.
+//! Rust programs use [`connect`] (blocking), [`Connecting`] (one connect, driven by any event loop or async
+//! runtime through its descriptor), `tokio` (with the feature of that name), [`Connect`] (one connect that can
+//! be interrupted and resumed), [`Multi`] (many on one thread), or the state machine itself, [`race`]. C
+//! programs, and other languages through them, use `include/happysock.h`: its functions are exported with the
+//! feature `capi`, which is on by default.
 //!
 //! Linux with glibc.
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -68,11 +69,18 @@ pub mod dns;
 #[allow(dead_code)]
 mod dns;
 pub mod race;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 pub use drive::{
-    Argument, Connect, ConnectError, EventLoop, Hooks, Invalid, Multi, Options, Plan, PlanError, Refused, Report,
-    Signals, connect,
+    Argument, Connect, ConnectError, Connecting, EventLoop, Hooks, Invalid, Multi, Options, Plan, PlanError, Refused,
+    Report, Signals, Target, connect, connect_with,
 };
 pub use history::{History, Report as HistoryReport};
 pub use lookup::{LookupCallback, LookupFunction};
 pub use sys::Interest;
+
+// The Rust of README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -32,7 +32,7 @@ fuzz:
 
 CAMPAIGNS += fuzz
 suite-fuzz:
-	@if $(NIGHTLY) --version >/dev/null 2>&1; then $(MAKE) -s fuzz SECONDS=20; \
+	@if $(NIGHTLY) --version >/dev/null 2>&1; then $(MAKE) -s fuzz SECONDS=8; \
 	else echo "skipped: fuzzing: no nightly Rust here (rustup toolchain install nightly)"; fi
 
 # ---- Mutation --------------------------------------------------------------------------------------------------------
@@ -47,4 +47,4 @@ mutants:
 
 CAMPAIGNS += mutants
 suite-mutants:
-	@MUTANTS_JOBS=1 $(MAKE) -s mutants SHARD=0/40
+	@MUTANTS_JOBS=1 $(MAKE) -s mutants SHARD=0/80

@@ -2,7 +2,7 @@
 
 use happysock::drive::{Argument, Connect, Plan};
 use happysock::race::{AttemptOutcome, Families, Family, Limit, Outcome};
-use happysock::{ConnectError, Options, connect};
+use happysock::{ConnectError, Connecting, Options, connect, connect_with};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
@@ -22,7 +22,7 @@ fn closed_port() -> u16 {
 #[test]
 fn a_name_becomes_a_stream_that_carries_bytes_in_blocking_mode() {
     let (listener, port) = listen(Ipv4Addr::LOCALHOST);
-    let mut stream = connect("localhost", port, &Options::default()).expect("localhost has an IPv4 address");
+    let mut stream = connect(("localhost", port)).expect("localhost has an IPv4 address");
     let (mut peer, _) = listener.accept().expect("the connection is there");
     peer.write_all(b"ping").expect("the peer writes");
     let mut bytes = [0; 4];
@@ -34,7 +34,7 @@ fn a_name_becomes_a_stream_that_carries_bytes_in_blocking_mode() {
 #[test]
 fn a_refused_literal_says_where_and_why() {
     let port = closed_port();
-    let error = connect("127.0.0.1", port, &Options::default()).expect_err("nobody listens");
+    let error = connect(("127.0.0.1", port)).expect_err("nobody listens");
     let ConnectError::Failed { outcome: Outcome::AttemptsFailed { .. }, attempts } = &error else {
         panic!("{error:?}")
     };
@@ -67,7 +67,7 @@ fn a_limit_of_zero_is_over_before_anything_is_opened() {
         (Options { open_timeout: Some(Duration::ZERO), ..Options::default() }, Limit::Open),
         (Options { connect_timeout: Some(Duration::ZERO), ..Options::default() }, Limit::Connect),
     ] {
-        let error = connect("127.0.0.1", port, &options).expect_err("over at once");
+        let error = connect_with(("127.0.0.1", port), &options).expect_err("over at once");
         let ConnectError::Failed { outcome: Outcome::TimedOut { limit }, attempts } = error else {
             panic!("{error:?}")
         };
@@ -79,14 +79,14 @@ fn a_limit_of_zero_is_over_before_anything_is_opened() {
 fn two_kinds_of_limits_are_refused_together() {
     let options =
         Options { open_timeout: Some(Duration::MAX), connect_timeout: Some(Duration::MAX), ..Options::default() };
-    let error = connect("localhost", 1, &options).expect_err("refused");
+    let error = connect_with(("localhost", 1), &options).expect_err("refused");
     assert!(matches!(error, ConnectError::Invalid { argument: Argument::OpenTimeout, .. }), "{error:?}");
 }
 
 #[test]
 fn a_literal_of_the_other_family_is_not_attempted() {
     let options = Options { families: Families::Only(Family::V6), ..Options::default() };
-    let error = connect("127.0.0.1", 80, &options).expect_err("no IPv6 address");
+    let error = connect_with(("127.0.0.1", 80), &options).expect_err("no IPv6 address");
     assert!(
         matches!(&error, ConnectError::Failed { outcome: Outcome::ResolveFailed { .. }, attempts } if attempts.is_empty()),
         "{error:?}"
@@ -97,12 +97,12 @@ fn a_literal_of_the_other_family_is_not_attempted() {
 fn the_local_address_is_bound_family_by_family() {
     let (listener, port) = listen(Ipv4Addr::LOCALHOST);
     let options = Options { local_host: Some(c"127.0.0.2"), ..Options::default() };
-    let stream = connect("127.0.0.1", port, &options).expect("the whole of 127/8 is ours");
+    let stream = connect_with(("127.0.0.1", port), &options).expect("the whole of 127/8 is ours");
     assert_eq!(stream.local_addr().expect("bound").ip(), Ipv4Addr::new(127, 0, 0, 2));
     assert_eq!(listener.accept().expect("accepted").1.ip(), Ipv4Addr::new(127, 0, 0, 2));
 
     let options = Options { local_host: Some(c"::1"), ..Options::default() };
-    let error = connect("127.0.0.1", port, &options).expect_err("the families differ");
+    let error = connect_with(("127.0.0.1", port), &options).expect_err("the families differ");
     assert!(matches!(error, ConnectError::Failed { outcome: Outcome::NoLocalAddress, .. }), "{error:?}");
 }
 
@@ -146,4 +146,73 @@ fn an_interrupted_wait_keeps_the_race() {
     drop(held);
     drop(race);
     accepting.join().expect("the peer ends");
+}
+
+#[test]
+fn what_std_connects_to_is_taken() {
+    let (listener, port) = listen(Ipv4Addr::LOCALHOST);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let (digits, both) = (port.to_string(), format!("localhost:{port}"));
+    for stream in [
+        connect(("localhost", port)),
+        connect((String::from("localhost"), port)),
+        connect(("127.0.0.1", digits.as_str())),
+        connect((Ipv4Addr::LOCALHOST, port)),
+        connect(address),
+        connect(&both),
+        connect(both.as_str()),
+    ] {
+        assert_eq!(stream.expect("connected").peer_addr().expect("has a peer"), address);
+        listener.accept().expect("accepted");
+    }
+    let (_listener, port) = listen(Ipv6Addr::LOCALHOST);
+    for stream in [connect(format!("[::1]:{port}").as_str()), connect((Ipv6Addr::LOCALHOST, port))] {
+        assert_eq!(stream.expect("connected").peer_addr().expect("has a peer").ip(), Ipv6Addr::LOCALHOST);
+    }
+    let refused = connect("localhost").expect_err("no port");
+    assert!(matches!(refused, ConnectError::Invalid { argument: Argument::RemoteHost, .. }), "{refused}");
+    let refused = connect(("local\0host", 80)).expect_err("a zero byte");
+    assert!(matches!(refused, ConnectError::Invalid { argument: Argument::RemoteHost, .. }), "{refused}");
+}
+
+#[test]
+fn an_error_is_an_error_of_io_with_the_attempts_inside() {
+    let error = std::io::Error::from(connect((Ipv4Addr::LOCALHOST, closed_port())).expect_err("nobody listens"));
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ConnectError>()).expect("is inside");
+    assert_eq!(inner.attempts().len(), 1);
+    let options = Options { open_timeout: Some(Duration::ZERO), ..Options::default() };
+    let error = std::io::Error::from(connect_with("localhost:80", &options).expect_err("over at once"));
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    let error = std::io::Error::from(connect("local host:80").expect_err("refused"));
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+}
+
+#[test]
+fn a_loop_waits_for_one_descriptor() {
+    let (_listener, port) = listen(Ipv4Addr::LOCALHOST);
+    let mut connecting = Connecting::new(("localhost", port), &Options::default()).expect("descriptors are left");
+    let stream = loop {
+        if let Some(done) = connecting.dispatch() {
+            break done.expect("connected");
+        }
+        let mut fds = libc::pollfd { fd: connecting.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one pollfd, which outlives the call.
+        assert_eq!(unsafe { libc::poll(&mut fds, 1, 20_000) }, 1, "nothing happens");
+        assert!(connecting.is_ready());
+    };
+    assert_eq!(stream.peer_addr().expect("has a peer").port(), port);
+
+    fn moves_between_threads<T: Send>(_: &T) {}
+    moves_between_threads(&connecting);
+}
+
+#[test]
+fn a_connect_that_is_cancelled_elsewhere_wakes_its_loop() {
+    // Nothing is looked up before the first dispatch, so it is cancelled before anything can have failed.
+    let mut connecting = Connecting::new("localhost:1", &Options::default()).expect("descriptors are left");
+    connecting.signals().cancel();
+    assert!(connecting.is_ready());
+    let cancelled = connecting.dispatch().expect("finished").expect_err("cancelled");
+    assert!(matches!(cancelled, ConnectError::Failed { outcome: Outcome::Cancelled, .. }), "{cancelled:?}");
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const DOCUMENTS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"];
+const DOCUMENTS: [&str; 5] = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -53,7 +53,7 @@ fn their_c_compiles() {
 /// All that the makefiles say.
 fn makefiles() -> String {
     let mut text = read("Makefile");
-    for room in ["c_tests", "lab", "ruby_ext", "benches", "tests"] {
+    for room in ["c_tests", "lab", "ruby_ext", "bindings", "benches", "tests", "docs", "tool"] {
         for entry in std::fs::read_dir(root().join(room)).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "mk") {
@@ -99,7 +99,19 @@ fn the_files_that_they_name_exist() {
     for document in DOCUMENTS {
         let text = read(document);
         let links = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap().to_string());
-        let rooms = ["src/", "tests/", "c_tests/", "include/", "scripts/", "lab/", "ruby_ext/", "benches/"];
+        let rooms = [
+            "src/",
+            "tests/",
+            "c_tests/",
+            "include/",
+            "scripts/",
+            "lab/",
+            "ruby_ext/",
+            "bindings/",
+            "benches/",
+            "docs/",
+            "tool/",
+        ];
         let named = names(&text).into_iter().filter(|name| rooms.iter().any(|room| name.starts_with(room)));
         for path in links.filter(|link| !link.starts_with("http")).chain(named.filter(|name| !name.contains('*'))) {
             assert!(root().join(&path).exists(), "{document}: there is no {path}");

@@ -2,7 +2,9 @@
  * n = 1, 2, ... until the scenario makes no nth call. After each: exactly one completion, a documented status, no descriptor,
  * no thread beyond the pool's idle ones, no byte left.
  *
- *   every_call [--short] [--scenario NAME] [--function NAME] */
+ *   every_call [--short] [--part K/N] [--scenario NAME] [--function NAME]
+ *
+ * Of N parts, which can run at the same time since most of it is waiting, the Kth (from 0) takes every Nth scenario. */
 #define _GNU_SOURCE
 #include "scenarios.h"
 #include "shim.h"
@@ -128,16 +130,20 @@ static bool try(const struct test_case *test)
 int main(int count, char **arguments)
 {
     bool in_short = false;
+    size_t part = 0, parts = 1;
     const char *only_scenario = NULL, *only_function = NULL;
     for (int i = 1; i < count; i++) {
         if (strcmp(arguments[i], "--short") == 0)
             in_short = true;
+        else if (strcmp(arguments[i], "--part") == 0 && i + 1 < count && sscanf(arguments[i + 1], "%zu/%zu", &part, &parts) == 2 &&
+                 part < parts)
+            i++;
         else if (strcmp(arguments[i], "--scenario") == 0 && i + 1 < count)
             only_scenario = arguments[++i];
         else if (strcmp(arguments[i], "--function") == 0 && i + 1 < count)
             only_function = arguments[++i];
         else {
-            fprintf(stderr, "usage: %s [--short] [--scenario NAME] [--function NAME]\n", arguments[0]);
+            fprintf(stderr, "usage: %s [--short] [--part K/N] [--scenario NAME] [--function NAME]\n", arguments[0]);
             return 2;
         }
     }
@@ -149,6 +155,8 @@ int main(int count, char **arguments)
     unsigned reached[FN_COUNT] = {0};
     for (size_t s = 0; s < scenarios_count(); s++) {
         const struct scenario *scenario = scenario_at(s);
+        if (s % parts != part)
+            continue;
         if (only_scenario != NULL && strcmp(only_scenario, scenario->name) != 0)
             continue;
         struct test_case sound = {scenario, FN_SOCKET, 0, 0};

@@ -98,6 +98,7 @@ fn facts<'a>(nsswitch: &'a [u8], resolv_conf: &'a ResolvConf) -> Facts<'a> {
         nscd_socket: false,
         mdns_allow: false,
         resolve_socket: true,
+        resolve_tells_no_data: true,
         leases: Leases::None,
         node_name: b"a.example",
     }

@@ -35,6 +35,16 @@ happy_ruby_host(VALUE host, char *buffer, size_t size)
     return buffer;
 }
 
+/* Where a number begins, past the blanks and the plus that strtoul(3), and so libc, allows before it; else `text`. */
+static const char *
+happy_ruby_number(const char *text)
+{
+    const char *number = text + strspn(text, " \t\n\v\f\r");
+
+    if (*number == '+') number++;
+    return *number && strspn(number, "0123456789") == strlen(number) ? number : text;
+}
+
 /* A port or service for getaddrinfo(3), in `buffer` or NULL for nil. An Integer is never looked up as a name. */
 static const char *
 happy_ruby_service(VALUE service, char *buffer, size_t size, int *lookup_flags)
@@ -50,7 +60,8 @@ happy_ruby_service(VALUE service, char *buffer, size_t size, int *lookup_flags)
     const char *text = StringValueCStr(service);
     size_t length = RSTRING_LEN(service);
     if (length >= size) rb_raise(rb_eArgError, "service name too long (%"PRIuSIZE")", length);
-    memcpy(buffer, text, length + 1);
+    text = happy_ruby_number(text);
+    memcpy(buffer, text, strlen(text) + 1);
     return buffer;
 }
 
@@ -65,10 +76,46 @@ happy_ruby_milliseconds(VALUE seconds)
     return (int32_t)(interval.tv_sec * 1000 + (interval.tv_usec + 999) / 1000);
 }
 
+/*
+ * `resolv_timeout` as a limit. Before 3.4 the socket library looks at it nowhere: there it is kept like any limit, and
+ * what cannot be one is passed over. Socket.tcp adds it to the time of day, and Infinity never comes.
+ */
+static VALUE
+happy_ruby_resolv_timeout(const struct happy_ruby_request *request)
+{
+    VALUE seconds = request->resolv_timeout;
+
+    if (NIL_P(seconds)) return Qnil;
+    if (HAPPY_RUBY_VERSION >= 304) {
+        bool forever = request->socket_tcp && RB_FLOAT_TYPE_P(seconds) && isinf(RFLOAT_VALUE(seconds)) > 0;
+        return forever ? Qnil : seconds;
+    }
+    if (!RB_INTEGER_TYPE_P(seconds) && !RB_FLOAT_TYPE_P(seconds) && !RB_TYPE_P(seconds, T_RATIONAL)) return Qnil;
+    double number = NUM2DBL(seconds);
+    return number >= 0 && number < INT32_MAX ? seconds : Qnil;
+}
+
+/* An IPv6 literal with a scope, such as fe80::1%eth0. Only libc knows whether the scope exists. */
 static bool
-happy_ruby_literal_p(const char *host)
+happy_ruby_scoped_literal_p(const char *host)
+{
+    struct in6_addr address;
+    char literal[INET6_ADDRSTRLEN];
+    const char *scope = host ? strchr(host, '%') : NULL;
+
+    if (!scope || (size_t)(scope - host) >= sizeof(literal)) return false;
+    memcpy(literal, host, scope - host);
+    literal[scope - host] = '\0';
+    return inet_pton(AF_INET6, literal, &address) == 1;
+}
+
+/* The family of an IP literal; AF_UNSPEC for a name and for NULL. */
+static int
+happy_ruby_literal_family(const char *host)
 {
     struct in6_addr address;
 
-    return host && (inet_pton(AF_INET6, host, &address) == 1 || inet_pton(AF_INET, host, &address) == 1);
+    if (host && inet_pton(AF_INET6, host, &address) == 1) return AF_INET6;
+    if (host && inet_pton(AF_INET, host, &address) == 1) return AF_INET;
+    return AF_UNSPEC;
 }

@@ -93,7 +93,7 @@ happy_ruby_resolution_error(int gai_error, int sys_errno, const char *cause)
 static VALUE
 happy_ruby_host_port_error(int sys_errno, const char *what, VALUE host, VALUE service)
 {
-    VALUE message = rb_sprintf("%s for %+"PRIsVALUE" port %"PRIsVALUE, what, host, service);
+    VALUE message = rb_sprintf("%s for %+"PRIsVALUE" port % "PRIsVALUE, what, host, service);
 
     if (sys_errno == ETIMEDOUT && HAPPY_RUBY_VERSION >= 302) {
         return rb_exc_new_str(rb_path2class("IO::TimeoutError"), message);
@@ -113,35 +113,75 @@ happy_ruby_limit_error(VALUE host, VALUE service)
     return happy_ruby_host_port_error(ETIMEDOUT, "user specified timeout", host, service);
 }
 
+/*
+ * The address that was all there was to wait for when a limit was reached, as an Addrinfo; nil where there was a race,
+ * and where a lookup was waited for.
+ */
+static VALUE
+happy_ruby_waited_for(const struct happy_ruby_connect *self)
+{
+    const struct happy_ruby_request *request = self->request;
+    const happy_result *result = &self->result;
+    const struct happy_ruby_shared *shared = self->owned->shared;
+    bool alone = self->literal || !request->fast_fallback || (shared && shared->alone);
+
+    if (!alone || result->limit == HAPPY_LIMIT_RESOLV) return Qnil;
+    if (result->address_length) return happy_ruby_addrinfo(&result->address, result->address_length);
+    if (!self->literal) return Qnil;
+    /* A limit of 0 is over before a literal is attempted. */
+    return rb_funcall(rb_path2class("Addrinfo"), rb_intern("tcp"), 2, request->remote_host, request->remote_service);
+}
+
+static VALUE
+happy_ruby_socket_tcp_timeout(const struct happy_ruby_connect *self)
+{
+    const struct happy_ruby_request *request = self->request;
+    VALUE message;
+
+    if (HAPPY_RUBY_VERSION < 400) return rb_syserr_new(ETIMEDOUT, "user specified timeout");
+    VALUE address = happy_ruby_waited_for(self);
+    if (!NIL_P(address)) {
+        message = rb_sprintf("user specified timeout for %"PRIsVALUE":%"PRIsVALUE,
+                             rb_funcall(address, rb_intern("ip_address"), 0),
+                             rb_funcall(address, rb_intern("ip_port"), 0));
+        return rb_syserr_new_str(ETIMEDOUT, message);
+    }
+    if (!request->fast_fallback) return happy_ruby_limit_error(request->remote_host, request->remote_service);
+    message = rb_sprintf("user specified timeout for %"PRIsVALUE":%"PRIsVALUE,
+                         request->remote_host, request->remote_service);
+    return rb_exc_new_str(rb_path2class("IO::TimeoutError"), message);
+}
+
 /* A limit was reached. Each version has words of its own, and for one address others than for a race. */
 static VALUE
 happy_ruby_timeout_error(const struct happy_ruby_connect *self)
 {
     const struct happy_ruby_request *request = self->request;
     const happy_result *result = &self->result;
-    /* One address is no race: CRuby connects to it as it always did, and names it. */
-    bool one_address = result->limit == HAPPY_LIMIT_CONNECT
-        && (self->literal || !request->fast_fallback || result->attempts_count == 1);
 
-    if (request->socket_tcp) {
-        if (HAPPY_RUBY_VERSION < 400) return rb_syserr_new(ETIMEDOUT, "user specified timeout");
-        VALUE message = rb_sprintf("user specified timeout for %"PRIsVALUE":%"PRIsVALUE,
-                                   request->remote_host, request->remote_service);
-        return rb_exc_new_str(rb_path2class("IO::TimeoutError"), message);
-    }
-    if (one_address && HAPPY_RUBY_VERSION >= 400 && result->address_length) {
-        VALUE address = happy_ruby_addrinfo(&result->address, result->address_length);
-        VALUE name = rb_funcall(address, rb_intern("inspect_sockaddr"), 0);
-        VALUE message = rb_sprintf("user specified timeout for %"PRIsVALUE, name);
-        return rb_exc_new_str(rb_path2class("IO::TimeoutError"), message);
-    }
-    if (one_address && HAPPY_RUBY_VERSION == 304) {
-        return rb_exc_new_cstr(rb_path2class("IO::TimeoutError"), "Connect timed out!");
-    }
+    if (request->socket_tcp) return happy_ruby_socket_tcp_timeout(self);
     if (result->limit == HAPPY_LIMIT_CONNECT && HAPPY_RUBY_VERSION < 304) {
         return happy_ruby_host_port_error(ETIMEDOUT, "connect(2)", request->remote_host, request->remote_service);
     }
+    VALUE address = HAPPY_RUBY_VERSION >= 304 ? happy_ruby_waited_for(self) : Qnil;
+    if (!NIL_P(address) && HAPPY_RUBY_VERSION >= 400) {
+        VALUE message = rb_sprintf("user specified timeout for %"PRIsVALUE,
+                                   rb_funcall(address, rb_intern("inspect_sockaddr"), 0));
+        return rb_exc_new_str(rb_path2class("IO::TimeoutError"), message);
+    }
+    if (!NIL_P(address) && result->limit == HAPPY_LIMIT_CONNECT) {
+        return rb_exc_new_cstr(rb_path2class("IO::TimeoutError"), "Connect timed out!");
+    }
     return happy_ruby_limit_error(request->remote_host, request->remote_service);
+}
+
+/* Whether CRuby races too: TCPSocket.new from 3.4 on, but not to a literal. Socket.tcp has a race of its own. */
+static bool
+happy_ruby_races_p(const struct happy_ruby_connect *self)
+{
+    const struct happy_ruby_request *request = self->request;
+
+    return HAPPY_RUBY_VERSION >= 304 && request->fast_fallback && !request->socket_tcp && !self->literal;
 }
 
 static VALUE
@@ -149,14 +189,44 @@ happy_ruby_lookup_error(const struct happy_ruby_connect *self)
 {
     const struct happy_ruby_request *request = self->request;
     const happy_result *result = &self->result;
-    bool race = HAPPY_RUBY_VERSION >= 304 && request->fast_fallback && !request->socket_tcp && !self->literal
-        && !result->local_at_fault;
+    bool race = happy_ruby_races_p(self) && self->local_family == AF_UNSPEC && !result->local_at_fault;
     VALUE host = result->local_at_fault ? request->local_host : request->remote_host;
 
     if (!race && RB_TYPE_P(host, T_STRING) && RSTRING_LEN(host) > 0 && RSTRING_END(host)[-1] == '\n') {
         return rb_exc_new_cstr(rb_path2class("SocketError"), "newline at the end of hostname");
     }
     return happy_ruby_resolution_error(result->gai_error, result->sys_errno, race ? "getaddrinfo(3)" : "getaddrinfo");
+}
+
+/* The local address of the family of the attempt that failed, as an Addrinfo. */
+static VALUE
+happy_ruby_local_addrinfo(const struct happy_ruby_connect *self)
+{
+    const struct happy_ruby_request *request = self->request;
+    VALUE arguments[4] = {
+        request->local_host, request->local_service,
+        INT2NUM(self->result.address.ss_family), INT2FIX(SOCK_STREAM),
+    };
+    VALUE found = rb_funcallv(rb_path2class("Addrinfo"), rb_intern("getaddrinfo"), 4, arguments);
+
+    return rb_ary_entry(found, 0);
+}
+
+/* Socket.tcp names the address at fault, the local one too. */
+static VALUE
+happy_ruby_socket_tcp_error(const struct happy_ruby_connect *self, const char *syscall)
+{
+    const happy_result *result = &self->result;
+    VALUE address;
+
+    if (result->local_at_fault && result->sys_errno == EAFNOSUPPORT) {
+        return rb_exc_new_cstr(rb_path2class("SocketError"), "no appropriate local address");
+    }
+    if (!result->address_length) return rb_syserr_new(result->sys_errno, syscall);
+    if (result->local_at_fault) address = happy_ruby_local_addrinfo(self);
+    else address = happy_ruby_addrinfo(&result->address, result->address_length);
+    VALUE name = rb_funcall(address, rb_intern("inspect_sockaddr"), 0);
+    return rb_syserr_new_str(result->sys_errno, rb_sprintf("%s for %"PRIsVALUE, syscall, name));
 }
 
 static VALUE
@@ -166,13 +236,9 @@ happy_ruby_syscall_error(const struct happy_ruby_connect *self)
     const happy_result *result = &self->result;
     const char *syscall = result->syscall ? result->syscall : "connect(2)";
 
+    if (request->socket_tcp) return happy_ruby_socket_tcp_error(self, syscall);
     if (result->local_at_fault) {
         return happy_ruby_host_port_error(result->sys_errno, syscall, request->local_host, request->local_service);
-    }
-    if (request->socket_tcp && result->address_length) {
-        VALUE address = happy_ruby_addrinfo(&result->address, result->address_length);
-        VALUE name = rb_funcall(address, rb_intern("inspect_sockaddr"), 0);
-        return rb_syserr_new_str(result->sys_errno, rb_sprintf("%s for %"PRIsVALUE, syscall, name));
     }
     return happy_ruby_host_port_error(result->sys_errno, syscall, request->remote_host, request->remote_service);
 }
@@ -183,6 +249,7 @@ happy_ruby_result_error(const struct happy_ruby_connect *self)
     const struct happy_ruby_request *request = self->request;
     const happy_result *result = &self->result;
 
+    if (self->timed_out) return happy_ruby_limit_error(request->remote_host, request->remote_service);
     switch (result->status) {
       case HAPPY_ERESOLVE:
         return happy_ruby_lookup_error(self);

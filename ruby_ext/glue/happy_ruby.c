@@ -56,6 +56,32 @@ happy_ruby_ask_scheduler(VALUE scheduler, const struct happy_ruby_connect *self,
     return true;
 }
 
+/* Puts an Array of Addrinfo into `owned->addresses`. */
+static void
+happy_ruby_known_addresses(VALUE addresses, struct happy_ruby_owned *owned)
+{
+    const struct addrinfo hints = {
+        .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+        .ai_family = AF_UNSPEC,
+        .ai_socktype = SOCK_STREAM,
+    };
+    struct addrinfo **tail = &owned->addresses;
+
+    for (long i = 0; i < RARRAY_LEN(addresses); i++) {
+        VALUE sockaddr = rb_funcall(rb_ary_entry(addresses, i), rb_intern("to_sockaddr"), 0);
+        char host[NI_MAXHOST], service[NI_MAXSERV];
+        StringValue(sockaddr);
+        int error = getnameinfo((const struct sockaddr *)RSTRING_PTR(sockaddr), (socklen_t)RSTRING_LEN(sockaddr), host,
+                                sizeof(host), service, sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV);
+        if (!error) error = getaddrinfo(host, service, &hints, tail);
+        if (error) {
+            *tail = NULL;
+            rb_raise(rb_eArgError, "not an address to connect to: %+"PRIsVALUE, rb_ary_entry(addresses, i));
+        }
+        while (*tail) tail = &(*tail)->ai_next;
+    }
+}
+
 static int64_t
 happy_ruby_now_ms(void)
 {
@@ -81,14 +107,15 @@ happy_ruby_begin(struct happy_ruby_connect *self)
     const struct happy_ruby_request *request = self->request;
     happy_options options = HAPPY_OPTIONS_INIT;
     int lookup_flags = 0, local_flags = 0;
-    const char *host = happy_ruby_host(request->remote_host, self->host, sizeof(self->host));
+    bool known = !NIL_P(request->addresses);
+    const char *host = known ? NULL : happy_ruby_host(request->remote_host, self->host, sizeof(self->host));
     const char *service = happy_ruby_service(request->remote_service, self->service, sizeof(self->service),
                                              &lookup_flags);
 
     options.local_host = happy_ruby_host(request->local_host, self->local_host, sizeof(self->local_host));
     options.local_service = happy_ruby_service(request->local_service, self->local_service, sizeof(self->local_service),
                                                &local_flags);
-    options.resolv_timeout_ms = happy_ruby_milliseconds(request->resolv_timeout);
+    options.resolv_timeout_ms = happy_ruby_milliseconds(happy_ruby_resolv_timeout(request));
     options.connect_timeout_ms = happy_ruby_milliseconds(request->connect_timeout);
     options.open_timeout_ms = happy_ruby_milliseconds(request->open_timeout);
     if (!NIL_P(request->resolution_delay)) {
@@ -100,12 +127,24 @@ happy_ruby_begin(struct happy_ruby_connect *self)
     options.lookup_flags = lookup_flags;
     /* Ruby's sockets have been non-blocking since 3.0. */
     options.flags = HAPPY_FLAG_NONBLOCKING | (request->fast_fallback ? 0 : HAPPY_FLAG_NO_FAST_FALLBACK);
-    self->literal = happy_ruby_literal_p(host);
+    self->literal = happy_ruby_literal_family(host) != AF_UNSPEC;
+    self->local_family = happy_ruby_literal_family(options.local_host);
+    /* Asked for in the other family it would be an address of a wrong family, and not a name that does not exist. */
+    if (happy_ruby_scoped_literal_p(host)) options.family = AF_INET6;
+    /* Where CRuby races, it looks up the family of the local address alone. */
+    if (happy_ruby_races_p(self)) options.family = self->local_family;
 
-    bool test_mode = RB_TYPE_P(request->test_mode_settings, T_HASH);
-    bool ask_scheduler = !NIL_P(scheduler) && host && !self->literal;
+    if (known) {
+        happy_ruby_known_addresses(request->addresses, self->owned);
+        options.addresses = self->owned->addresses;
+    }
+    bool test_mode = !known && RB_TYPE_P(request->test_mode_settings, T_HASH);
+    bool ask_scheduler = request->ask_scheduler && !NIL_P(scheduler) && host && !self->literal;
+    bool tracing = !NIL_P(request->trace);
+    /* What an exception says of a limit depends on how the race stood. */
+    bool counting = HAPPY_RUBY_VERSION >= 304 && (options.connect_timeout_ms >= 0 || options.open_timeout_ms >= 0);
     struct happy_ruby_shared *shared = NULL;
-    if (test_mode || !NIL_P(request->trace)) shared = self->owned->shared = happy_ruby_shared_new();
+    if (test_mode || tracing || counting) shared = self->owned->shared = happy_ruby_shared_new();
     if (test_mode) {
         happy_ruby_read_test_mode(shared, request->test_mode_settings);
         options.lookup = happy_ruby_test_lookup;
@@ -124,8 +163,10 @@ happy_ruby_begin(struct happy_ruby_connect *self)
         options.resolv_timeout_ms = happy_ruby_rest_ms(options.resolv_timeout_ms, elapsed);
         options.open_timeout_ms = happy_ruby_rest_ms(options.open_timeout_ms, elapsed);
     }
-    if (!NIL_P(request->trace)) options.trace = happy_ruby_record;
+    if (tracing || counting) options.trace = happy_ruby_record;
     if (shared) {
+        shared->tracing = tracing;
+        shared->local_family = self->local_family;
         atomic_fetch_add(&shared->references, 1);
         options.userdata = shared;
         options.userdata_free = happy_ruby_shared_unref;
@@ -139,13 +180,13 @@ happy_ruby_begin(struct happy_ruby_connect *self)
 
 /*
  * Before 3.3 Ruby has no thread of its own that hands signals on. A main thread that waits without the GVL learns of
- * one only when it was the only thread as the wait began; else it may sleep through it. So it waits as Ruby waits for
- * IO, which does learn of it.
+ * one only when it was the only thread as the wait began; else it may sleep through it. Then it waits as Ruby waits for
+ * IO, which does learn of it, and costs a connect that is over in no time a dozen system calls.
  */
 static bool
 happy_ruby_waits_on_descriptor_p(void)
 {
-    return HAPPY_RUBY_VERSION < 303 && rb_thread_current() == rb_thread_main();
+    return HAPPY_RUBY_VERSION < 303 && rb_thread_current() == rb_thread_main() && !rb_thread_alone();
 }
 
 static void
@@ -156,6 +197,16 @@ happy_ruby_wait_on_descriptor(happy_connect *connect)
     rb_wait_for_single_fd(fd, RB_WAITFD_IN, NULL);
 }
 
+/* One step of the race; true when it is over. What it has to tell is told at once. */
+static bool
+happy_ruby_step(struct happy_ruby_connect *self)
+{
+    bool over = happy_connect_dispatch(self->owned->connect) != HAPPY_EAGAIN;
+
+    if (!NIL_P(self->request->trace)) happy_ruby_deliver_trace(self);
+    return over;
+}
+
 /*
  * Waits without the GVL. An interrupt (Thread#raise, Thread#kill, a signal) ends the wait; what it asks for happens in
  * rb_thread_check_ints, and if that returns, the same race goes on. It comes before the wait, so that what was put off
@@ -163,32 +214,39 @@ happy_ruby_wait_on_descriptor(happy_connect *connect)
  *
  * happy_connect_interrupt may run in a signal handler, and saying so spares the thread that Ruby would otherwise start
  * for each wait of a single-threaded program.
+ *
+ * Without the GVL the race goes on to its end, and nothing of Ruby can be called: a tracer has it wait for one step.
  */
 static void
-happy_ruby_wait(happy_connect *connect, bool literal)
+happy_ruby_wait(struct happy_ruby_connect *self)
 {
     const int flags = RB_NOGVL_INTR_FAIL | RB_NOGVL_UBF_ASYNC_SAFE;
-    bool on_descriptor = happy_ruby_waits_on_descriptor_p();
+    happy_connect *connect = self->owned->connect;
+    bool tracing = !NIL_P(self->request->trace);
 
     /* Begins; a literal of this machine is connected by the time of a second look, and the GVL need not change hands. */
-    if (literal && happy_connect_dispatch(connect) != HAPPY_EAGAIN) return;
-    while (happy_connect_dispatch(connect) == HAPPY_EAGAIN) {
+    if (self->literal && happy_ruby_step(self)) return;
+    while (!happy_ruby_step(self)) {
         rb_thread_check_ints();
-        if (on_descriptor) happy_ruby_wait_on_descriptor(connect);
+        if (tracing || happy_ruby_waits_on_descriptor_p()) happy_ruby_wait_on_descriptor(connect);
         else rb_nogvl(happy_connect_wait_callback, connect, happy_connect_interrupt_callback, connect, flags);
     }
 }
 
 /*
- * Waits through the fiber scheduler: other fibers of the thread go on. What io_wait answers does not matter, the race
- * knows.
+ * Waits through the fiber scheduler: other fibers of the thread go on. The connect keeps its own time, so io_wait is
+ * given none. One that ends without the descriptor has swallowed a time-out of somebody else's, as async 1 does with
+ * that of a task: then the connect is over as if the time-out were its own. Returns false for that.
  */
-static void
-happy_ruby_wait_with_scheduler(happy_connect *connect, VALUE scheduler)
+static bool
+happy_ruby_wait_with_scheduler(struct happy_ruby_connect *self)
 {
+    happy_connect *connect = self->owned->connect;
+    bool ready = true;
     VALUE io = Qnil;
 
-    while (happy_connect_dispatch(connect) == HAPPY_EAGAIN) {
+    while (!happy_ruby_step(self)) {
+        if (!ready) return false;
         if (NIL_P(io)) {
             int fd = happy_connect_get_fd(connect);
             if (fd < 0) rb_sys_fail("happy_connect_get_fd");
@@ -197,9 +255,19 @@ happy_ruby_wait_with_scheduler(happy_connect *connect, VALUE scheduler)
             VALUE arguments[2] = { INT2NUM(fd), options };
             io = rb_funcallv_kw(rb_cIO, rb_intern("for_fd"), 2, arguments, RB_PASS_KEYWORDS);
         }
-        rb_fiber_scheduler_io_wait(scheduler, io, INT2FIX(RUBY_IO_READABLE), Qnil);
+        ready = RTEST(rb_fiber_scheduler_io_wait(self->scheduler, io, INT2FIX(RUBY_IO_READABLE), Qnil));
     }
     RB_GC_GUARD(io);
+    return true;
+}
+
+/* Ends the race, for the sake of what its result says of the attempts. */
+static void
+happy_ruby_time_out(struct happy_ruby_connect *self)
+{
+    happy_connect_cancel(self->owned->connect);
+    while (!happy_ruby_step(self)) continue;
+    self->timed_out = true;
 }
 
 static VALUE
@@ -210,10 +278,9 @@ happy_ruby_body(VALUE argument)
     struct happy_ruby_owned *owned = self->owned;
 
     if (happy_ruby_begin(self)) {
-        if (NIL_P(self->scheduler)) happy_ruby_wait(owned->connect, self->literal);
-        else happy_ruby_wait_with_scheduler(owned->connect, self->scheduler);
+        if (NIL_P(self->scheduler)) happy_ruby_wait(self);
+        else if (!happy_ruby_wait_with_scheduler(self)) happy_ruby_time_out(self);
         owned->fd = happy_connect_take_result(owned->connect, &self->result);
-        if (!NIL_P(request->trace)) happy_ruby_deliver_trace(self);
     }
     if (owned->fd < 0) happy_ruby_raise(self);
 
@@ -247,6 +314,8 @@ happy_ruby_connect(const struct happy_ruby_request *request)
     self.owned = &on_stack;
     self.host[0] = self.service[0] = '\0';
     self.literal = false;
+    self.local_family = AF_UNSPEC;
+    self.timed_out = false;
     self.result = (happy_result)HAPPY_RESULT_INIT;
     self.result.attempts = self.attempts;
     self.result.attempts_capacity = HAPPY_RUBY_ATTEMPTS;
@@ -269,7 +338,7 @@ happy_ruby_init_inetsock(VALUE (*make_socket)(VALUE self, int fd), HAPPY_RUBY_IN
         .local_host = local_host, .local_service = local_serv,
         .resolv_timeout = resolv_timeout, .connect_timeout = connect_timeout, .open_timeout = Qnil,
         .resolution_delay = Qnil, .connection_attempt_delay = Qnil,
-        .test_mode_settings = Qnil, .trace = Qnil, .fast_fallback = true,
+        .addresses = Qnil, .test_mode_settings = Qnil, .trace = Qnil, .fast_fallback = true,
         .make_socket = make_socket, .self = self,
     };
 

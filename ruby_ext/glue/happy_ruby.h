@@ -20,6 +20,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
@@ -67,11 +68,13 @@
 struct happy_ruby_request {
     VALUE remote_host, remote_service;
     VALUE local_host, local_service;
+    VALUE addresses;                                      /* an Array of Addrinfo instead of the remote host, or nil */
     VALUE resolv_timeout, connect_timeout, open_timeout;  /* seconds */
     VALUE resolution_delay, connection_attempt_delay;     /* seconds */
     VALUE test_mode_settings;                             /* {delay: {ipv6: ms, ...}, error: {ipv4: EAI, ...}} */
     VALUE trace;                                          /* answers call(event), or nil */
     bool fast_fallback;
+    bool ask_scheduler;                                   /* a fiber scheduler with address_resolve finds the addresses */
     bool socket_tcp;                                      /* word exceptions as Socket.tcp does, not as TCPSocket.new */
 
     /* Makes the Ruby socket from a connected descriptor. The descriptor is the glue's until this returns. */
@@ -90,7 +93,15 @@ struct happy_ruby_shared {
     int delay_ms[2];
     int error[2];
 
-    /* The race's steps, delivered to Ruby when the race is over. Written by the thread that drives the race alone. */
+    /* What follows is written by the thread that drives the race alone. */
+
+    /* How the race stands, for the wording of exceptions. With a local address, in its family. */
+    int local_family;
+    int lookups_running, candidates_left, attempts_running;
+    bool alone;                      /* the latest attempt is all that the race had left when it started */
+
+    /* The race's steps since the last time that they were delivered to Ruby, where somebody wants to see them. */
+    bool tracing;
     struct happy_ruby_event *events;
     size_t events_count, events_capacity;
 };
@@ -108,7 +119,7 @@ struct happy_ruby_event {
 struct happy_ruby_owned {
     happy_connect *connect;
     struct happy_ruby_shared *shared;
-    struct addrinfo *addresses;      /* what a fiber scheduler found, NULL if none was asked */
+    struct addrinfo *addresses;      /* known addresses, or what a fiber scheduler found; else NULL */
     int fd;                          /* the winner, until a Ruby socket owns it */
 };
 
@@ -120,6 +131,8 @@ struct happy_ruby_connect {
     char host[NI_MAXHOST], service[NI_MAXSERV];
     char local_host[NI_MAXHOST], local_service[NI_MAXSERV];
     bool literal;                    /* the remote host is an IP literal: no lookup, no race */
+    bool timed_out;                  /* a time-out ended it that was not one of its limits */
+    int local_family;                /* of a local host that is an IP literal, else AF_UNSPEC */
     happy_result result;
     happy_attempt attempts[HAPPY_RUBY_ATTEMPTS];
 };

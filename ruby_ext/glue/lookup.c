@@ -44,13 +44,7 @@ happy_ruby_read_test_mode(struct happy_ruby_shared *shared, VALUE settings)
     }
 }
 
-/*
- * test_mode_settings: the answer of one family comes late or is an error. CRuby's tests connect while a thread that they
- * have just started is about to listen on 127.0.0.1, and count on the Resolution Delay to give it the time. The race does
- * not make a loopback address wait, so here every IPv4 answer takes a moment.
- */
-#define HAPPY_RUBY_TEST_IPV4_LEAST_MS 5
-
+/* test_mode_settings: the answer of one family comes late or is an error. */
 static int
 happy_ruby_test_lookup(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret_res,
                        void *userdata)
@@ -60,7 +54,6 @@ happy_ruby_test_lookup(const char *node, const char *service, const struct addri
 
     if (hints->ai_family != AF_UNSPEC) {
         int delay_ms = shared->delay_ms[family];
-        if (family == 1 && delay_ms < HAPPY_RUBY_TEST_IPV4_LEAST_MS) delay_ms = HAPPY_RUBY_TEST_IPV4_LEAST_MS;
         struct timespec left = { delay_ms / 1000, delay_ms % 1000 * 1000000L };
         while ((left.tv_sec > 0 || left.tv_nsec > 0) && nanosleep(&left, &left) != 0 && errno == EINTR) continue;
         if (shared->error[family]) return shared->error[family];

@@ -1,13 +1,40 @@
 /*
- * The race's steps for Ruby. They happen on the thread that drives the race, mostly without the GVL, so they are kept
- * in C memory and handed to the caller's tracer when the race is over.
+ * The race's steps for Ruby. They happen inside the library, where nothing of Ruby may be called, so they are kept in C
+ * memory and handed to the caller's tracer when the library has returned: as they happen, since with a tracer it returns
+ * after each.
  */
+
+/*
+ * CRuby connects to the last address that there is, when nothing else is under way, as it connects to a literal, and its
+ * exceptions name that address; where there is a race they name the host.
+ */
+static void
+happy_ruby_count(struct happy_ruby_shared *shared, const happy_trace_event *event)
+{
+    if (shared->local_family != AF_UNSPEC && event->family >= 0 && event->family != shared->local_family) return;
+    switch (event->kind) {
+      case HAPPY_TRACE_LOOKUP_STARTED: shared->lookups_running++; break;
+      case HAPPY_TRACE_LOOKUP_ANSWERED:
+      case HAPPY_TRACE_LOOKUP_ABANDONED: shared->lookups_running--; break;
+      case HAPPY_TRACE_CANDIDATE_ADDED: shared->candidates_left++; break;
+      case HAPPY_TRACE_CANDIDATE_DROPPED: shared->candidates_left--; break;
+      case HAPPY_TRACE_ATTEMPT_ENDED: shared->attempts_running--; break;
+      case HAPPY_TRACE_ATTEMPT_STARTED:
+        shared->candidates_left--;
+        shared->attempts_running++;
+        shared->alone = !shared->lookups_running && !shared->candidates_left && shared->attempts_running == 1;
+        break;
+      default: break;
+    }
+}
 
 static void
 happy_ruby_record(const happy_trace_event *event, void *userdata)
 {
     struct happy_ruby_shared *shared = userdata;
 
+    happy_ruby_count(shared, event);
+    if (!shared->tracing) return;
     if (shared->events_count == shared->events_capacity) {
         size_t capacity = shared->events_capacity ? shared->events_capacity * 2 : 16;
         struct happy_ruby_event *events = realloc(shared->events, capacity * sizeof(*events));
@@ -44,6 +71,7 @@ happy_ruby_trace_name(int32_t kind)
         [HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED] = "next_attempt_timer_fired",
         [HAPPY_TRACE_FINISHED] = "finished",
         [HAPPY_TRACE_LOOKUP_HASTENED] = "lookup_hastened",
+        [HAPPY_TRACE_FAMILY_UNANSWERED] = "family_unanswered",
     };
 
     if (kind < 1 || kind >= (int32_t)(sizeof(names) / sizeof(names[0]))) return ID2SYM(rb_intern("unknown"));
@@ -99,11 +127,15 @@ happy_ruby_event_hash(const struct happy_ruby_connect *self, const struct happy_
     return rb_hash_freeze(hash);
 }
 
+/* A tracer that raises leaves the rest undelivered. */
 static void
 happy_ruby_deliver_trace(const struct happy_ruby_connect *self)
 {
-    for (size_t i = 0; i < self->owned->shared->events_count; i++) {
-        VALUE event = happy_ruby_event_hash(self, &self->owned->shared->events[i]);
+    struct happy_ruby_shared *shared = self->owned->shared;
+
+    for (size_t i = 0; i < shared->events_count; i++) {
+        VALUE event = happy_ruby_event_hash(self, &shared->events[i]);
         rb_funcall(self->request->trace, rb_intern("call"), 1, event);
     }
+    shared->events_count = 0;
 }

@@ -1,10 +1,11 @@
 # Builds CRuby's ext/socket outside its tree, with ipsocket.c of this directory in the place of CRuby's own.
 #
-#     RUBY build.rb --source RUBY_SRC --output DIRECTORY --library libhappysock.a [--stock]
+#     RUBY build.rb --source RUBY_SRC --output DIRECTORY --library libhappysock.a [--stock] [-- --enable-socks]
 #
 # RUBY is the Ruby to build for, RUBY_SRC the source tree of the same version (its ext/socket and its internal headers
 # are used; nothing is written to it). The result is DIRECTORY/socket.so and DIRECTORY/lib, to be put in front of the
-# load path. --stock keeps CRuby's own ipsocket.c, for comparisons in which only that file differs.
+# load path. --stock keeps CRuby's own ipsocket.c, for comparisons in which only that file differs. What follows -- is for
+# extconf.rb of ext/socket.
 
 require "etc"
 require "fileutils"
@@ -45,7 +46,7 @@ def patch_extconf(path, include_directories, library)
 end
 
 options = { stock: false }
-OptionParser.new do |parser|
+configuration = OptionParser.new do |parser|
   parser.on("--source DIRECTORY") { |directory| options[:source] = File.expand_path(directory) }
   parser.on("--output DIRECTORY") { |directory| options[:output] = File.expand_path(directory) }
   parser.on("--library FILE") { |file| options[:library] = File.expand_path(file) }
@@ -75,7 +76,7 @@ patch_extconf("#{output}/extconf.rb", ["#{root}/include", "#{root}/ruby_ext/glue
 id_directory = directory_of_id_h(source, output)
 make = ["make", "-j#{[Etc.nprocessors, 2].min}", "V=0", "top_srcdir=#{source}", "topdir=#{id_directory}",
         "hdrdir=#{RbConfig::CONFIG["rubyhdrdir"]}"]
-run(RbConfig.ruby, "extconf.rb", chdir: output)
+run(RbConfig.ruby, "extconf.rb", *configuration, chdir: output)
 # constdefs.c is generated; a parallel make does not know that it comes first.
 run(*make, "constdefs.c", chdir: output)
 run(*make, chdir: output)

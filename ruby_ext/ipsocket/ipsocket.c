@@ -209,13 +209,39 @@ rsock_revlookup_flag(VALUE revlookup, int *norevlookup)
 
 /* ---- IPSocket ---- */
 
+/* What an IO is made of is no longer public from 3.3 on, which has functions for it. */
 static int
-ipsocket_norevlookup(int argc, const VALUE *argv, const rb_io_t *fptr)
+ipsocket_mode(VALUE self)
+{
+#if HAPPY_RUBY_VERSION >= 303
+    return rb_io_mode(self);
+#else
+    rb_io_t *fptr;
+
+    GetOpenFile(self, fptr);
+    return fptr->mode;
+#endif
+}
+
+/* Whether it has a descriptor: one that was only allocated, or was closed, has none. */
+static bool
+ipsocket_open_p(VALUE self)
+{
+    if (!RFILE(self)->fptr) return false;
+#if HAPPY_RUBY_VERSION >= 303
+    return !RTEST(rb_io_closed_p(self));
+#else
+    return RFILE(self)->fptr->fd >= 0;
+#endif
+}
+
+static int
+ipsocket_norevlookup(int argc, const VALUE *argv, VALUE self)
 {
     int norevlookup;
 
     if (argc > 0 && rsock_revlookup_flag(argv[0], &norevlookup)) return norevlookup;
-    return fptr->mode & FMODE_NOREVLOOKUP;
+    return ipsocket_mode(self) & FMODE_NOREVLOOKUP;
 }
 
 /* Both ends of a socket are asked for in the same way: `get_name` is getsockname(2) or getpeername(2). */
@@ -225,11 +251,10 @@ ipsocket_name(int argc, const VALUE *argv, VALUE self, int (*get_name)(int, stru
 {
     union_sockaddr address;
     socklen_t length = (socklen_t)sizeof(address);
-    rb_io_t *fptr;
+    int fd = rb_io_descriptor(self);
 
-    GetOpenFile(self, fptr);
-    int norevlookup = ipsocket_norevlookup(argc, argv, fptr);
-    if (get_name(fptr->fd, &address.addr, &length) < 0) rb_sys_fail(syscall);
+    int norevlookup = ipsocket_norevlookup(argc, argv, self);
+    if (get_name(fd, &address.addr, &length) < 0) rb_sys_fail(syscall);
     return rsock_ipaddr(&address.addr, length, norevlookup);
 }
 
@@ -302,11 +327,10 @@ static VALUE
 ipsocket_inspect(VALUE self)
 {
     VALUE description = rb_call_super(0, NULL);
-    rb_io_t *fptr = RFILE(self)->fptr;
     union_sockaddr address;
     socklen_t length = (socklen_t)sizeof(address);
 
-    if (!fptr || fptr->fd < 0 || getsockname(fptr->fd, &address.addr, &length) < 0) return description;
+    if (!ipsocket_open_p(self) || getsockname(rb_io_descriptor(self), &address.addr, &length) < 0) return description;
     ID family = rsock_intern_family(address.addr.sa_family);
     if (!family) return description;
 

@@ -6,6 +6,7 @@ class Scheduler
     @timeout_answer = timeout_answer
     @waiting = {}    # fiber => [io, events, time]
     @sleeping = {}   # fiber => time
+    @timers = []     # [time, fiber, exception]
     @ready = []
     @waited_for = []
     @lock = Thread::Mutex.new
@@ -53,6 +54,15 @@ class Scheduler
     @waker.write_nonblock(".", exception: false)
   end
 
+  # Timeout.timeout calls this.
+  def timeout_after(duration, exception, message)
+    timer = [now + duration, Fiber.current, exception.new(message)]
+    @timers << timer
+    yield duration
+  ensure
+    @timers.delete_if { |other| other.equal?(timer) }
+  end
+
   # Raises `error` in another fiber that waits.
   def fiber_interrupt(fiber, error)
     fiber.raise(error)
@@ -69,12 +79,14 @@ class Scheduler
 
     readable = @waiting.values.filter_map { |io, events,| io if events & IO::READABLE != 0 }
     writable = @waiting.values.filter_map { |io, events,| io if events & IO::WRITABLE != 0 }
-    next_time = [*@waiting.values.filter_map(&:last), *@sleeping.values].min
+    next_time = [*@waiting.values.filter_map(&:last), *@sleeping.values, *@timers.map(&:first)].min
     rest = next_time && next_time.finite? ? [next_time - now, 0].max : nil
     rest = 0 unless idle
     reads, writes = IO.select([@wakeup, *readable], writable, [], rest)
     @wakeup.read_nonblock(100, exception: false) if reads&.include?(@wakeup)
     resume_waiting(reads || [], writes || [])
+    due, @timers = @timers.partition { |time,| time <= now }
+    due.each { |_, fiber, exception| fiber.raise(exception) if fiber.alive? }
     expired = @sleeping.select { |_, time| time <= now }.keys
     expired.each { |fiber| fiber.resume if fiber.alive? }
   end
@@ -91,7 +103,7 @@ class Scheduler
   end
 end
 
-# One that resolves names itself.
+# One that resolves names itself, as that of async 2 does.
 class ResolvingScheduler < Scheduler
   attr_reader :asked
 

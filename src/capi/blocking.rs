@@ -11,13 +11,18 @@ use crate::lookup::{Lookup, LookupError, Refused, look_up};
 use std::ffi::{c_char, c_int};
 use std::time::Duration;
 
-/// getaddrinfo(3) with a limit: same arguments, same answers, same `EAI_*` codes, same ownership
-/// (freeaddrinfo(3)).
+/// getaddrinfo(3) with a limit: same arguments, same answers, same `EAI_*` codes, same ownership.
 ///
-/// `timeout_ms`: -1 none, 0 over at once. What getaddrinfo(3) would not ask for or would take in a way that
-/// nobody means is refused: a host with a blank or a control character in it, or longer than 1024 bytes
-/// (EAI_NONAME); a service with one of those, longer than 31 bytes, or a number above 65535 or with a sign
-/// (EAI_SERVICE; " 80" is one). Any thread.
+/// What getaddrinfo(3) would not ask for or would take in a way that nobody means is refused: a host with a
+/// blank or a control character in it, or longer than 1024 bytes (EAI_NONAME); a service with one of those,
+/// longer than 31 bytes, or a number above 65535 or with a sign (EAI_SERVICE; " 80" is one).
+///
+/// Parameters
+///   node, service     a host and a port, by name or number; one of them may be NULL; copied
+///   hints             as getaddrinfo(3) takes them, or NULL; copied
+///   ret_res           receives the list, which is the caller's to free with freeaddrinfo(3); written only
+///                     with 0
+///   timeout_ms        the limit in milliseconds; -1 none, 0 over at once
 ///
 /// Returns
 ///   0                 and the list in `*ret_res`
@@ -25,6 +30,8 @@ use std::time::Duration;
 ///                     EINVAL for a `timeout_ms` below -1 or `ret_res` NULL; else the errno of the lookup.
 ///                     ENOENT (an mdns4 entry in nsswitch.conf) reads EAI_NONAME
 ///   EAI_*             as getaddrinfo(3)
+///
+/// Threads: any, at the same time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rb_getaddrinfo_happy(
     node: *const c_char,
@@ -64,19 +71,26 @@ pub unsafe extern "C" fn rb_getaddrinfo_happy(
 
 /// Connects to a host by name (Happy Eyeballs, RFC 8305) and returns the connected socket, or -1.
 ///
-/// `remote_host` and `remote_service` as getaddrinfo(3) takes them (a NULL host is the loopback), but for
-/// blanks and the like: see rb_getaddrinfo_happy. `options` may be NULL: the defaults. `ret_result` may be
-/// NULL; else it says how it went, on success, on failure and when an argument was refused. The socket is
-/// close-on-exec and in blocking mode (unless HAPPY_FLAG_NONBLOCKING), and the caller's to close. Any thread.
-/// Signals do not end the wait.
+/// The socket is close-on-exec and in blocking mode (unless HAPPY_FLAG_NONBLOCKING). Signals do not end the
+/// wait.
+///
+/// Parameters
+///   remote_host, remote_service
+///                     as getaddrinfo(3) takes them (a NULL host is the loopback), but for blanks and the
+///                     like: see rb_getaddrinfo_happy; copied
+///   options           what to do, or NULL: the defaults; copied
+///   ret_result        receives how it went, on success, on failure and when an argument was refused; may be
+///                     NULL
 ///
 /// Returns
-///   a descriptor
+///   a descriptor      connected, and the caller's to close
 ///   -1                with errno: `sys_errno` where there is one (ETIMEDOUT for a limit); EINVAL for a bad
 ///                     argument; ENOMEM; and for a name that could not be resolved EAGAIN (EAI_AGAIN), ENOMEM
 ///                     (EAI_MEMORY), EAFNOSUPPORT (EAI_FAMILY, EAI_ADDRFAMILY), EIO (EAI_FAIL), EINVAL
 ///                     (EAI_BADFLAGS), the lookup's errno (EAI_SYSTEM), or ENXIO, "No such device or address"
 ///                     (EAI_NONAME, EAI_NODATA, EAI_SERVICE)
+///
+/// Threads: any, at the same time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn init_inetsock_happy(
     remote_host: *const c_char,

@@ -208,6 +208,12 @@ impl<T> Answer for *const T {
     }
 }
 
+impl<T> NullAnswer for *const T {
+    fn null() -> *const T {
+        std::ptr::null()
+    }
+}
+
 /// Runs the body of an export: a panic ends here, and a thread that is cancelled meanwhile is cancelled after
 /// it.
 pub(crate) fn run<A: Answer>(body: impl FnOnce() -> A) -> A::Raw {

@@ -7,9 +7,22 @@ use std::ffi::{c_char, c_int, c_void};
 /// Stands in for getaddrinfo(3): same arguments, same answer (0 or an `EAI_*` code, errno with EAI_SYSTEM).
 ///
 /// Called on a worker thread of the library with all signals blocked, for each address family that is asked
-/// for (`hints->ai_family`), possibly at the same time; it may block as long as it likes. `node` and
-/// `service` live until it returns. A host that is an IP literal is not asked. A number that is no EAI_* code
-/// counts as EAI_FAIL, and so does a list of more than 4096 nodes, which is not freed: it may have no end.
+/// for (`hints->ai_family`), possibly at the same time; it may block as long as it likes. A host that is an
+/// IP literal is not asked. A list of more than 4096 nodes counts as EAI_FAIL and is not freed: it may have
+/// no end.
+///
+/// Parameters
+///   node, service, hints
+///                     what is asked for, as rb_getaddrinfo_happy took it; they live until it returns
+///   ret_res           for the list, with 0; it is freed with `lookup_free`, or freeaddrinfo(3) without one
+///   userdata          that of the options
+///
+/// Returns
+///   0                 and a list in `*ret_res`
+///   EAI_*             as getaddrinfo(3), with errno for EAI_SYSTEM; counts as EAI_FAIL where it is no such
+///                     code
+///
+/// Threads: a worker of the library, and two at the same time where both families are asked for
 pub type happy_lookup_fn = Option<
     unsafe extern "C" fn(
         node: *const c_char,
@@ -20,18 +33,30 @@ pub type happy_lookup_fn = Option<
     ) -> c_int,
 >;
 
-/// Frees a list that a `happy_lookup_fn` gave. Any thread.
+/// Frees a list that a `happy_lookup_fn` gave.
+///
+/// Parameters
+///   res               the list; not NULL
+///   userdata          that of the options
+///
+/// Threads: any, a worker of the library too
 pub type happy_lookup_free_fn = Option<unsafe extern "C" fn(res: *mut libc::addrinfo, userdata: *mut c_void)>;
 
 /// Sees each socket after it was made and before it is bound and connected, to set socket options. It may
 /// bind the socket where the options give no local address of its family. It must not connect or close it.
 ///
-/// Called on the thread that drives the connect.
+/// Parameters
+///   fd                the socket, which stays the library's
+///   address, address_length
+///                     where it is going; they live until it returns
+///   userdata          that of the options
 ///
 /// Returns
 ///   0                 go on
 ///   an errno          this attempt fails with it; `syscall` is "configure_socket"
 ///   -1                as with the errno that it left
+///
+/// Threads: the one that drives the connect
 pub type happy_configure_socket_fn = Option<
     unsafe extern "C" fn(
         fd: c_int,
@@ -41,11 +66,21 @@ pub type happy_configure_socket_fn = Option<
     ) -> c_int,
 >;
 
-/// Sees each step of the race as it happens, on the thread that drives the connect. `event` lives until it
-/// returns.
+/// Sees each step of the race as it happens.
+///
+/// Parameters
+///   event             the step; it and what it points to live until it returns
+///   userdata          that of the options
+///
+/// Threads: the one that drives the connect
 pub type happy_trace_fn = Option<unsafe extern "C" fn(event: *const happy_trace_event, userdata: *mut c_void)>;
 
-/// Frees `userdata`. Any thread.
+/// Frees `userdata`.
+///
+/// Parameters
+///   userdata          that of the options, which is the callee's now
+///
+/// Threads: any, a worker of the library too
 pub type happy_userdata_free_fn = Option<unsafe extern "C" fn(userdata: *mut c_void)>;
 
 /// One step of a race.
@@ -77,8 +112,13 @@ pub struct happy_trace_event {
     pub count: u32,
     /// The length of `address`.
     pub address_length: libc::socklen_t,
-    /// The address, or NULL.
+    /// The address, or NULL. With HAPPY_TRACE_LOOKUP_ANSWERED the name server that was asked last, where
+    /// `source` is "dns".
     pub address: *const libc::sockaddr,
     /// The system call that failed, such as "connect(2)", or NULL.
     pub syscall: *const c_char,
+    /// Who has answered, with HAPPY_TRACE_LOOKUP_ANSWERED: "hosts" (the file), "dns" (name servers) or
+    /// "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
+    /// function). NULL where nobody had to be asked.
+    pub source: *const c_char,
 }

@@ -105,13 +105,19 @@ fn errno_of(status: Status) -> c_int {
 
 /// Makes a connect and begins it: its limits count from here; lookups run from the first wait or dispatch on.
 ///
-/// Arguments as for init_inetsock_happy; all are copied. `ret_result` may be NULL; else it is written when
-/// this fails, and says why. Any thread.
+/// Parameters
+///   remote_host, remote_service, options
+///                     as for init_inetsock_happy; copied
+///   ret_connect       receives the connect, the caller's to free with happy_connect_free; written only with
+///                     HAPPY_OK
+///   ret_result        written when this fails, and says why; may be NULL
 ///
 /// Returns
-///   HAPPY_OK          and the connect in `*ret_connect`, to be freed with happy_connect_free
+///   HAPPY_OK          and the connect in `*ret_connect`
 ///   HAPPY_EINVALID    an argument is refused: `ret_result->argument` and happy_error_message() name it
 ///   HAPPY_ENOMEM
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_new(
     remote_host: *const c_char,
@@ -163,6 +169,8 @@ pub unsafe extern "C" fn happy_connect_new(
 ///   HAPPY_EFORKED
 ///   HAPPY_EINTERNAL
 ///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_wait(self_: *mut happy_connect) -> c_int {
     export!(Status, connect = self_, {
@@ -175,8 +183,15 @@ pub unsafe extern "C" fn happy_connect_wait(self_: *mut happy_connect) -> c_int 
     })
 }
 
-/// happy_connect_wait in the shape of the function that rb_thread_call_without_gvl2 takes: `connect` is a
-/// happy_connect. Returns NULL.
+/// happy_connect_wait in the shape of the function that rb_thread_call_without_gvl2 takes.
+///
+/// Parameters
+///   connect           a happy_connect
+///
+/// Returns
+///   NULL              always
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_wait_callback(connect: *mut c_void) -> *mut c_void {
     export!(*mut c_void, connect = connect.cast::<happy_connect>(), {
@@ -187,28 +202,40 @@ pub unsafe extern "C" fn happy_connect_wait_callback(connect: *mut c_void) -> *m
 }
 
 /// Makes a running happy_connect_wait return, or the next one if none is running. The race keeps its state.
-/// Any thread, any signal handler. NULL is a no-op.
+/// NULL is a no-op.
+///
+/// Threads: any, and any signal handler, until happy_connect_free is called
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_interrupt(self_: *mut happy_connect) {
     export!((), connect = self_, { connect.signals.interrupt() })
 }
 
-/// happy_connect_interrupt in the shape of an unblocking function of rb_thread_call_without_gvl2: `connect`
-/// is a happy_connect.
+/// happy_connect_interrupt in the shape of an unblocking function of rb_thread_call_without_gvl2.
+///
+/// Parameters
+///   connect           a happy_connect
+///
+/// Threads: any, and any signal handler, until happy_connect_free is called
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_interrupt_callback(connect: *mut c_void) {
     export!((), connect = connect.cast::<happy_connect>(), { connect.signals.interrupt() })
 }
 
 /// Ends the connect: a wait returns and the result is HAPPY_ECANCELLED, unless it was finished before. Any
-/// thread, any signal handler, any number of times. NULL is a no-op.
+/// number of times. NULL is a no-op.
+///
+/// Threads: any, and any signal handler, until happy_connect_free is called
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_cancel(self_: *mut happy_connect) {
     export!((), connect = self_, { connect.signals.cancel() })
 }
 
-/// happy_connect_cancel in the shape of an unblocking function of rb_thread_call_without_gvl2: `connect` is a
-/// happy_connect.
+/// happy_connect_cancel in the shape of an unblocking function of rb_thread_call_without_gvl2.
+///
+/// Parameters
+///   connect           a happy_connect
+///
+/// Threads: any, and any signal handler, until happy_connect_free is called
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_cancel_callback(connect: *mut c_void) {
     export!((), connect = connect.cast::<happy_connect>(), { connect.signals.cancel() })
@@ -220,10 +247,12 @@ pub unsafe extern "C" fn happy_connect_cancel_callback(connect: *mut c_void) {
 /// the first call (three descriptors: epoll, eventfd, timerfd).
 ///
 /// Returns
-///   a descriptor
+///   a descriptor      the connect's own
 ///   -1                with errno: EMFILE, ENFILE or ENOMEM when none could be made; EBUSY from inside a
 ///                     callback or while another thread is in it; ESTALE in the child of a fork; EINVAL for
 ///                     NULL, or when the result was taken
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_get_fd(self_: *mut happy_connect) -> c_int {
     export!(Descriptor, connect = self_, {
@@ -247,6 +276,8 @@ pub unsafe extern "C" fn happy_connect_get_fd(self_: *mut happy_connect) -> c_in
 ///   more              until then
 ///   -1                no limit; or there is nothing to dispatch: its result was taken, it was made before a
 ///                     fork, another thread or a callback is in it, NULL
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_get_timeout_ms(self_: *mut happy_connect) -> c_int {
     export!(Milliseconds, connect = self_, {
@@ -265,6 +296,8 @@ pub unsafe extern "C" fn happy_connect_get_timeout_ms(self_: *mut happy_connect)
 ///   HAPPY_EFORKED
 ///   HAPPY_EINTERNAL
 ///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_dispatch(self_: *mut happy_connect) -> c_int {
     export!(Status, connect = self_, {
@@ -277,14 +310,19 @@ pub unsafe extern "C" fn happy_connect_dispatch(self_: *mut happy_connect) -> c_
     })
 }
 
-/// Takes the result, once. `ret_result` may be NULL; else it is written, on failure too.
+/// Takes the result, once.
+///
+/// Parameters
+///   ret_result        receives how it went, on failure too; may be NULL
 ///
 /// Returns
-///   a descriptor      the connected socket
+///   a descriptor      the connected socket, the caller's to close
 ///   -1                with errno as init_inetsock_happy sets it, and the status in `ret_result`: how the
 ///                     connect ended, or HAPPY_EAGAIN while it runs, HAPPY_ESTATE when the result was taken
 ///                     before, HAPPY_EREENTRANT (errno EBUSY) from inside a callback or while another thread
 ///                     is in it, HAPPY_EFORKED (errno ESTALE)
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_take_result(self_: *mut happy_connect, ret_result: *mut happy_result) -> c_int {
     export!(Descriptor, {
@@ -322,6 +360,11 @@ pub unsafe extern "C" fn happy_connect_take_result(self_: *mut happy_connect, re
 /// Frees the connect and closes what is left of it, the winner too if it was not taken. Never waits. NULL is
 /// a no-op. From inside one of its callbacks, or while another thread is in it, the connect is cancelled, and
 /// freed when that function returns.
+///
+/// Parameters
+///   self              the connect, which is gone afterwards
+///
+/// Threads: any; no function of it may be called afterwards
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_connect_free(self_: *mut happy_connect) {
     export!((), connect = self_, {

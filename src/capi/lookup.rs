@@ -2,8 +2,10 @@
 
 use super::boundary::{Count, Descriptor, Milliseconds, Status, boxed, export, fail, set_errno, string};
 use super::codes::*;
-use super::message::{gai_text, set_message};
+use super::message::set_message;
+use super::trace::source_name;
 use crate::lookup::{Answer, Found, Hints, Lookup, LookupError, OutOfMemory, Query, Refused};
+use crate::sys::words::gai_text;
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -93,16 +95,22 @@ pub(super) fn limit(timeout_ms: c_int) -> Option<Option<Duration>> {
 
 pub(super) const NO_LIMIT_THAT_THERE_CAN_BE: &str = "timeout_ms: must be -1 (no limit) or more";
 
-/// Makes a lookup; nothing is asked yet. All arguments are copied.
+/// Makes a lookup; nothing is asked yet. A host or service that cannot be resolved is not an error here: it
+/// is the lookup's answer.
 ///
-/// `node`, `service`, `hints`: as getaddrinfo(3) takes them, see rb_getaddrinfo_happy. `timeout_ms`: limit
-/// from happy_lookup_start on, -1 none, 0 over at once. A host or service that cannot be resolved is not an
-/// error here: it is the lookup's answer.
+/// Parameters
+///   node, service, hints
+///                     as rb_getaddrinfo_happy takes them; copied
+///   timeout_ms        the limit in milliseconds, from happy_lookup_start on; -1 none, 0 over at once
+///   ret_lookup        receives one reference, to be dropped with happy_lookup_unref; written only with
+///                     HAPPY_OK
 ///
 /// Returns
-///   HAPPY_OK          and one reference in `*ret_lookup`, to be dropped with happy_lookup_unref
+///   HAPPY_OK          and one reference in `*ret_lookup`
 ///   HAPPY_EINVALID    `timeout_ms` is below -1, or `ret_lookup` is NULL
 ///   HAPPY_ENOMEM
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_lookup_new(
     node: *const c_char,
@@ -127,7 +135,12 @@ pub unsafe extern "C" fn happy_lookup_new(
     })
 }
 
-/// Takes one more reference and returns `self`. NULL answers NULL.
+/// Takes one more reference, to be dropped with happy_lookup_unref.
+///
+/// Returns
+///   self              the same; NULL for NULL
+///
+/// Threads: any, at the same time, while one has a reference
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_lookup_ref(self_: *mut happy_lookup) -> *mut happy_lookup {
     export!(*mut happy_lookup, lookup = self_, {
@@ -138,6 +151,11 @@ pub unsafe extern "C" fn happy_lookup_ref(self_: *mut happy_lookup) -> *mut happ
 }
 
 /// Drops a reference. Never waits: the last one abandons a lookup that is still running. NULL is a no-op.
+///
+/// Parameters
+///   self              the reference that is given up
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_lookup_unref(self_: *mut happy_lookup) {
     export!((), lookup = self_, {
@@ -161,26 +179,36 @@ pub unsafe extern "C" fn happy_lookup_unref(self_: *mut happy_lookup) {
 ///   HAPPY_ESTATE      it was started before
 ///   HAPPY_EFORKED
 ///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_lookup_start(self_: *mut happy_lookup) -> c_int {
     export!(Status, lookup = self_, { lookup.lookup.start().map_or_else(status, |()| Status::OK) })
 }
 
-/// Waits until the lookup is finished: answered, at its limit, or cancelled. Signals do not end the wait. Any
-/// number of threads may wait at the same time.
+/// Waits until the lookup is finished: answered, at its limit, or cancelled. Signals do not end the wait.
 ///
 /// Returns
 ///   HAPPY_OK          take the result
 ///   HAPPY_ESTATE      it was not started
 ///   HAPPY_EFORKED
 ///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any, several at the same time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_lookup_wait(self_: *mut happy_lookup) -> c_int {
     export!(Status, lookup = self_, { lookup.lookup.wait().map_or_else(status, |()| Status::OK) })
 }
 
-/// happy_lookup_wait in the shape of the function that rb_thread_call_without_gvl2 takes: `lookup` is a
-/// happy_lookup. Returns NULL.
+/// happy_lookup_wait in the shape of the function that rb_thread_call_without_gvl2 takes.
+///
+/// Parameters
+///   lookup            a happy_lookup
+///
+/// Returns
+///   NULL              always
+///
+/// Threads: any, several at the same time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_lookup_wait_callback(lookup: *mut c_void) -> *mut c_void {
     export!(*mut c_void, lookup = lookup.cast::<happy_lookup>(), {
@@ -192,15 +220,21 @@ pub unsafe extern "C" fn happy_lookup_wait_callback(lookup: *mut c_void) -> *mut
 /// Cancels the lookup: every wait returns at once and the answer, if none came yet, is EAI_SYSTEM with errno
 /// ECANCELED.
 ///
-/// Any thread, any signal handler, any number of times, before the start and after the end too; takes
-/// microseconds whatever the lookup is doing. NULL is a no-op.
+/// Any number of times, before the start and after the end too; takes microseconds whatever the lookup is
+/// doing. NULL is a no-op.
+///
+/// Threads: any, and any signal handler
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_lookup_cancel(self_: *mut happy_lookup) {
     export!((), lookup = self_, { lookup.lookup.cancel() })
 }
 
-/// happy_lookup_cancel in the shape of an unblocking function of rb_thread_call_without_gvl2: `lookup` is a
-/// happy_lookup.
+/// happy_lookup_cancel in the shape of an unblocking function of rb_thread_call_without_gvl2.
+///
+/// Parameters
+///   lookup            a happy_lookup
+///
+/// Threads: any, and any signal handler
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_lookup_cancel_callback(lookup: *mut c_void) {
     export!((), lookup = lookup.cast::<happy_lookup>(), { lookup.lookup.cancel() })
@@ -212,9 +246,11 @@ pub unsafe extern "C" fn happy_lookup_cancel_callback(lookup: *mut c_void) {
 /// call: one descriptor without a limit, three with one.
 ///
 /// Returns
-///   a descriptor
+///   a descriptor      the lookup's own
 ///   -1                with errno: EMFILE, ENFILE or ENOMEM when none could be made; ESTALE in the child of a
 ///                     fork; EINVAL for NULL
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_lookup_get_fd(self_: *mut happy_lookup) -> c_int {
     export!(Descriptor, lookup = self_, {
@@ -236,6 +272,8 @@ pub unsafe extern "C" fn happy_lookup_get_fd(self_: *mut happy_lookup) -> c_int 
 ///   more              until its limit
 ///   -1                it has no limit; or there is nothing to dispatch: not started, made before a fork,
 ///                     NULL
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_lookup_get_timeout_ms(self_: *mut happy_lookup) -> c_int {
     export!(Milliseconds, lookup = self_, { Milliseconds(lookup.lookup.timeout_ms().unwrap_or(-1)) })
@@ -249,6 +287,8 @@ pub unsafe extern "C" fn happy_lookup_get_timeout_ms(self_: *mut happy_lookup) -
 ///   HAPPY_ESTATE      it was not started
 ///   HAPPY_EFORKED
 ///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_lookup_dispatch(self_: *mut happy_lookup) -> c_int {
     export!(Status, lookup = self_, {
@@ -260,16 +300,22 @@ pub unsafe extern "C" fn happy_lookup_dispatch(self_: *mut happy_lookup) -> c_in
     })
 }
 
-/// Takes the answer, once. `*ret_res` is written only with 0.
+/// Takes the answer, once.
+///
+/// Parameters
+///   ret_res           receives the list, which is the caller's to free with freeaddrinfo(3); written only
+///                     with 0
 ///
 /// Returns
-///   0                 and the list in `*ret_res`, which the caller frees with freeaddrinfo(3)
+///   0                 and the list in `*ret_res`
 ///   EAI_*             as getaddrinfo(3) gives it; with EAI_SYSTEM errno is ETIMEDOUT at the limit, ECANCELED
 ///                     when it was cancelled, else that of the lookup
 ///   HAPPY_EAGAIN      it runs
 ///   HAPPY_ESTATE      it was not started, or the answer was taken before
 ///   HAPPY_EFORKED
 ///   HAPPY_EINVALID    `self` or `ret_res` is NULL
+///
+/// Threads: any; one gets the answer
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_lookup_take_result(
     self_: *mut happy_lookup,
@@ -287,13 +333,35 @@ pub unsafe extern "C" fn happy_lookup_take_result(
     })
 }
 
+/// Who has answered.
+///
+/// Returns
+///   "hosts"           the file, read by the library itself, without a thread
+///   "dns"             name servers, asked by the library itself, without a thread
+///   "resolve"         systemd-resolved, asked by the library itself, without a thread
+///   "libc"            libc, on a thread
+///   NULL              there is no answer yet, or nobody had to be asked, or `self` is NULL
+///
+/// The text is static.
+///
+/// Threads: any
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn happy_lookup_get_source(self_: *mut happy_lookup) -> *const c_char {
+    export!(*const c_char, lookup = self_, { source_name(lookup.lookup.answered_by()) })
+}
+
 /// Sets the greatest number of worker threads that lookups of this process may occupy at the same time (512
 /// unless set); lookups past it wait in the order of their start, with their limits honoured. Workers are
-/// made on demand and leave when idle. Any thread, any time.
+/// made on demand and leave when idle.
+///
+/// Parameters
+///   limit             a number of threads, at least 1
 ///
 /// Returns
 ///   HAPPY_OK
 ///   HAPPY_EINVALID    `limit` is 0
+///
+/// Threads: any, at any time
 #[unsafe(no_mangle)]
 pub extern "C" fn happy_lookup_set_thread_limit(limit: u32) -> c_int {
     export!(Status, {
@@ -305,7 +373,12 @@ pub extern "C" fn happy_lookup_set_thread_limit(limit: u32) -> c_int {
     })
 }
 
-/// The greatest number of worker threads, as happy_lookup_set_thread_limit sets it. Any thread.
+/// The greatest number of worker threads, as happy_lookup_set_thread_limit sets it.
+///
+/// Returns
+///   a number          at least 1
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub extern "C" fn happy_lookup_get_thread_limit() -> u32 {
     export!(Count, { Count(u32::try_from(crate::lookup::thread_limit()).unwrap_or(u32::MAX)) })
@@ -313,12 +386,13 @@ pub extern "C" fn happy_lookup_get_thread_limit() -> u32 {
 
 /// Has the worker threads that are idle end now, instead of after 5 seconds: before a fork, a change of
 /// privileges or namespaces, a seccomp filter or a leak check. Returns when they have ended; it does not wait
-/// for a worker that is at a lookup, which may take as long as libc does. Later lookups make new workers. Any
-/// thread; not in a signal handler.
+/// for a worker that is at a lookup, which may take as long as libc does. Later lookups make new workers.
 ///
 /// Returns
 ///   HAPPY_OK          the library has no thread in this process
 ///   HAPPY_EAGAIN      the idle ones have ended; others are at lookups, or on their way to one
+///
+/// Threads: any; not in a signal handler
 #[unsafe(no_mangle)]
 pub extern "C" fn happy_lookup_end_idle_workers() -> c_int {
     export!(Status, { if crate::lookup::end_idle_workers() { Status::OK } else { Status(HAPPY_EAGAIN) } })

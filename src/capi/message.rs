@@ -21,19 +21,3 @@ pub(super) fn message() -> *const c_char {
         .try_with(|message| message.borrow().as_ref().map_or(c"".as_ptr(), |text| text.as_ptr()))
         .unwrap_or(c"".as_ptr())
 }
-
-/// The words of strerror(3): those of Rust without the number behind them.
-pub(super) fn errno_text(sys_errno: i32) -> String {
-    let text = std::io::Error::from_raw_os_error(sys_errno).to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
-}
-
-/// The words of gai_strerror(3), and with EAI_SYSTEM those of the errno.
-pub(super) fn gai_text(gai_error: i32, sys_errno: i32) -> String {
-    if gai_error == libc::EAI_SYSTEM {
-        return errno_text(sys_errno);
-    }
-    // SAFETY: gai_strerror answers a static string for every number.
-    let text = unsafe { std::ffi::CStr::from_ptr(libc::gai_strerror(gai_error)) };
-    text.to_string_lossy().into_owned()
-}

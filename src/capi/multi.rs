@@ -49,13 +49,19 @@ unsafe fn tell_running(outcome: Result<usize, Refused>, ret_running: *mut c_int)
     }
 }
 
-/// Makes a handle. It has three descriptors of its own (epoll, eventfd, timerfd). Any thread.
+/// Makes a handle. It has three descriptors of its own (epoll, eventfd, timerfd).
+///
+/// Parameters
+///   ret_multi         receives the handle, the caller's to free with happy_multi_free; written only with
+///                     HAPPY_OK
 ///
 /// Returns
-///   HAPPY_OK          and the handle in `*ret_multi`, to be freed with happy_multi_free
+///   HAPPY_OK          and the handle in `*ret_multi`
 ///   HAPPY_ESYSCALL    a descriptor could not be made, with errno (EMFILE, ENFILE, ENOMEM)
 ///   HAPPY_ENOMEM
 ///   HAPPY_EINVALID    `ret_multi` is NULL
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_new(ret_multi: *mut *mut happy_multi) -> c_int {
     export!(Status, {
@@ -87,6 +93,11 @@ pub unsafe extern "C" fn happy_multi_new(ret_multi: *mut *mut happy_multi) -> c_
 /// From inside a callback it takes effect when the outermost function returns that runs for this handle;
 /// until then nothing more is begun. In the child of a fork nothing is called and nothing of the parent's is
 /// touched: the child's copies are closed and freed.
+///
+/// Parameters
+///   self              the handle, which is gone afterwards
+///
+/// Threads: any, one at a time: none may be in the handle
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_free(self_: *mut happy_multi) {
     export!((), handle = self_, {
@@ -110,21 +121,30 @@ pub unsafe extern "C" fn happy_multi_free(self_: *mut happy_multi) {
 }
 
 /// Adds a connect; its limits count from here, also while it waits for a permit
-/// (happy_multi_set_max_attempts). Arguments as for init_inetsock_happy; all is copied. `ret_result` may be
-/// NULL; else it is written when adding failed, and says why.
+/// (happy_multi_set_max_attempts).
 ///
-/// `done` is called once with `userdata`, and not at all when adding failed; never from inside this function,
-/// except where the timer callback that it calls frees the handle. It opens no descriptor: when there is none
-/// left (EMFILE) the connect's attempts fail so, and its done callback says HAPPY_ESYSCALL with that errno
-/// and "socket(2)".
+/// It opens no descriptor: when there is none left (EMFILE) the connect's attempts fail so, and its done
+/// callback says HAPPY_ESYSCALL with that errno and "socket(2)".
+///
+/// Parameters
+///   remote_host, remote_service, options
+///                     as for init_inetsock_happy; copied
+///   done              called once with `userdata`, and not at all when adding failed; never from inside this
+///                     function, except where the timer callback that it calls frees the handle
+///   ret_id            receives the connect's number, never 0 and not used again; written only with HAPPY_OK;
+///                     may be NULL
+///   ret_result        written when adding failed, and says why; may be NULL
+///   userdata          handed to `done`; it stays the caller's
 ///
 /// Returns
-///   HAPPY_OK          and the connect's number in `*ret_id` (never 0, not used again; `ret_id` may be NULL)
+///   HAPPY_OK          and the connect's number in `*ret_id`
 ///   HAPPY_EINVALID    an argument is refused: `ret_result->argument` and happy_error_message() name it
 ///   HAPPY_ENOMEM      out of memory, or 16 million connects are in the handle
 ///   HAPPY_ESTATE      the handle is being freed
 ///   HAPPY_EREENTRANT  another thread is in the handle
 ///   HAPPY_EFORKED
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_add(
     self_: *mut happy_multi,
@@ -190,12 +210,17 @@ pub unsafe extern "C" fn happy_multi_add(
 /// before) before this returns; from inside a callback: after that callback has returned, before the function
 /// returns that called it (from inside the timer callback of happy_multi_add: in the next turn).
 ///
+/// Parameters
+///   id                the connect's number, from happy_multi_add
+///
 /// Returns
 ///   HAPPY_OK
 ///   HAPPY_ENOENT      there is no such connect, or it has ended
 ///   HAPPY_EREENTRANT  another thread is in the handle
 ///   HAPPY_EFORKED
 ///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_cancel(self_: *mut happy_multi, id: u64) -> c_int {
     export!(Status, _handle = self_, {
@@ -208,9 +233,11 @@ pub unsafe extern "C" fn happy_multi_cancel(self_: *mut happy_multi, id: u64) ->
 /// handle's own and the same until happy_multi_free: do not read it or close it.
 ///
 /// Returns
-///   a descriptor
+///   a descriptor      the handle's own
 ///   -1                with errno: EINVAL for NULL, or where a socket callback is set; ESTALE in the child of
 ///                     a fork; EBUSY while another thread is in the handle
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_get_fd(self_: *mut happy_multi) -> c_int {
     export!(Descriptor, _handle = self_, {
@@ -237,6 +264,8 @@ pub unsafe extern "C" fn happy_multi_get_fd(self_: *mut happy_multi) -> c_int {
 ///   more              until then
 ///   -1                no limit; or there is nothing to drive: made before a fork, another thread is in the
 ///                     handle, NULL
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_get_timeout_ms(self_: *mut happy_multi) -> c_int {
     export!(Milliseconds, _handle = self_, {
@@ -249,12 +278,17 @@ pub unsafe extern "C" fn happy_multi_get_timeout_ms(self_: *mut happy_multi) -> 
 /// the descriptor stays readable, and the timeout 0, until all have begun. The handle may be gone afterwards
 /// if a callback has freed it: `*ret_running` is 0 then.
 ///
+/// Parameters
+///   ret_running       receives the number of connects left; written only with HAPPY_OK, and may be NULL
+///
 /// Returns
-///   HAPPY_OK          and the number of connects left in `*ret_running` (may be NULL)
+///   HAPPY_OK          and the number of connects left in `*ret_running`
 ///   HAPPY_EREENTRANT  from inside a callback, or while another thread is in the handle
 ///   HAPPY_ESTATE      a socket callback is set
 ///   HAPPY_EFORKED
 ///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_dispatch(self_: *mut happy_multi, ret_running: *mut c_int) -> c_int {
     export!(Status, _handle = self_, {
@@ -263,9 +297,9 @@ pub unsafe extern "C" fn happy_multi_dispatch(self_: *mut happy_multi, ret_runni
     })
 }
 
-/// Waits until something is due, for `timeout_ms` at most (-1: no limit), then does it as
-/// happy_multi_dispatch. Returns earlier after happy_multi_wakeup or a signal. Without connects it waits for
-/// the limit or a wake-up. Call it until nothing is left:
+/// Waits until something is due, for `timeout_ms` at most, then does it as happy_multi_dispatch. Returns
+/// earlier after happy_multi_wakeup or a signal. Without connects it waits for the limit or a wake-up. Call
+/// it until nothing is left:
 ///
 /// ```c
 /// int running = 1;
@@ -273,9 +307,15 @@ pub unsafe extern "C" fn happy_multi_dispatch(self_: *mut happy_multi, ret_runni
 /// }
 /// ```
 ///
+/// Parameters
+///   timeout_ms        how long to wait at most, in milliseconds; -1: no limit
+///   ret_running       as for happy_multi_dispatch
+///
 /// Returns
 ///   as happy_multi_dispatch
 ///   HAPPY_EINVALID    also for a limit below -1
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_wait(
     self_: *mut happy_multi,
@@ -292,7 +332,12 @@ pub unsafe extern "C" fn happy_multi_wait(
 }
 
 /// Has the handle driven by socket action: from now on `callback` is told which descriptors to watch, and
-/// happy_multi_get_fd, _dispatch and _wait answer -1 or HAPPY_ESTATE. NULL turns it back.
+/// happy_multi_get_fd, _dispatch and _wait answer -1 or HAPPY_ESTATE.
+///
+/// Parameters
+///   callback          told which descriptors to watch; NULL: driven by one descriptor again
+///   userdata          handed to `callback`; it stays the caller's, and has to live as long as the callback
+///                     is set
 ///
 /// Returns
 ///   HAPPY_OK
@@ -300,6 +345,8 @@ pub unsafe extern "C" fn happy_multi_wait(
 ///   HAPPY_EREENTRANT  another thread is in the handle
 ///   HAPPY_EFORKED
 ///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_set_socket_callback(
     self_: *mut happy_multi,
@@ -318,8 +365,21 @@ pub unsafe extern "C" fn happy_multi_set_socket_callback(
 }
 
 /// Has `callback` told when to drive the handle although no descriptor is ready. It is called when that time
-/// changes: after happy_multi_add and at the end of each turn. NULL: nobody is told. Returns as
-/// happy_multi_set_socket_callback.
+/// changes: after happy_multi_add and at the end of each turn.
+///
+/// Parameters
+///   callback          told in how many milliseconds; NULL: nobody is told
+///   userdata          handed to `callback`; it stays the caller's, and has to live as long as the callback
+///                     is set
+///
+/// Returns
+///   HAPPY_OK
+///   HAPPY_ESTATE      connects are in the handle
+///   HAPPY_EREENTRANT  another thread is in the handle
+///   HAPPY_EFORKED
+///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_set_timer_callback(
     self_: *mut happy_multi,
@@ -340,12 +400,18 @@ pub unsafe extern "C" fn happy_multi_set_timer_callback(
 /// Keeps a pointer of the caller's with a descriptor that the socket callback was told to watch, to be given
 /// with each later call for it.
 ///
+/// Parameters
+///   fd                a descriptor that the socket callback was told to watch
+///   socket_data       given with each later call for it; it stays the caller's
+///
 /// Returns
 ///   HAPPY_OK
 ///   HAPPY_ENOENT      it is not watched
 ///   HAPPY_EREENTRANT  another thread is in the handle
 ///   HAPPY_EFORKED
 ///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_assign(self_: *mut happy_multi, fd: c_int, socket_data: *mut c_void) -> c_int {
     export!(Status, _handle = self_, {
@@ -355,18 +421,26 @@ pub unsafe extern "C" fn happy_multi_assign(self_: *mut happy_multi, fd: c_int, 
 }
 
 /// Tells that a watched descriptor is ready, or with HAPPY_SOCKET_TIMEOUT that the time has come that the
-/// timer callback was told; does what is due; never blocks. `events` is the sum of HAPPY_POLL_IN, _OUT and
-/// _ERROR, or 0 if the caller does not know. A spurious call is harmless: what the descriptor says itself
-/// counts. The handle may be gone afterwards if a callback has freed it: `*ret_running` is 0 then.
+/// timer callback was told; does what is due; never blocks. A spurious call is harmless: what the descriptor
+/// says itself counts. The handle may be gone afterwards if a callback has freed it: `*ret_running` is 0
+/// then.
+///
+/// Parameters
+///   fd_or_timeout     a descriptor, or HAPPY_SOCKET_TIMEOUT
+///   events            the sum of HAPPY_POLL_IN, HAPPY_POLL_OUT and HAPPY_POLL_ERROR; 0: the caller does not
+///                     know
+///   ret_running       as for happy_multi_dispatch
 ///
 /// Returns
-///   HAPPY_OK          and the number of connects left in `*ret_running` (may be NULL)
+///   HAPPY_OK          and the number of connects left in `*ret_running`
 ///   HAPPY_ENOENT      harmless too: the descriptor is not (or no longer) watched, such as a late event of
 ///                     one that was removed
 ///   HAPPY_EREENTRANT  from inside a callback, or while another thread is in the handle
 ///   HAPPY_ESTATE      there is no socket callback
 ///   HAPPY_EFORKED
 ///   HAPPY_EINVALID    `self` is NULL, or other events
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_socket_action(
     self_: *mut happy_multi,
@@ -385,13 +459,14 @@ pub unsafe extern "C" fn happy_multi_socket_action(
 }
 
 /// Makes a running happy_multi_wait return, or the next one; makes the descriptor of happy_multi_get_fd
-/// readable, or (driven by socket action, while connects are in the handle) the wake-up descriptor. The one
-/// function for other threads, and for signal handlers.
+/// readable, or (driven by socket action, while connects are in the handle) the wake-up descriptor.
 ///
 /// Returns
 ///   HAPPY_OK
 ///   HAPPY_EFORKED
 ///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any, at any time until happy_multi_free is called, and any signal handler
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_wakeup(self_: *mut happy_multi) -> c_int {
     export!(QuietStatus, handle = self_, {
@@ -403,15 +478,20 @@ pub unsafe extern "C" fn happy_multi_wakeup(self_: *mut happy_multi) -> c_int {
     })
 }
 
-/// Caps the connection attempts in flight in this handle; 0 (the default): no cap. What is over it waits,
-/// connects that were added earlier first; their limits go on. A connect whose earlier attempts hold permits
-/// may wait for another, so set a limit too where hosts may not answer.
+/// Caps the connection attempts in flight in this handle. What is over it waits, connects that were added
+/// earlier first; their limits go on. A connect whose earlier attempts hold permits may wait for another, so
+/// set a limit too where hosts may not answer.
+///
+/// Parameters
+///   max_attempts      a number of attempts; 0, the default: no cap
 ///
 /// Returns
 ///   HAPPY_OK
 ///   HAPPY_EREENTRANT  another thread is in the handle
 ///   HAPPY_EFORKED
 ///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_set_max_attempts(self_: *mut happy_multi, max_attempts: u32) -> c_int {
     export!(Status, _handle = self_, {
@@ -420,11 +500,21 @@ pub unsafe extern "C" fn happy_multi_set_max_attempts(self_: *mut happy_multi, m
     })
 }
 
-/// Caps the questions in flight in this handle; 0 (the default): no cap but the worker threads of the
-/// process. A name is a question for each address family, and a local host is one more; a question counts
-/// from its start, also while it waits for a worker, until it is answered or given up: one that was given up
-/// counts no more, although its worker may still be inside libc. Numeric hosts ask nothing. Otherwise as
-/// happy_multi_set_max_attempts.
+/// Caps the questions in flight in this handle. A name is a question for each address family, and a local
+/// host is one more; a question counts from its start, also while it waits for a worker, until it is answered
+/// or given up: one that was given up counts no more, although its worker may still be inside libc. Numeric
+/// hosts ask nothing.
+///
+/// Parameters
+///   max_lookups       a number of questions; 0, the default: no cap but the worker threads of the process
+///
+/// Returns
+///   HAPPY_OK
+///   HAPPY_EREENTRANT  another thread is in the handle
+///   HAPPY_EFORKED
+///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any, one at a time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_multi_set_max_lookups(self_: *mut happy_multi, max_lookups: u32) -> c_int {
     export!(Status, _handle = self_, {

@@ -36,21 +36,33 @@ pub struct happy_multi {
     pub(super) free_later: Cell<bool>,
 }
 
-/// Tells how a connect ended: exactly once for each that was added, on the thread that drives the handle,
-/// from inside happy_multi_dispatch, _wait, _socket_action, _cancel or _free.
+/// Tells how a connect ended: exactly once for each that was added, from inside happy_multi_dispatch, _wait,
+/// _socket_action, _cancel or _free.
 ///
-/// `result` and what it points to live until the callback returns; its `attempts` has all `attempts_count`
-/// attempts, to be gone through with happy_result_get_attempt. Its `fd` is the callee's from then on. `id`
-/// means nothing any more.
+/// Parameters
+///   self              the handle
+///   id                the connect's number, which means nothing any more
+///   result            how it ended; it and what it points to live until the callback returns. Its `fd` is
+///                     the callee's from then on; its `attempts` has all `attempts_count` attempts, to be
+///                     gone through with happy_result_get_attempt
+///   userdata          that of happy_multi_add
+///
+/// Threads: the one that drives the handle
 pub type happy_done_fn =
     Option<unsafe extern "C" fn(self_: *mut happy_multi, id: u64, result: *const happy_result, userdata: *mut c_void)>;
 
-/// Asks the caller's loop to watch a descriptor for `what`: the sum of HAPPY_POLL_IN and HAPPY_POLL_OUT,
-/// level-triggered; or to watch it no more, HAPPY_POLL_REMOVE, which always comes before the descriptor is
-/// closed or handed over.
+/// Asks the caller's loop to watch a descriptor, level-triggered, or to watch it no more. Called from inside
+/// the functions that drive the handle.
 ///
-/// `socket_data` is what happy_multi_assign set for it, else NULL. Called from inside the functions that
-/// drive the handle.
+/// Parameters
+///   self              the handle
+///   fd                the descriptor, which stays the library's
+///   what              the sum of HAPPY_POLL_IN and HAPPY_POLL_OUT; or HAPPY_POLL_REMOVE, which always comes
+///                     before the descriptor is closed or handed over
+///   socket_data       what happy_multi_assign set for it, else NULL
+///   userdata          that of happy_multi_set_socket_callback
+///
+/// Threads: the one that drives the handle
 pub type happy_socket_fn = Option<
     unsafe extern "C" fn(
         self_: *mut happy_multi,
@@ -61,9 +73,15 @@ pub type happy_socket_fn = Option<
     ),
 >;
 
-/// Asks the caller's loop for a call of happy_multi_socket_action(HAPPY_SOCKET_TIMEOUT) (driven by one
-/// descriptor: of happy_multi_dispatch) once, in `timeout_ms` milliseconds, instead of what was asked before;
-/// 0: soon, but not from inside this callback; -1: not at all.
+/// Asks the caller's loop for one call of happy_multi_socket_action(HAPPY_SOCKET_TIMEOUT) (driven by one
+/// descriptor: of happy_multi_dispatch) at a later time, instead of what was asked before.
+///
+/// Parameters
+///   self              the handle
+///   timeout_ms        in this many milliseconds; 0: soon, but not from inside this callback; -1: not at all
+///   userdata          that of happy_multi_set_timer_callback
+///
+/// Threads: the one that drives the handle
 pub type happy_timer_fn =
     Option<unsafe extern "C" fn(self_: *mut happy_multi, timeout_ms: c_int, userdata: *mut c_void)>;
 

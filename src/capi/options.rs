@@ -22,6 +22,10 @@ use std::time::Duration;
 pub const HAPPY_FLAG_NO_FAST_FALLBACK: u32 = 1 << 0;
 /// Hands the socket over in non-blocking mode.
 pub const HAPPY_FLAG_NONBLOCKING: u32 = 1 << 1;
+/// Have the remote host looked up by libc, on a thread, also where the library could do it without one. The
+/// environment variable HAPPYSOCK_DNS=libc says so for a whole program, unless that has more rights than its
+/// user (`AT_SECURE`, getauxval(3)).
+pub const HAPPY_FLAG_LOOKUP_BY_LIBC: u32 = 1 << 2;
 
 /// What one connect is to do. Start from `HAPPY_OPTIONS_INIT` and change what you need:
 ///
@@ -127,6 +131,7 @@ fn defaults() -> happy_options {
         preferred_family: None,
         fast_fallback: true,
         nonblocking: false,
+        lookup_by_libc: false,
         lookup_flags,
         resolv_timeout,
         connect_timeout,
@@ -257,7 +262,7 @@ impl happy_options {
             libc::AF_INET6 => Some(Family::V6),
             _ => return Err(invalid(Argument::PreferredFamily, c"neither AF_UNSPEC, AF_INET nor AF_INET6")),
         };
-        if self.flags & !(HAPPY_FLAG_NO_FAST_FALLBACK | HAPPY_FLAG_NONBLOCKING) != 0 {
+        if self.flags & !(HAPPY_FLAG_NO_FAST_FALLBACK | HAPPY_FLAG_NONBLOCKING | HAPPY_FLAG_LOOKUP_BY_LIBC) != 0 {
             return Err(invalid(Argument::Flags, c"a flag is set that this version does not know"));
         }
         if self.first_address_family_count == 0 {
@@ -292,6 +297,7 @@ impl happy_options {
             preferred_family,
             fast_fallback: self.flags & HAPPY_FLAG_NO_FAST_FALLBACK == 0,
             nonblocking: self.flags & HAPPY_FLAG_NONBLOCKING != 0,
+            lookup_by_libc: self.flags & HAPPY_FLAG_LOOKUP_BY_LIBC != 0,
             lookup_flags: self.lookup_flags,
             resolv_timeout: limit(Argument::ResolvTimeout, self.resolv_timeout_ms)?,
             connect_timeout: limit(Argument::ConnectTimeout, self.connect_timeout_ms)?,

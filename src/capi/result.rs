@@ -2,12 +2,13 @@
 
 use super::boundary::{Length, Status, export, set_errno};
 use super::codes::*;
-use super::message::{errno_text, gai_text, set_message};
+use super::message::set_message;
 use super::options::Refusal;
-use super::trace::address_family_of;
+use super::trace::{address_family_of, source_name};
 use crate::drive::{Argument, Report, system_call};
 use crate::race::{Attempt, AttemptOutcome, Family, LookupError, Operation, Outcome};
 use crate::sys::address::{RawAddress, socket_address};
+use crate::sys::words::{errno_text, gai_text};
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::{MaybeUninit, offset_of, size_of};
 use std::os::fd::IntoRawFd;
@@ -90,6 +91,10 @@ pub struct happy_result {
     pub attempts_capacity: usize,
     /// sizeof(happy_attempt) as whoever made the room was compiled: from one attempt to the next.
     pub attempt_size: usize,
+    /// Who has answered the last lookup of the remote host: "hosts" (the file), "dns" (name servers) or
+    /// "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
+    /// function). NULL where nobody had to be asked, or none has answered.
+    pub source: *const c_char,
     /// 1: IPv6 does not answer in this network, as earlier connects with the same history have found, or this
     /// one: an attempt had no answer in the time in which the other family had one after it. Else 0.
     pub unanswered_v6: i32,
@@ -137,6 +142,7 @@ impl happy_result {
             attempts: std::ptr::null_mut(),
             attempts_capacity: 0,
             attempt_size: size_of::<happy_attempt>(),
+            source: std::ptr::null(),
             unanswered_v6: 0,
             unanswered_v4: 0,
         }
@@ -156,6 +162,7 @@ impl happy_result {
     pub(crate) fn of_report(report: &mut Report<'_>) -> happy_result {
         let mut result = happy_result::of_status(status_of(&report.outcome));
         result.attempts_count = report.attempts.len() as u32;
+        result.source = source_name(report.answered_by);
         result.unanswered_v6 = i32::from(report.unanswered == Some(Family::V6));
         result.unanswered_v4 = i32::from(report.unanswered == Some(Family::V4));
         // The winner's address, or that of the attempt that failed last: the latest to end.
@@ -385,15 +392,20 @@ const GREATEST_SIZE: usize = 4096;
 
 /// Writes the sentence that a person reads, such as `connect(2) to [2001:db8::77]:80: Connection refused`,
 /// `remote_host: Name or service not known`, `open_timeout_ms was reached` or `connected to 192.0.2.7:80`.
+/// The words of the system are those of strerror(3) and gai_strerror(3).
 ///
-/// At most `size` bytes are written, the zero byte at the end included; `buffer` may be NULL where `size` is
-/// 0. The words of the system are those of strerror(3) and gai_strerror(3). Any thread, any time.
+/// Parameters
+///   result            a result that a function of the library has written
+///   buffer            receives the sentence, with a zero byte at its end; may be NULL where `size` is 0
+///   size              the bytes that there is room for, the zero byte included
 ///
 /// Returns
 ///   0 or more         the length of the whole sentence without its zero byte, as snprintf(3): it was cut
 ///                     where that is not below `size`
 ///   -1                `result` or `buffer` is NULL, or `result->size` is not sizeof(happy_result); errno is
 ///                     EINVAL
+///
+/// Threads: any, at any time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_result_message(result: *const happy_result, buffer: *mut c_char, size: usize) -> c_int {
     export!(Length, {
@@ -426,11 +438,17 @@ pub unsafe extern "C" fn happy_result_message(result: *const happy_result, buffe
 
 /// The attempt with the number `index`, in the order of their start. It steps by `attempt_size`, so that it
 /// finds them also where the library's happy_attempt has grown beyond that of the program: in a done
-/// callback. Any thread.
+/// callback.
+///
+/// Parameters
+///   result            a result with room for attempts, or that of a done callback
+///   index             from 0, in the order of the start
 ///
 /// Returns
 ///   an attempt        which lives as long as `result->attempts`
 ///   NULL              there is no such attempt in it, or `result` is NULL
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_result_get_attempt(result: *const happy_result, index: usize) -> *const happy_attempt {
     export!(*const happy_attempt, {

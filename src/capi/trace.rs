@@ -3,8 +3,9 @@
 use super::callbacks::happy_trace_event;
 use super::codes::*;
 use crate::drive::system_call;
-use crate::race::{Family, LookupError, Question, QuestionKind, Trace, TraceKind};
+use crate::race::{AnsweredBy, Family, LookupError, Question, QuestionKind, Trace, TraceKind};
 use crate::sys::address::RawAddress;
+use std::ffi::c_char;
 use std::mem::size_of;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -25,7 +26,21 @@ fn event_of(kind: i32, time: Duration) -> happy_trace_event {
         address_length: 0,
         address: std::ptr::null(),
         syscall: std::ptr::null(),
+        source: std::ptr::null(),
     }
+}
+
+/// The name of who has answered a lookup, or NULL.
+pub(super) fn source_name(by: AnsweredBy) -> *const c_char {
+    let name = match by {
+        AnsweredBy::Nobody => return std::ptr::null(),
+        AnsweredBy::Hosts => c"hosts",
+        AnsweredBy::NameServer(_) => c"dns",
+        AnsweredBy::Resolved => c"resolve",
+        AnsweredBy::Libc => c"libc",
+        AnsweredBy::Caller => c"lookup",
+    };
+    name.as_ptr()
 }
 
 /// Hands `see` the event for a step; the address that it points to lives during the call.
@@ -33,15 +48,25 @@ pub(crate) fn with_event(began: Instant, trace: &Trace, see: impl FnOnce(&happy_
     let time = trace.at.saturating_duration_since(began);
     let of = |kind| event_of(kind, time);
     let mut address = None;
+    let mut server = None;
+    let mut answered = |event: happy_trace_event, by| {
+        if let AnsweredBy::NameServer(asked) = by {
+            server = asked;
+        }
+        happy_trace_event { source: source_name(by), ..event }
+    };
     let mut event = match trace.kind {
         TraceKind::LookupStarted { question, .. } => {
             happy_trace_event { family: family_of(question), ..of(HAPPY_TRACE_LOOKUP_STARTED) }
         }
-        TraceKind::LookupAnswered { question, addresses, .. } => {
-            happy_trace_event { family: family_of(question), count: addresses, ..of(HAPPY_TRACE_LOOKUP_ANSWERED) }
+        TraceKind::LookupAnswered { question, addresses, by, .. } => {
+            let event =
+                happy_trace_event { family: family_of(question), count: addresses, ..of(HAPPY_TRACE_LOOKUP_ANSWERED) };
+            answered(event, by)
         }
-        TraceKind::LookupFailed { question, error: LookupError { gai_error, sys_errno }, .. } => {
-            happy_trace_event { family: family_of(question), gai_error, sys_errno, ..of(HAPPY_TRACE_LOOKUP_ANSWERED) }
+        TraceKind::LookupFailed { question, error: LookupError { gai_error, sys_errno }, by, .. } => {
+            let event = of(HAPPY_TRACE_LOOKUP_ANSWERED);
+            answered(happy_trace_event { family: family_of(question), gai_error, sys_errno, ..event }, by)
         }
         TraceKind::LookupAbandoned { question, .. } => {
             happy_trace_event { family: family_of(question), ..of(HAPPY_TRACE_LOOKUP_ABANDONED) }
@@ -99,6 +124,11 @@ pub(crate) fn with_event(began: Instant, trace: &Trace, see: impl FnOnce(&happy_
         event.address = raw.as_ptr();
         event.address_length = raw.length();
         event.family = address_family_of(&address);
+    }
+    let raw_server = server.as_ref().map(RawAddress::from);
+    if let Some(raw) = &raw_server {
+        event.address = raw.as_ptr();
+        event.address_length = raw.length();
     }
     see(&event);
 }

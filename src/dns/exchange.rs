@@ -107,8 +107,8 @@ pub struct Exchange {
     repeated: u8,
     /// Once a server had to be asked by TCP, the rest of the round goes by TCP, and it is the last.
     by_tcp: bool,
-    /// The A question leaves first.
-    ipv4_first: bool,
+    /// As libc has it: the A question leaves first, and nothing is given before both outcomes are known.
+    as_libc: bool,
     heard: bool,
     servfail: bool,
     answered: bool,
@@ -150,7 +150,7 @@ impl Exchange {
             round: 0,
             repeated: 0,
             by_tcp: schedule.use_vc,
-            ipv4_first: false,
+            as_libc: false,
             heard: false,
             servfail: false,
             answered: false,
@@ -165,10 +165,11 @@ impl Exchange {
         exchange
     }
 
-    /// Has the A question leave first, as libc's does, instead of the AAAA question. Where an answer is broken it
-    /// matters which one comes first.
-    pub fn ask_ipv4_first(&mut self) {
-        self.ipv4_first = true;
+    /// Does it as libc does, and not as RFC 8305 (section 3) wants it for a race: the A question leaves
+    /// first, and what one question has brought holds only once the other has its outcome too. Where a
+    /// server answers with rubbish, or fails halfway, what comes of a pair depends on that.
+    pub fn do_as_libc(&mut self) {
+        self.as_libc = true;
     }
 
     /// Something happened; `name` is the name of the exchange.
@@ -206,14 +207,14 @@ impl Exchange {
         let all_decided = !FAMILIES.into_iter().any(|family| self.is_open(family));
         for family in in_order {
             let progress = &mut self.progress[index_of(family)];
-            if (all_decided || progress.is_found())
+            if (all_decided || progress.is_found() && !self.as_libc)
                 && let Progress::Done(outcome) = std::mem::replace(progress, Progress::Ended)
             {
                 return Some(Action::Ended { family, outcome });
             }
         }
         let server = self.server(schedule);
-        let to_send = if self.ipv4_first { [Family::V4, Family::V6] } else { FAMILIES };
+        let to_send = if self.as_libc { [Family::V4, Family::V6] } else { FAMILIES };
         for family in to_send {
             if let Progress::ToSend(transport) = self.progress[index_of(family)] {
                 self.progress[index_of(family)] = Progress::Waiting(transport);
@@ -278,7 +279,7 @@ impl Exchange {
 
     /// The question is open, or its reply does not hold without the other question's.
     fn is_undecided(&self, family: Family) -> bool {
-        self.is_open(family) || self.progress[index_of(family)].is_held()
+        self.is_open(family) || self.progress[index_of(family)].is_held(self.as_libc)
     }
 
     /// The question that waits for what comes of this transmission.
@@ -321,13 +322,15 @@ impl Exchange {
         }
     }
 
-    /// The answer has to come by TCP, of the same server; and with it whatever this server has said about the
-    /// other question that does not hold by itself.
+    /// The answer has to come by TCP, of the same server; and with it the other question's, unless that holds
+    /// by itself already.
     fn truncated(&mut self, family: Family) {
         self.by_tcp = true;
         self.progress[index_of(family)] = Progress::ToSend(Transport::Tcp);
         let beside = &mut self.progress[index_of(other(family))];
-        if beside.is_held() || matches!(beside, Progress::Failed(Setback::ServerFailure)) {
+        // libc reads nothing more from the socket of the pair.
+        let is_left = self.as_libc && matches!(beside, Progress::Waiting(Transport::Udp));
+        if is_left || beside.is_held(self.as_libc) || matches!(beside, Progress::Failed(Setback::ServerFailure)) {
             *beside = Progress::ToSend(Transport::Tcp);
             self.answered = false;
             self.first = None;

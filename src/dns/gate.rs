@@ -104,6 +104,8 @@ pub struct Facts<'a> {
     pub mdns_allow: bool,
     /// /run/systemd/resolve/io.systemd.Resolve exists.
     pub resolve_socket: bool,
+    /// nss-resolve's file names [`no_such_record`](super::varlink::no_such_record).
+    pub resolve_tells_no_data: bool,
     pub leases: Leases,
     /// uname(2)'s.
     pub node_name: &'a [u8],
@@ -165,7 +167,7 @@ impl Reason {
             Reason::NoResolveSocket => "nss-resolve is to be asked, and systemd-resolved's socket is not there",
             Reason::Leases => "libvirt has leases whose names it may know",
             Reason::ModuleAction => "nsswitch.conf has an action after a module that may not be there",
-            Reason::ModuleMissing => "nsswitch.conf ends with a module that is not installed",
+            Reason::ModuleMissing => "nsswitch.conf names a module that is not installed, where that matters",
             Reason::Flags => "the flags need libc",
             Reason::Service => "the service is to be looked up too",
             Reason::EmptyName => "the name is empty",
@@ -185,8 +187,8 @@ pub enum Ask {
     Files { multi: bool },
     /// The servers of resolv.conf(5), by the search list.
     Dns,
-    /// systemd-resolved over its socket.
-    Resolve,
+    /// systemd-resolved over its socket. `tells_no_data` is described at [`Call::new`](super::varlink::Call).
+    Resolve { tells_no_data: bool },
     /// Nobody: it is known that the source fails so. It matters as the last one, whose failure is the walk's.
     Nobody(Failure),
 }
@@ -222,10 +224,11 @@ pub struct Gate {
 impl Gate {
     /// Decides what can be decided without a name.
     ///
-    /// `is_installed` tells whether a module's library (`libnss_NAME.so.2`) is there. It is asked at most
-    /// once, about a module at the end of the line: a name that nobody knew ends there, and a missing
+    /// `is_installed` tells whether a module's library (`libnss_NAME.so.2`) is there. It is asked about
+    /// `resolve`, whose place is taken here only where libc would ask it (a 32-bit program often has no such
+    /// library), and about a module at the end of the line: a name that nobody knew ends there, and a missing
     /// module ends differently.
-    pub fn new(facts: &Facts, is_installed: impl FnOnce(Source) -> bool) -> Result<Gate, Reason> {
+    pub fn new(facts: &Facts, is_installed: impl Fn(Source) -> bool) -> Result<Gate, Reason> {
         let glibc = facts.glibc.ok_or(Reason::AnotherLibc)?;
         let conditions = [
             (glibc < OLDEST_GLIBC, Reason::OldGlibc),
@@ -247,9 +250,10 @@ impl Gate {
         let line = HostsLine::parse(facts.nsswitch, glibc).map_err(Reason::HostsLine)?;
         let steps = plan(line.steps(), facts)?;
         let last = line.steps().last().map(|step| step.source);
-        if let (Some(PlanStep { ask: Ask::Nobody(_), .. }), Some(module)) = (steps.last(), last)
-            && !is_installed(module)
-        {
+        let ends_with_module = matches!(steps.last(), Some(PlanStep { ask: Ask::Nobody(_), .. }));
+        let asks_resolved = line.steps().iter().any(|step| step.source == Source::Resolve);
+        let mut needed = last.filter(|_| ends_with_module).into_iter().chain(asks_resolved.then_some(Source::Resolve));
+        if !needed.all(is_installed) {
             return Err(Reason::ModuleMissing);
         }
         let without_dns = |step: &PlanStep| match step.ask {
@@ -315,7 +319,7 @@ fn plan(line: &[Step], facts: &Facts) -> Result<Vec<PlanStep>, Reason> {
             Source::Dns => Ask::Dns,
             Source::Resolve if !facts.resolve_socket => return Err(Reason::NoResolveSocket),
             Source::Resolve if facts.variables.resolve => return Err(Reason::ResolveEnvironment),
-            Source::Resolve => Ask::Resolve,
+            Source::Resolve => Ask::Resolve { tells_no_data: facts.resolve_tells_no_data },
             _ => Ask::Nobody(module_failure(source, facts)?),
         };
         if let Ask::Nobody(failure) = ask {

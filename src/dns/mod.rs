@@ -13,6 +13,7 @@ pub mod failure;
 pub mod gate;
 pub mod host_conf;
 pub mod hosts;
+pub mod json;
 pub mod message;
 pub mod name_wire;
 pub mod names;
@@ -24,6 +25,7 @@ pub mod schedule;
 pub mod search;
 mod stream;
 mod text;
+pub mod varlink;
 mod verdict;
 pub mod walk;
 

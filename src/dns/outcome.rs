@@ -49,8 +49,8 @@ impl Progress {
     }
 
     /// There is a reply, and it holds only together with the other question's.
-    pub(super) fn is_held(&self) -> bool {
-        matches!(self, Progress::Done(Outcome::Replied(_))) && !self.is_found()
+    pub(super) fn is_held(&self, even_found: bool) -> bool {
+        matches!(self, Progress::Done(Outcome::Replied(_))) && (even_found || !self.is_found())
     }
 }
 

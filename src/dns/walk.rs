@@ -100,7 +100,7 @@ pub struct Walk {
     steps: Arc<[PlanStep]>,
     place: Place,
     families: Families,
-    ipv4_first: bool,
+    as_libc: bool,
     step: u8,
     /// Families whose answer was given, and how: IPv6, IPv4.
     told: [bool; 2],
@@ -149,17 +149,16 @@ impl Walk {
             steps,
             place: Place::Before,
             families,
-            ipv4_first: false,
+            as_libc: false,
             step: 0,
             told: [false; 2],
             next_transmission: Transmission(0),
         }
     }
 
-    /// Has the A question leave before the AAAA question, as getaddrinfo(3) has it, and not after it, as RFC 8305 has
-    /// it (section 3).
-    pub fn ask_ipv4_first(self) -> Walk {
-        Walk { ipv4_first: true, ..self }
+    /// Walks it as getaddrinfo(3) does, and not as a race wants it: see [`Exchange::do_as_libc`].
+    pub fn as_libc(self) -> Walk {
+        Walk { as_libc: true, ..self }
     }
 
     pub fn name(&self) -> &[u8] {
@@ -175,6 +174,12 @@ impl Walk {
     pub fn asks_servers_next(&self) -> bool {
         let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
         matches!(self.place, Place::Before) && ask == Some(Ask::Dns)
+    }
+
+    /// The next action is to ask systemd-resolved.
+    pub fn asks_resolved_next(&self) -> bool {
+        let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
+        matches!(self.place, Place::Before) && matches!(ask, Some(Ask::Resolve { .. }))
     }
 
     /// The server that is asked first.
@@ -309,7 +314,7 @@ impl Walk {
                 let (search, candidate) = Search::new(&self.name, &self.conf);
                 self.ask_servers(search, candidate);
             }
-            Some(ask @ (Ask::Files { .. } | Ask::Resolve)) => {
+            Some(ask @ (Ask::Files { .. } | Ask::Resolve { .. })) => {
                 self.place = Place::Asked;
                 return Some(ask);
             }
@@ -387,8 +392,8 @@ impl Walk {
         let schedule = Schedule::of(&self.conf);
         let mut exchange =
             Exchange::new(&schedule, self.families, self.next_server, self.conf.no_aaaa, self.next_transmission);
-        if self.ipv4_first {
-            exchange.ask_ipv4_first();
+        if self.as_libc {
+            exchange.do_as_libc();
         }
         if self.conf.rotate {
             self.next_server = (self.next_server + 1) % schedule.count();

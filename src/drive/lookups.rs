@@ -2,8 +2,8 @@
 
 use super::plan::address_family;
 use super::reactor::Reactor;
-use crate::lookup::{Answer, Form, Found, Mailbox, Query, Source, Told, WalkId};
-use crate::race::{Families, Family, LookupError, LookupId, Question, QuestionKind, Urgency};
+use crate::lookup::{Answer, Form, Found, Mailbox, Query, Reason, Source, Told, WalkId, order};
+use crate::race::{AnsweredBy, Families, Family, LookupError, LookupId, Question, QuestionKind, Urgency};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,11 +23,13 @@ pub(super) struct Lookups {
     /// How the host is looked up.
     host: Host,
     /// What came of it for families that were not asked for yet.
-    early: Vec<(Family, Answer)>,
+    early: Vec<(Family, Answer, AnsweredBy)>,
+    /// Why libc was asked for the host, if it was.
+    why_libc: Option<Reason>,
 }
 
-/// How the host is looked up. A name is walked as a whole, as getaddrinfo(3) walks it for `AF_UNSPEC`: what it has
-/// in one family depends on what it has in the other.
+/// How the host is looked up. A name is walked as a whole, as getaddrinfo(3) walks it for `AF_UNSPEC`: what
+/// it has in one family depends on what it has in the other.
 enum Host {
     NotBegun,
     /// By the driver's client: each family is told as soon as it is known.
@@ -43,17 +45,16 @@ impl Lookups {
     pub fn new(remote: Query, local: Option<Query>, families: Families, mailbox: &Arc<Mailbox>, token: u64) -> Lookups {
         let host = if remote.has_callback() { Host::Apart } else { Host::NotBegun };
         let (mailbox, running, early) = (Arc::clone(mailbox), Vec::new(), Vec::new());
-        Lookups { remote, local, families, mailbox, token, running, unstarted: 0, host, early }
+        Lookups { remote, local, families, mailbox, token, running, unstarted: 0, host, early, why_libc: None }
     }
 
     /// Takes a question in, to be started with those that come in a row with it.
     pub fn ask(&mut self, lookup: LookupId, question: Question, urgency: Urgency) {
-        let source = match question.kind.family() {
-            Some(family) if !matches!(self.host, Host::Apart) => match self.take_early(family) {
-                Some(answer) => Source::Ready(Some(Box::new(answer))),
-                None => Source::of_host(&self.query(question)),
-            },
-            _ => self.worker(question, urgency),
+        let early = question.kind.family().and_then(|family| self.take_early(family));
+        let source = match (early, question.kind, &self.host) {
+            (Some((answer, by)), ..) => Source::ready(answer, by),
+            (None, QuestionKind::Local, _) | (None, _, Host::Apart) => self.worker(question, urgency),
+            (None, ..) => Source::of_host(&self.query(question)),
         };
         if self.running.is_empty() {
             // A name has two questions; a vector would make room for four.
@@ -96,10 +97,14 @@ impl Lookups {
     }
 
     fn begin_host(&mut self, now: Instant, reactor: &mut impl Reactor) {
-        let query = self.remote.with(address_family(self.families), Form::Unsorted);
+        // Of both families in one list the order matters; else the race sorts.
+        let both = self.running.iter().any(|(_, question, _)| question.kind == QuestionKind::Both);
+        let form = if both { Form::Addresses } else { Form::Unsorted };
+        let query = self.remote.with(address_family(self.families), form);
         self.host = match reactor.look_up(now, &query) {
             Ok(walk) => Host::Walks(walk),
-            Err(_) => {
+            Err(reason) => {
+                self.why_libc = Some(reason);
                 let whole = Source::now(query, &self.mailbox, self.token);
                 Source::start(std::iter::once(&whole));
                 Host::Whole(whole)
@@ -107,47 +112,85 @@ impl Lookups {
         };
     }
 
+    /// Why libc was asked for the host; None: it was not, or nobody could have been asked instead.
+    pub fn why_libc(&self) -> Option<Reason> {
+        self.why_libc
+    }
+
     /// The driver's client has the last word of a family of the host.
     pub fn told(&mut self, told: Told) {
         let family = if told.family == libc::AF_INET6 { Family::V6 } else { Family::V4 };
+        let by = told.by;
         let answer = told.into_answer(self.remote.port().unwrap_or(0));
-        self.host_answered(family, answer);
+        self.host_answered(family, answer, by);
     }
 
     /// A family of the host is known: what asks for it already is ready.
-    fn host_answered(&mut self, family: Family, answer: Answer) {
+    fn host_answered(&mut self, family: Family, answer: Answer, by: AnsweredBy) {
         let asked = |(_, question, source): &&mut (LookupId, Question, Source)| {
             question.kind.family() == Some(family) && matches!(source, Source::Host)
         };
         match self.running.iter_mut().find(asked) {
-            Some((.., source)) => *source = Source::Ready(Some(Box::new(answer))),
-            None => self.early.push((family, answer)),
+            Some((.., source)) => *source = Source::ready(answer, by),
+            None => {
+                self.early.push((family, answer, by));
+                self.join_both();
+            }
         }
+    }
+
+    /// Where both families are asked for in one list, and both are known: makes the list, in getaddrinfo(3)'s order.
+    fn join_both(&mut self) {
+        let both = |(_, question, source): &(LookupId, Question, Source)| {
+            question.kind == QuestionKind::Both && matches!(source, Source::Host)
+        };
+        let (Some(place), 2) = (self.running.iter().position(both), self.early.len()) else { return };
+        let mut addresses = Vec::new();
+        let mut failure = LookupError::NO_DATA;
+        let mut answered_by = AnsweredBy::Nobody;
+        for (_, answer, by) in self.early.drain(..) {
+            answered_by = by;
+            match answer {
+                Ok(found) => addresses.extend(found.into_addresses()),
+                Err(error) => failure = error,
+            }
+        }
+        order::sort(&mut addresses, |address| *address);
+        let answer = if addresses.is_empty() { Err(failure) } else { Ok(Found::Addresses(addresses)) };
+        self.running[place].2 = Source::ready(answer, answered_by);
     }
 
     /// Libc has answered for both families, or for the one that is wanted.
     fn take_whole(&mut self) {
         let Host::Whole(source) = &mut self.host else { return };
-        let Some(answer) = source.take() else { return };
+        let Some((answer, by)) = source.take() else { return };
         let wanted = match self.families {
             Families::Both => &[Family::V6, Family::V4][..],
             Families::Only(Family::V6) => &[Family::V6],
             Families::Only(Family::V4) => &[Family::V4],
         };
         let answer = answer.map(Found::into_addresses);
+        let both = |(_, question, source): &&mut (LookupId, Question, Source)| {
+            question.kind == QuestionKind::Both && matches!(source, Source::Host)
+        };
+        if let Some((.., source)) = self.running.iter_mut().find(both) {
+            *source = Source::ready(answer.map(Found::Addresses), by);
+            return;
+        }
         for &family in wanted {
             let of_family = answer.as_ref().map_err(|error| *error).and_then(|addresses| {
                 let of_family = addresses.iter().copied().filter(|address| Family::of(address) == family);
                 let of_family: Vec<SocketAddr> = of_family.collect();
                 if of_family.is_empty() { Err(LookupError::NO_DATA) } else { Ok(Found::Addresses(of_family)) }
             });
-            self.host_answered(family, of_family);
+            self.host_answered(family, of_family, by);
         }
     }
 
-    fn take_early(&mut self, family: Family) -> Option<Answer> {
-        let place = self.early.iter().position(|(of, _)| *of == family)?;
-        Some(self.early.swap_remove(place).1)
+    fn take_early(&mut self, family: Family) -> Option<(Answer, AnsweredBy)> {
+        let place = self.early.iter().position(|(of, ..)| *of == family)?;
+        let (_, answer, by) = self.early.swap_remove(place);
+        Some((answer, by))
     }
 
     /// Whether an answer may come through the mailbox.
@@ -165,12 +208,12 @@ impl Lookups {
     }
 
     /// Takes an answer that is there without anybody having been waited for.
-    pub fn next_answer(&mut self) -> Option<(LookupId, Question, Answer)> {
+    pub fn next_answer(&mut self) -> Option<(LookupId, Question, Answer, AnsweredBy)> {
         self.take_whole();
         let mut sources = self.running.iter_mut().map(|(.., source)| source).enumerate();
-        let (place, answer) = sources.find_map(|(place, source)| Some((place, source.take()?)))?;
+        let (place, (answer, by)) = sources.find_map(|(place, source)| Some((place, source.take()?)))?;
         let (lookup, question, _) = self.running.remove(place);
-        Some((lookup, question, answer))
+        Some((lookup, question, answer, by))
     }
 
     /// Has a lookup served next, if it still waits.

@@ -7,6 +7,7 @@
 
 mod blocking;
 mod connect;
+mod connecting;
 mod dials;
 mod key;
 mod learning;
@@ -16,9 +17,12 @@ mod plan;
 mod reactor;
 mod report;
 mod running;
+mod target;
 
-pub use blocking::{ConnectError, connect};
+pub use blocking::{ConnectError, connect, connect_with};
 pub use connect::{Connect, Signals};
+pub use connecting::Connecting;
 pub use multi::{EventLoop, Multi, Refused};
 pub use plan::{Argument, Hooks, Invalid, Options, Plan, PlanError};
 pub use report::{Report, system_call};
+pub use target::Target;

@@ -147,6 +147,8 @@ pub struct Options<'a> {
     /// What earlier connects have learnt of the networks, and where this one adds what it learns. The order
     /// of addresses, the family that is begun with and the Connection Attempt Delay follow it then.
     pub history: Option<Arc<History>>,
+    /// The remote host is looked up by libc, on a thread, also where the library could do it by itself.
+    pub lookup_by_libc: bool,
     /// Stands in for libc's lookup of the remote host.
     pub lookup: Option<Arc<LookupCallback>>,
     /// What the connect calls while it runs.
@@ -163,6 +165,7 @@ impl Default for Options<'_> {
             local_v4: None,
             local_v6: None,
             addresses: None,
+            lookup_by_libc: false,
             families: Families::Both,
             preferred_family: None,
             fast_fallback: true,
@@ -252,6 +255,7 @@ impl Plan {
         let (host, service) = if known.is_some() { (None, None) } else { (host, service) };
         let remote = Query::new(host, service, hints(options.lookup_flags, libc::AF_UNSPEC), options.lookup.clone())
             .map_err(|_| PlanError::OutOfMemory)?;
+        let remote = if options.lookup_by_libc { remote.for_libc() } else { remote };
         if known.is_none() {
             check(&remote, Argument::RemoteHost, Argument::RemoteService)?;
         }

@@ -1,6 +1,6 @@
 //! What a race came to.
 
-use crate::race::{Attempt, Family, Operation, Outcome};
+use crate::race::{AnsweredBy, Attempt, Family, Operation, Outcome};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
@@ -17,6 +17,11 @@ pub struct Report<'a> {
     pub unanswered: Option<Family>,
     /// When the race began: its limits count from then.
     pub began: Instant,
+    /// Who has told the addresses of the host, last.
+    pub answered_by: AnsweredBy,
+    /// Why libc was asked for the host, where this library would else have asked by itself: a sentence's
+    /// part, as in "libc was asked, since nscd is running". None: libc was not asked.
+    pub why_libc: Option<&'static str>,
 }
 
 /// What failed at a step of an attempt: the system call as a person writes it, or the caller's function by

@@ -8,10 +8,10 @@ use super::plan::Plan;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use crate::lookup::order::Surroundings;
-use crate::lookup::{Answer, Found, Mailbox, Told, policy};
+use crate::lookup::{Answer, Found, Mailbox, Reason, Told, policy};
 use crate::race::{
-    Action, AttemptId, Event, Failure, Family, LookupId, Outcome, PolicyTable, Question, QuestionKind, Race, Settings,
-    Wanted,
+    Action, AnsweredBy, AttemptId, Event, Failure, Family, LookupId, Outcome, Placed, PolicyTable, Question,
+    QuestionKind, Race, Settings, Wanted,
 };
 use crate::sys::{Interest, errno_of};
 use std::io;
@@ -28,6 +28,10 @@ pub struct Running {
     lookups: Option<Box<Lookups>>,
     dials: Dials,
     learning: Option<Box<Learning>>,
+    /// Who has answered the last lookup of the host.
+    answered_by: AnsweredBy,
+    /// Why libc was asked for the host, if it was.
+    why_libc: Option<Reason>,
 }
 
 impl Running {
@@ -49,13 +53,22 @@ impl Running {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
             None => Race::new(settings, now),
         };
-        Running { race, began: now, lookups, dials: Dials::new(nonblocking, hooks, local_addresses), learning }
+        Running {
+            race,
+            began: now,
+            answered_by: AnsweredBy::Nobody,
+            why_libc: None,
+            lookups,
+            dials: Dials::new(nonblocking, hooks, local_addresses),
+            learning,
+        }
     }
 
     /// A lookup has left its token in the mailbox: hands what has been answered to the race.
     pub fn lookup_finished(&mut self, now: Instant) {
-        while let Some((lookup, question, answer)) = self.lookups.as_mut().and_then(|lookups| lookups.next_answer()) {
-            self.answered(now, lookup, question, answer);
+        while let Some((lookup, question, answer, by)) = self.lookups.as_mut().and_then(|lookups| lookups.next_answer())
+        {
+            self.answered(now, lookup, question, (answer, by));
         }
     }
 
@@ -67,15 +80,18 @@ impl Running {
         }
     }
 
-    fn answered(&mut self, now: Instant, lookup: LookupId, question: Question, answer: Answer) {
+    fn answered(&mut self, now: Instant, lookup: LookupId, question: Question, (answer, by): (Answer, AnsweredBy)) {
+        if question.kind != QuestionKind::Local {
+            self.answered_by = by;
+        }
         match answer.map(Found::into_addresses) {
             Ok(addresses) => {
-                self.race.handle(now, Event::Answered { lookup, addresses: &addresses });
+                self.race.handle(now, Event::Answered { lookup, addresses: &addresses, by });
                 if question.kind == QuestionKind::Local {
                     self.dials.bind_to(addresses);
                 }
             }
-            Err(error) => self.race.handle(now, Event::LookupFailed { lookup, error }),
+            Err(error) => self.race.handle(now, Event::LookupFailed { lookup, error, by }),
         }
     }
 
@@ -187,6 +203,7 @@ impl Running {
     /// afterwards, since starting may have made threads.
     fn start_lookups(&mut self, now: Instant, reactor: &mut impl Reactor) -> Instant {
         self.lookups().start(now, reactor);
+        self.why_libc = self.lookups().why_libc();
         let now = Instant::now();
         self.lookup_finished(now);
         now
@@ -216,6 +233,11 @@ impl Running {
                 hooks.trace(self.began, &trace);
             }
         }
+    }
+
+    /// The candidates that were not attempted, in their order.
+    pub fn order(&self) -> Vec<Placed> {
+        self.race.order()
     }
 
     /// When to advance again although nothing happened.
@@ -248,6 +270,14 @@ impl Running {
         let outcome = self.race.outcome()?;
         let socket = self.dials.take_winner();
         let unanswered = [Family::V6, Family::V4].into_iter().find(|&family| self.race.is_unanswered(family));
-        Some(Report { outcome, socket, attempts: self.race.attempts(), began: self.began, unanswered })
+        Some(Report {
+            outcome,
+            socket,
+            attempts: self.race.attempts(),
+            unanswered,
+            began: self.began,
+            answered_by: self.answered_by,
+            why_libc: self.why_libc.map(Reason::text),
+        })
     }
 }

@@ -95,7 +95,8 @@ impl Deadlines {
     }
 }
 
-#[cfg(test)]
+// Not with loom, which this needs nothing of: the models are built without proptest.
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -7,7 +7,7 @@ use super::list::{AddressList, ListBuilder};
 use super::order;
 use super::query::{Form, Hints, Query};
 use crate::dns::gate::Reason;
-use crate::race::LookupError;
+use crate::race::{AnsweredBy, LookupError};
 use crate::sys::Interest;
 use crate::sys::epoll::Epoll;
 use crate::sys::netlink::Netlink;
@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 /// What a descriptor of the client is known by in an epoll set: above what its owner has there.
 pub(super) const FIRST_TOKEN: u64 = 16;
 
-/// Who waits for the client's sockets besides its own [`Lone::wait`]: the epoll set whose descriptor was given away.
+/// Who waits for the client's sockets besides its own [`Lone::wait`]: the epoll set whose descriptor was
+/// given away.
 struct Set(Option<Arc<Epoll>>);
 
 impl Watcher for Set {
@@ -51,6 +52,7 @@ pub(super) struct Lone {
     /// In the order in which they came.
     found: Vec<SocketAddr>,
     error: LookupError,
+    by: AnsweredBy,
 }
 
 /// What a beginning has come to.
@@ -86,7 +88,18 @@ impl Lone {
         };
         let left = if family == libc::AF_UNSPEC { 2 } else { 1 };
         let (form, found, error) = (query.form(), Vec::new(), LookupError::NO_DATA);
-        Ok(Begun::Lone(Box::new(Lone { client, walk, set, hints, form, template, left, found, error })))
+        Ok(Begun::Lone(Box::new(Lone {
+            client,
+            walk,
+            set,
+            hints,
+            form,
+            template,
+            left,
+            found,
+            error,
+            by: AnsweredBy::Nobody,
+        })))
     }
 
     /// Waits until something is to be done, or until `deadline`, or until `wake_up` is readable.
@@ -109,6 +122,7 @@ impl Lone {
     pub fn step(&mut self, now: Instant) -> Option<Answer> {
         self.client.expire(now, &mut self.set);
         while let Some(delivery) = self.client.next_delivery() {
+            self.by = delivery.told.by;
             match delivery.told.into_answer(0) {
                 Ok(found) => self.found.extend(found.into_addresses()),
                 Err(error) => self.error = error,
@@ -116,6 +130,11 @@ impl Lone {
             self.left = self.left.saturating_sub(1);
         }
         (self.left == 0).then(|| self.answer())
+    }
+
+    /// Who has answered.
+    pub fn answered_by(&self) -> AnsweredBy {
+        self.by
     }
 
     /// When [`Lone::step`] has something to do although nothing is ready.
@@ -163,7 +182,8 @@ impl Lone {
     }
 }
 
-/// Looks up on the calling thread, for as long as `timeout` at most. None: only libc can do it; nothing was done.
+/// Looks up on the calling thread, for as long as `timeout` at most. None: only libc can do it; nothing was
+/// done.
 pub fn look_up(query: &Query, timeout: Option<Duration>) -> Option<Answer> {
     let began = Instant::now();
     let deadline = timeout.and_then(|timeout| began.checked_add(timeout));
@@ -184,16 +204,17 @@ pub fn look_up(query: &Query, timeout: Option<Duration>) -> Option<Answer> {
     }
 }
 
-/// The nodes that getaddrinfo(3) makes of one address, asked of libc itself with one that needs no lookup: which types
-/// of sockets there are, and in which order, is libc's to know.
+/// The nodes that getaddrinfo(3) makes of one address, asked of libc itself with one that needs no lookup:
+/// which types of sockets there are, and in which order, is libc's to know.
 fn template(query: &Query) -> Result<AddressList, LookupError> {
     let Hints { flags, socktype, protocol, .. } = query.hints();
     let flags = flags & (libc::AI_NUMERICSERV | libc::AI_PASSIVE) | libc::AI_NUMERICHOST;
     ask_libc(Some(c"0.0.0.0"), query.service(), Hints { flags, family: libc::AF_INET, socktype, protocol })
 }
 
-/// The family to ask for. With `AI_ADDRCONFIG` (getaddrinfo(3)) only one that the system has an address of; None: the
-/// one that is asked for it has not. 127.0.0.1 and ::1 do not count; where neither family is there, both are taken.
+/// The family to ask for. With `AI_ADDRCONFIG` (getaddrinfo(3)) only one that the system has an address of;
+/// None: the one that is asked for it has not. 127.0.0.1 and ::1 do not count; where neither family is there,
+/// both are taken.
 fn family_that_is_there(hints: Hints) -> Result<Option<i32>, Reason> {
     if hints.flags & libc::AI_ADDRCONFIG == 0 {
         return Ok(Some(hints.family));

@@ -6,13 +6,14 @@ use super::lone::{Begun, Lone};
 use super::mailbox::Mailbox;
 use super::query::Query;
 use super::request::{Request, StartError};
+use crate::race::AnsweredBy;
 use crate::sys::epoll::Epoll;
 use crate::sys::poll::milliseconds_until;
 use crate::sys::timer::Timer;
 use crate::sys::{Interest, fork};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// How long a wait lasts at most where no wake-up descriptor could be made.
@@ -36,8 +37,8 @@ pub enum Refused {
 /// One lookup. Any thread may call any function at any time; [`cancel`](Lookup::cancel) is async-signal-safe
 /// too.
 ///
-/// Where the system's configuration allows it no thread is behind it: whoever waits for it, or dispatches it, does
-/// the work.
+/// Where the system's configuration allows it no thread is behind it: whoever waits for it, or dispatches it,
+/// does the work.
 pub struct Lookup {
     request: Arc<Request>,
     mailbox: Arc<Mailbox>,
@@ -45,9 +46,11 @@ pub struct Lookup {
     /// Held for moments only, never while somebody waits; and never by the child of a fork, which is refused
     /// before.
     progress: Mutex<Progress>,
-    /// What is looked up without a thread. Held by whoever drives it, for as long as that waits: only those wait for
-    /// the lock that have come to wait.
+    /// What is looked up without a thread. Held by whoever drives it, for as long as that waits: only those
+    /// wait for the lock that have come to wait.
     lone: Mutex<Option<Box<Lone>>>,
+    /// Set before there is an answer, once somebody is asked.
+    answered_by: OnceLock<AnsweredBy>,
 }
 
 /// How far it has come.
@@ -59,7 +62,8 @@ struct Progress {
     watch: Option<Watch>,
 }
 
-/// What is behind the one descriptor: an epoll set of the wake-up descriptor, a timer and the sockets of the lookup.
+/// What is behind the one descriptor: an epoll set of the wake-up descriptor, a timer and the sockets of the
+/// lookup.
 struct Watch {
     set: Arc<Epoll>,
     timer: Timer,
@@ -75,6 +79,7 @@ impl Lookup {
             timeout,
             progress: Mutex::new(Progress { started: false, deadline: None, watch: None }),
             lone: Mutex::new(None),
+            answered_by: OnceLock::new(),
         }
     }
 
@@ -99,6 +104,9 @@ impl Lookup {
                 StartError::Forked => Refused::Forked,
                 StartError::AlreadyStarted => Refused::AlreadyStarted,
             })?;
+            if !needs_nobody {
+                let _ = self.answered_by.set(AnsweredBy::Libc);
+            }
         }
         progress.started = true;
         progress.deadline = deadline;
@@ -117,7 +125,10 @@ impl Lookup {
         match begun {
             Begun::Answer(answer) => self.request.answer(answer),
             Begun::Lone(mut lone) => match lone.step(now) {
-                Some(answer) => self.request.answer(answer),
+                Some(answer) => {
+                    let _ = self.answered_by.set(lone.answered_by());
+                    self.request.answer(answer);
+                }
                 None => *self.lone.lock().unwrap_or_else(PoisonError::into_inner) = Some(lone),
             },
         }
@@ -163,6 +174,7 @@ impl Lookup {
             driven.abandon(now);
             *lone = None;
         } else if let Some(answer) = driven.step(now) {
+            let _ = self.answered_by.set(driven.answered_by());
             self.request.answer(answer);
             *lone = None;
         }
@@ -233,6 +245,14 @@ impl Lookup {
         Ok(if self.request.is_finished() { 0 } else { milliseconds_until(due, Instant::now()) })
     }
 
+    /// Who has answered, once there is an answer.
+    pub fn answered_by(&self) -> AnsweredBy {
+        if self.is_forked() || !self.request.is_finished() {
+            return AnsweredBy::Nobody;
+        }
+        self.answered_by.get().copied().unwrap_or_default()
+    }
+
     /// The answer, once.
     pub fn take(&self) -> Result<Answer, Refused> {
         if !self.dispatch()? {
@@ -263,6 +283,27 @@ impl Lookup {
         }
         Ok(self.progress.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        if !self.is_forked() {
+            return;
+        }
+        // A thread of the parent's may have been at work in here at the moment of the fork: what it held locked is in
+        // no state that could be taken apart, and its descriptors may be closed already. It is left as it is.
+        if is_held(&self.lone) {
+            std::mem::forget(self.lone.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        }
+        if is_held(&self.progress) {
+            std::mem::forget(self.progress.get_mut().unwrap_or_else(PoisonError::into_inner).watch.take());
+        }
+    }
+}
+
+/// Whether a lock was held at the moment of the fork, by a thread that is not here.
+fn is_held<T>(lock: &Mutex<T>) -> bool {
+    matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 impl Progress {

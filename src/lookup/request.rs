@@ -106,14 +106,14 @@ impl Request {
         Ok(())
     }
 
-    /// Whether whoever calls this answers the request itself, by [`answer`](Request::answer): false if it was started
-    /// or has ended before.
+    /// Whether whoever calls this answers the request itself, by [`answer`](Request::answer): false if it was
+    /// started or has ended before.
     pub fn claim(&self) -> bool {
         self.handoff.queue() && self.handoff.claim()
     }
 
-    /// Hands the answer of a request that was [claimed](Request::claim) to its owner, or frees it if the request has
-    /// ended meanwhile.
+    /// Hands the answer of a request that was [claimed](Request::claim) to its owner, or frees it if the
+    /// request has ended meanwhile.
     pub fn answer(&self, answer: Answer) {
         if self.handoff.finish(answer).is_ok() {
             self.post();

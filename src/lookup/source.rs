@@ -4,6 +4,7 @@ use super::answer::Answer;
 use super::mailbox::Mailbox;
 use super::query::Query;
 use super::request::{Request, StartError};
+use crate::race::AnsweredBy;
 use std::sync::Arc;
 
 /// A lookup that was asked, whoever answers it. Dropped, it is abandoned.
@@ -13,7 +14,7 @@ use std::sync::Arc;
 pub enum Source {
     /// It needs nobody: a literal, or a question that no resolver is asked. None once the answer was taken.
     /// In a box, since a source is kept for every name that is being looked up, and this one seldom.
-    Ready(Option<Box<Answer>>),
+    Ready(Option<Box<(Answer, AnsweredBy)>>),
     /// What is looked up for both families at once: it becomes ready when its own is known.
     Host,
     /// libc or the caller's function, on a worker: its token comes through the mailbox when it has an answer.
@@ -47,8 +48,13 @@ impl Source {
         Source::at_once(query).unwrap_or(Source::Host)
     }
 
+    /// What is known already.
+    pub fn ready(answer: Answer, by: AnsweredBy) -> Source {
+        Source::Ready(Some(Box::new((answer, by))))
+    }
+
     fn at_once(query: &Query) -> Option<Source> {
-        query.answer_at_once().map(|answer| Source::Ready(Some(Box::new(answer))))
+        query.answer_at_once().map(|answer| Source::ready(answer, AnsweredBy::Nobody))
     }
 
     /// Starts lookups, with one hand-off to the workers. Where no worker can be had, those that need one end
@@ -71,12 +77,15 @@ impl Source {
         }
     }
 
-    /// Takes the answer, once; None while there is none.
-    pub fn take(&mut self) -> Option<Answer> {
+    /// Takes the answer, once, and who has given it; None while there is none.
+    pub fn take(&mut self) -> Option<(Answer, AnsweredBy)> {
         match self {
             Source::Ready(answer) => answer.take().map(|answer| *answer),
             Source::Host => None,
-            Source::Worker(request) => request.take(),
+            Source::Worker(request) => {
+                let by = if request.query().has_callback() { AnsweredBy::Caller } else { AnsweredBy::Libc };
+                request.take().map(|answer| (answer, by))
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use crate::dns::host_conf::HostConf;
 use crate::dns::hosts::Hosts;
 use crate::dns::nsswitch::Source;
 use crate::dns::resolv_conf::ResolvConf;
+use crate::dns::varlink;
 use crate::sys::file::{self, Stamp};
 use crate::sys::fork::PerProcess;
 use crate::sys::process;
@@ -27,7 +28,11 @@ const MACHINES: &str = "/run/systemd/machines/";
 const LEASES: &str = "/var/lib/libvirt/dnsmasq";
 /// Where the modules of NSS are, on the distributions there are, and below these in the directory of the
 /// architecture. A module that is elsewhere counts as missing, and libc is asked.
-const MODULE_DIRECTORIES: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
+#[cfg(target_pointer_width = "64")]
+const MODULE_DIRECTORIES: [&str; 4] = ["/usr/lib64", "/lib64", "/usr/lib", "/lib"];
+/// Next to a system of 64 bits there is often one module and not the other.
+#[cfg(not(target_pointer_width = "64"))]
+const MODULE_DIRECTORIES: [&str; 2] = ["/usr/lib", "/lib"];
 
 /// What was read, and what follows from it. Never changes: when the system does, another one is made.
 pub(super) struct System {
@@ -136,6 +141,7 @@ impl System {
             vendor_nsswitch: nsswitch.is_none() && exists(VENDOR_NSSWITCH),
             mdns_allow: names(b"mdns") && exists(MDNS_ALLOW),
             resolve_socket: names(b"resolve") && exists(RESOLVE_SOCKET),
+            resolve_tells_no_data: names(b"resolve") && resolve_tells_no_data(),
             leases: if names(b"libvirt") { leases() } else { Leases::NoDirectory },
             nsswitch: nsswitch.as_deref(),
             host_conf: host_conf(),
@@ -217,11 +223,20 @@ fn is_installed(source: Source) -> bool {
         Source::MyMachines => &["mymachines"],
         Source::Libvirt => &["libvirt", "libvirt_guest"],
     };
+    names.iter().all(|name| module_paths(name).any(|path| file::exists(&path)))
+}
+
+/// Where a module may be, the likeliest place first.
+fn module_paths(name: &str) -> impl Iterator<Item = String> {
     let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
-    names.iter().all(|name| {
-        let file = format!("libnss_{name}.so.2");
-        MODULE_DIRECTORIES.iter().any(|directory| {
-            file::exists(&format!("{directory}/{file}")) || file::exists(&format!("{directory}/{multiarch}/{file}"))
-        })
+    MODULE_DIRECTORIES.iter().flat_map(move |directory| {
+        [format!("{directory}/{multiarch}/libnss_{name}.so.2"), format!("{directory}/libnss_{name}.so.2")]
     })
+}
+
+/// Whether this system's nss-resolve tells a name without addresses from a name that does not exist. Versions
+/// do not say it, since distributions have taken it into older ones; the module does.
+fn resolve_tells_no_data() -> bool {
+    let module = module_paths("resolve").find_map(|path| std::fs::read(path).ok());
+    module.is_some_and(|module| contains(&module, varlink::no_such_record()))
 }

@@ -2,7 +2,7 @@
 use super::attempt::CandidateId;
 use super::family::Family;
 use super::loopback::is_loopback;
-use super::order::{self, Rank};
+use super::order::{self, Placed, Rank};
 use std::net::SocketAddr;
 
 #[derive(Clone, Debug)]
@@ -98,6 +98,25 @@ impl Candidates {
     pub(super) fn are_mixed(&self) -> bool {
         let mut families = self.untried.iter().map(|candidate| Family::of_packets(&candidate.address));
         families.next().is_some_and(|first| families.any(|family| family != first))
+    }
+
+    /// All of them, in the order that [`Candidates::take_best`] follows within a family; as they came where no
+    /// route was asked for.
+    pub(super) fn placed(&self) -> Vec<Placed> {
+        let ranks: Vec<&Rank> = self.untried.iter().map_while(|candidate| candidate.rank.as_ref()).collect();
+        if ranks.len() < self.untried.len() {
+            let unsorted = |candidate: &Candidate| Placed { address: candidate.address, is_usable: true, rule: None };
+            return self.untried.iter().map(unsorted).collect();
+        }
+        let places = order::sorted(&ranks);
+        let before = std::iter::once(None).chain(places.iter().map(|&place| Some(ranks[place])));
+        std::iter::zip(&places, before)
+            .map(|(&place, before)| Placed {
+                address: self.untried[place].address,
+                is_usable: ranks[place].is_usable(),
+                rule: before.map(|before: &Rank| before.decided_by(ranks[place])),
+            })
+            .collect()
     }
 
     /// Takes out the one that came first.

@@ -4,6 +4,7 @@ use super::family::Family;
 use super::lookup_error::LookupError;
 use super::order::Route;
 use super::question::LookupId;
+use super::trace::AnsweredBy;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub enum Event<'a> {
         lookup: LookupId,
         /// With their ports; may be empty.
         addresses: &'a [SocketAddr],
+        /// Who has answered; for the trace alone.
+        by: AnsweredBy,
     },
     /// A lookup ended without an answer.
     LookupFailed {
@@ -24,6 +27,8 @@ pub enum Event<'a> {
         lookup: LookupId,
         /// Why.
         error: LookupError,
+        /// Who has said so; for the trace alone.
+        by: AnsweredBy,
     },
     /// The answer to `Action::FindRoute`.
     RouteFound {

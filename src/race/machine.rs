@@ -12,7 +12,7 @@ use super::log::Log;
 use super::lookup_error::LookupError;
 use super::lookups::Lookups;
 use super::loopback::is_loopback;
-use super::order::{Rank, Route};
+use super::order::{Placed, Rank, Route};
 use super::outcome::Outcome;
 use super::settings::{
     CONNECTION_ATTEMPT_DELAY_MAX, CONNECTION_ATTEMPT_DELAY_MIN, CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN, Limit,
@@ -190,6 +190,12 @@ impl Race {
     /// Every attempt that was started, in the order of start.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
+    }
+
+    /// The candidates that were not attempted yet, in the order of RFC 6724 and with what decided it. The attempts
+    /// go by turns between the families (RFC 8305, section 4), within each of them in this order.
+    pub fn order(&self) -> Vec<Placed> {
+        self.candidates.placed()
     }
 
     /// The next trace entry, oldest first; None without `Settings::trace`.

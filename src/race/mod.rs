@@ -8,7 +8,8 @@
 //!
 //! ```
 //! use happysock::race::{
-//!     Action, Event, Family, LookupId, Outcome, Permits, Question, QuestionKind, Race, Settings, Urgency,
+//!     Action, AnsweredBy, Event, Family, LookupId, Outcome, Permits, Question, QuestionKind, Race, Settings,
+//!     Urgency,
 //! };
 //! use std::time::{Duration, Instant};
 //!
@@ -27,7 +28,7 @@
 //! // The A answer comes first: IPv4 waits the Resolution Delay for the AAAA answer, if IPv6 has a network.
 //! let answered = start + Duration::from_millis(20);
 //! let addresses = ["192.0.2.1:80".parse().unwrap()];
-//! race.handle(answered, Event::Answered { lookup: a, addresses: &addresses });
+//! race.handle(answered, Event::Answered { lookup: a, addresses: &addresses, by: AnsweredBy::Nobody });
 //! assert_eq!(actions(&mut race, answered), [Action::FindConnectivity { family: Family::V6 }]);
 //! race.handle(answered, Event::ConnectivityFound { family: Family::V6, connected: true });
 //! assert_eq!(actions(&mut race, answered), []);
@@ -76,7 +77,7 @@ pub use hastening::HASTEN_AFTER;
 pub use lookup_error::LookupError;
 pub use loopback::is_loopback;
 pub use machine::Race;
-pub use order::Route;
+pub use order::{Placed, Route, Rule};
 pub use outcome::Outcome;
 pub use policy::PolicyTable;
 pub use question::{HOST, LookupId, NameId, Question, QuestionKind, Urgency};
@@ -85,4 +86,4 @@ pub use settings::{
     CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN, FIRST_ADDRESS_FAMILY_COUNT, Families, Limit, PUNCTUAL, RESOLUTION_DELAY,
     Settings,
 };
-pub use trace::{Trace, TraceKind};
+pub use trace::{AnsweredBy, Trace, TraceKind};

@@ -7,7 +7,7 @@ use super::machine::{Race, Setback};
 use super::order::{Rank, Route};
 use super::outcome::Outcome;
 use super::question::{LookupId, QuestionKind};
-use super::trace::TraceKind;
+use super::trace::{AnsweredBy, TraceKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,8 @@ impl Race {
             return;
         }
         match event {
-            Event::Answered { lookup, addresses } => self.note_answer(now, lookup, addresses),
-            Event::LookupFailed { lookup, error } => self.note_lookup_failure(now, lookup, error),
+            Event::Answered { lookup, addresses, by } => self.note_answer(now, lookup, addresses, by),
+            Event::LookupFailed { lookup, error, by } => self.note_lookup_failure(now, lookup, error, by),
             Event::RouteFound { candidate, route } => self.note_route(now, candidate, route),
             Event::ConnectivityFound { family, connected } => {
                 if !connected {
@@ -52,17 +52,17 @@ impl Race {
         self.attempts.get(attempt.0 as usize).is_some_and(|entry| entry.outcome == AttemptOutcome::Running)
     }
 
-    fn note_answer(&mut self, now: Instant, lookup: LookupId, addresses: &[SocketAddr]) {
+    fn note_answer(&mut self, now: Instant, lookup: LookupId, addresses: &[SocketAddr], by: AnsweredBy) {
         let Some(question) = self.lookups.pending(lookup) else { return };
         // A lookup callback may answer with both families whatever it was asked. Only what was asked for
         // counts.
         let family = question.kind.family();
         let asked_for = |address: &&SocketAddr| family.is_none_or(|family| Family::of(address) == family);
         if !addresses.iter().any(|address| asked_for(&address)) {
-            return self.note_lookup_failure(now, lookup, LookupError::NO_DATA);
+            return self.note_lookup_failure(now, lookup, LookupError::NO_DATA, by);
         }
         self.lookups.ended(lookup);
-        self.log.add(now, TraceKind::LookupAnswered { lookup, question, addresses: addresses.len() as u32 });
+        self.log.add(now, TraceKind::LookupAnswered { lookup, question, addresses: addresses.len() as u32, by });
         self.hasten_later(now);
         if question.kind == QuestionKind::Local {
             self.local_families = Some(addresses.iter().map(Family::of).collect());
@@ -72,10 +72,10 @@ impl Race {
         self.begin_resolution_delay(now);
     }
 
-    fn note_lookup_failure(&mut self, now: Instant, lookup: LookupId, error: LookupError) {
+    fn note_lookup_failure(&mut self, now: Instant, lookup: LookupId, error: LookupError, by: AnsweredBy) {
         let Some(question) = self.lookups.pending(lookup) else { return };
         self.lookups.ended(lookup);
-        self.log.add(now, TraceKind::LookupFailed { lookup, question, error });
+        self.log.add(now, TraceKind::LookupFailed { lookup, question, error, by });
         self.hasten_at_once(now);
         if question.kind == QuestionKind::Local {
             self.end = Some(Outcome::LocalFailed { error });

@@ -16,6 +16,25 @@ pub struct Trace {
     pub kind: TraceKind,
 }
 
+/// Who has answered a lookup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnsweredBy {
+    /// Nobody was asked: the host is an address, or the question was refused.
+    #[default]
+    Nobody,
+    /// hosts(5).
+    Hosts,
+    /// A name server, which the library itself has asked; the one that was asked last, or None where the name
+    /// needed no packet.
+    NameServer(Option<SocketAddr>),
+    /// systemd-resolved, which the library itself has asked.
+    Resolved,
+    /// libc, on a thread.
+    Libc,
+    /// The caller's own function.
+    Caller,
+}
+
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TraceKind {
@@ -36,6 +55,8 @@ pub enum TraceKind {
         question: Question,
         /// How many addresses came, those that do not count included.
         addresses: u32,
+        /// Who has answered.
+        by: AnsweredBy,
     },
     /// A lookup ended without an address.
     LookupFailed {
@@ -45,6 +66,8 @@ pub enum TraceKind {
         question: Question,
         /// Why.
         error: LookupError,
+        /// Who has said so.
+        by: AnsweredBy,
     },
     /// A lookup was given up: nobody needs its answer any more, or a limit was reached.
     LookupAbandoned {

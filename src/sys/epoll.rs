@@ -2,7 +2,7 @@
 
 use super::{Interest, check};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// A ready descriptor.
 #[repr(transparent)]
@@ -57,6 +57,12 @@ impl Epoll {
         // SAFETY: the kernel wrote the first `count` events.
         unsafe { ready.set_len(count as usize) };
         Ok(())
+    }
+}
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -6,6 +6,7 @@ pub mod epoll;
 pub(crate) mod file;
 pub mod fork;
 pub(crate) mod futex;
+pub mod local;
 pub(crate) mod module;
 pub mod netlink;
 pub mod poll;
@@ -16,6 +17,7 @@ pub mod socket;
 pub(crate) mod thread;
 pub mod timer;
 pub mod wake;
+pub(crate) mod words;
 
 use std::io;
 
@@ -33,8 +35,8 @@ pub(crate) fn check(answer: libc::c_int) -> io::Result<libc::c_int> {
     if answer == -1 { Err(io::Error::last_os_error()) } else { Ok(answer) }
 }
 
-/// Forgets the errno of the calling thread. libc's lookup functions judge some failures by an errno that they have
-/// not set.
+/// Forgets the errno of the calling thread. libc's lookup functions judge some failures by an errno that they
+/// have not set.
 pub(crate) fn clear_errno() {
     // SAFETY: the place is the calling thread's own.
     unsafe { *libc::__errno_location() = 0 };

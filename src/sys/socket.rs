@@ -15,9 +15,10 @@ pub enum Connecting {
     InProgress,
 }
 
-/// A TCP socket that is being connected, or a UDP socket that hears one server only.
+/// A TCP socket that is being connected, a UDP socket that hears one server only, or a connection to a server
+/// on this machine ([`local`](super::local)).
 #[derive(Debug)]
-pub struct Socket(OwnedFd);
+pub struct Socket(pub(super) OwnedFd);
 
 impl Socket {
     /// socket(2), for the family of `address`; non-blocking and close-on-exec.

@@ -184,7 +184,7 @@ impl Player {
                 assert_eq!(self.answered, wanted, "each family is answered once");
                 self.finished = true;
             }
-            Action::Ask(ask) => assert!(matches!(ask, Ask::Files { .. } | Ask::Resolve)),
+            Action::Ask(ask) => assert!(matches!(ask, Ask::Files { .. } | Ask::Resolve { .. })),
         }
     }
 

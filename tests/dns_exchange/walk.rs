@@ -12,7 +12,8 @@ const ONE: &str = "nameserver 192.0.2.1\noptions attempts:1\n";
 
 const FILES: PlanStep = step(Ask::Files { multi: true });
 const SERVERS: PlanStep = step(Ask::Dns);
-const RESOLVE: PlanStep = step(Ask::Resolve);
+const ASK_RESOLVED: Ask = Ask::Resolve { tells_no_data: true };
+const RESOLVE: PlanStep = step(ASK_RESOLVED);
 const FILES_DNS: &[PlanStep] = &[FILES, SERVERS];
 
 const UNAVAILABLE: Failure = Failure { status: Status::Unavailable, error: HostError::NoRecovery };
@@ -95,13 +96,19 @@ fn an_action_ends_the_walk_after_its_status() {
 
 #[test]
 fn resolved_is_asked_and_its_failure_counts_like_any_other() {
-    let steps = [with(Ask::Resolve, UNLESS_UNAVAILABLE), SERVERS];
-    both(&steps).expect("ask resolve").source_fails(TRY_AGAIN).expect("AAAA ! AGAIN, A ! AGAIN, finish");
-    both(&steps).expect("ask resolve").source_fails(UNAVAILABLE).expect("AAAA www.test @0, A www.test @0");
+    let steps = [with(ASK_RESOLVED, UNLESS_UNAVAILABLE), SERVERS];
+    both(&steps)
+        .expect("ask resolve { tells_no_data: true }")
+        .source_fails(TRY_AGAIN)
+        .expect("AAAA ! AGAIN, A ! AGAIN, finish");
+    both(&steps)
+        .expect("ask resolve { tells_no_data: true }")
+        .source_fails(UNAVAILABLE)
+        .expect("AAAA www.test @0, A www.test @0");
     both(&[FILES, RESOLVE])
         .expect("ask files { multi: true }")
         .source_fails(Failure::HOST_NOT_FOUND)
-        .expect("ask resolve");
+        .expect("ask resolve { tells_no_data: true }");
 }
 
 #[test]

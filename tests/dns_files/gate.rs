@@ -29,6 +29,7 @@ fn facts(nsswitch: &str) -> Facts<'_> {
         nscd_socket: false,
         mdns_allow: false,
         resolve_socket: true,
+        resolve_tells_no_data: true,
         leases: Leases::NoDirectory,
         node_name: b"box",
     }
@@ -56,7 +57,8 @@ fn word(step: &PlanStep) -> String {
         Ask::Files { multi: true } => "files",
         Ask::Files { multi: false } => "first-of-files",
         Ask::Dns => "dns",
-        Ask::Resolve => "resolve",
+        Ask::Resolve { tells_no_data: true } => "resolve",
+        Ask::Resolve { tells_no_data: false } => "old-resolve",
         Ask::Nobody(Failure::HOST_NOT_FOUND) => "not-found",
         Ask::Nobody(Failure { status: Status::Unavailable, error: HostError::NoRecovery }) => "unavailable",
         Ask::Nobody(other) => panic!("{other:?}"),
@@ -304,6 +306,29 @@ fn the_last_module_has_to_be_installed() {
     assert!(Gate::new(&ends_with_module, |_| true).is_ok());
     let not_asked = |_| panic!("the module is not the last source");
     assert!(Gate::new(&facts("hosts: files myhostname dns\n"), not_asked).is_ok());
+}
+
+/// A program whose libc has no nss-resolve (a 32-bit one, often) does not ask systemd-resolved.
+#[test]
+fn resolved_is_asked_only_where_its_module_is_installed() {
+    for line in ["hosts: files resolve [!UNAVAIL=return] dns\n", "hosts: files resolve\n"] {
+        let asked = |source| {
+            assert_eq!(source, Source::Resolve);
+            false
+        };
+        assert_eq!(Gate::new(&facts(line), asked), Err(Reason::ModuleMissing), "{line}");
+    }
+    let both_count = |missing| Gate::new(&facts("hosts: resolve dns myhostname\n"), move |source| source != missing);
+    assert_eq!(both_count(Source::Resolve), Err(Reason::ModuleMissing));
+    assert_eq!(both_count(Source::MyHostname), Err(Reason::ModuleMissing));
+    assert!(both_count(Source::Mdns).is_ok());
+}
+
+#[test]
+fn what_is_known_of_nss_resolve_goes_with_the_question_to_it() {
+    let facts = Facts { resolve_tells_no_data: false, ..facts("hosts: resolve dns\n") };
+    let gate = gate(facts).unwrap();
+    assert_eq!(describe(gate.decide(b"x", Families::Both, 0, || false)), Ok("old-resolve dns".to_string()));
 }
 
 /// hosts(5) may have any name, and resolved judges for itself; DNS is not asked for what is no host name.

@@ -37,7 +37,7 @@ fn half_asked() -> (Race, std::time::Instant) {
 #[test]
 fn asked_after_the_first_has_ended_it_gives_way_to_none() {
     let (mut race, now) = half_asked();
-    race.handle(now, Event::LookupFailed { lookup: LookupId(0), error: LookupError::NO_DATA });
+    race.handle(now, Event::LookupFailed { lookup: LookupId(0), error: LookupError::NO_DATA, by: AnsweredBy::Nobody });
     let ask = Action::Ask { lookup: LookupId(1), question: A, urgency: Urgency::Now };
     assert_eq!(race.next_action(now, Permits::ALL), Some(ask));
     assert_eq!(race.next_action(now, Permits::ALL), None);

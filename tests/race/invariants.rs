@@ -249,7 +249,7 @@ impl Play {
     }
 
     fn answer(&mut self, lookup: LookupId, addresses: &[SocketAddr]) {
-        let event = Event::Answered { lookup, addresses };
+        let event = Event::Answered { lookup, addresses, by: AnsweredBy::Nobody };
         let Some(question) = self.take_pending(lookup) else { return self.ignored(event) };
         if question.kind == QuestionKind::Local {
             self.local_families = addresses.iter().map(Family::of).collect();
@@ -270,7 +270,7 @@ impl Play {
     }
 
     fn fail_lookup(&mut self, lookup: LookupId, error: LookupError) {
-        let event = Event::LookupFailed { lookup, error };
+        let event = Event::LookupFailed { lookup, error, by: AnsweredBy::Nobody };
         let Some(question) = self.take_pending(lookup) else { return self.ignored(event) };
         self.decided = question.kind == QuestionKind::Local;
         self.hasten_at = Some(self.now);

@@ -66,7 +66,7 @@ fn the_errno_of_a_failed_lookup_is_kept() {
     let mut script = asked(Settings::default());
     script
         .fails_to_resolve(AAAA, NONAME)
-        .event(Event::LookupFailed { lookup: LookupId(1), error })
+        .event(Event::LookupFailed { lookup: LookupId(1), error, by: AnsweredBy::Nobody })
         .expect("finish resolve -11");
     assert_eq!(script.race.outcome(), Some(Outcome::ResolveFailed { error }));
 }

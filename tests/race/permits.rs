@@ -60,7 +60,7 @@ fn both_permits_can_be_missing_and_each_alone_lets_the_race_go_on() {
     let none = Permits { lookups: false, attempts: false };
     assert_eq!(race.next_action(now, none), None);
     assert_eq!(race.wants_permit(), Wanted { lookup: true, attempt: false });
-    race.handle(now, Event::Answered { lookup: LookupId(0), addresses: &addresses("v6.1") });
+    race.handle(now, Event::Answered { lookup: LookupId(0), addresses: &addresses("v6.1"), by: AnsweredBy::Nobody });
     assert_eq!(race.next_action(now, none), None);
     assert_eq!(race.wants_permit(), Wanted { lookup: true, attempt: true });
     let (attempt, destination) = (AttemptId(0), address("v6.1"));

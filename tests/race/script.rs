@@ -242,12 +242,16 @@ impl Script {
 
     pub fn answers(&mut self, question: Question, names: &str) -> &mut Script {
         let lookup = self.lookup(question);
-        self.event(Event::Answered { lookup, addresses: &addresses(names) })
+        self.event(Event::Answered { lookup, addresses: &addresses(names), by: AnsweredBy::Nobody })
     }
 
     pub fn fails_to_resolve(&mut self, question: Question, gai_error: i32) -> &mut Script {
         let lookup = self.lookup(question);
-        self.event(Event::LookupFailed { lookup, error: LookupError { gai_error, sys_errno: 0 } })
+        self.event(Event::LookupFailed {
+            lookup,
+            error: LookupError { gai_error, sys_errno: 0 },
+            by: AnsweredBy::Nobody,
+        })
     }
 
     /// The lookup that asks a question; the next to be asked if it was not.

@@ -262,7 +262,10 @@ fn section_3_connectivity_is_asked_for_when_an_answer_would_be_waited_for() {
         let mut race = Race::new(Settings::default(), now);
         while race.next_action(now, Permits::ALL).is_some() {}
         let lookup = LookupId(u32::from(first == QuestionKind::A));
-        race.handle(now, Event::Answered { lookup, addresses: &[crate::script::address(address)] });
+        race.handle(
+            now,
+            Event::Answered { lookup, addresses: &[crate::script::address(address)], by: AnsweredBy::Nobody },
+        );
         let actions = std::iter::from_fn(|| race.next_action(now, Permits::ALL)).collect();
         assert_eq!(race.next_action(now, Permits::ALL), None);
         actions

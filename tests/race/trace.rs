@@ -51,14 +51,14 @@ fn a_whole_race_is_told() {
     let expected = [
         (0, LookupStarted { lookup: LookupId(0), question: AAAA, urgency: Urgency::Now }),
         (0, LookupStarted { lookup: LookupId(1), question: A, urgency: Urgency::WhenFree }),
-        (10, LookupAnswered { lookup: LookupId(1), question: A, addresses: 2 }),
+        (10, LookupAnswered { lookup: LookupId(1), question: A, addresses: 2, by: AnsweredBy::Nobody }),
         (10, CandidateAdded { candidate: CandidateId(0), address: v4 }),
         (10, CandidateAdded { candidate: CandidateId(1), address: v4b }),
         (10, ResolutionDelayStarted { delay: ms(50) }),
         (60, ResolutionDelayExpired),
         (60, AttemptStarted { attempt: first, address: v4 }),
         (60, NextAttemptTimerSet { delay: ms(250) }),
-        (100, LookupAnswered { lookup: LookupId(0), question: AAAA, addresses: 2 }),
+        (100, LookupAnswered { lookup: LookupId(0), question: AAAA, addresses: 2, by: AnsweredBy::Nobody }),
         (100, CandidateAdded { candidate: CandidateId(2), address: v6 }),
         (100, CandidateAdded { candidate: CandidateId(3), address: v6b }),
         (310, NextAttemptTimerFired),
@@ -84,7 +84,7 @@ fn lookups_that_fail_or_are_given_up_are_told() {
     script.at(10).fails_to_resolve(AAAA, NONAME).expect("hasten A").at(100).expect("drop A, finish timed out Resolve");
     let error = LookupError { gai_error: NONAME, sys_errno: 0 };
     let expected = [
-        (10, LookupFailed { lookup: LookupId(0), question: AAAA, error }),
+        (10, LookupFailed { lookup: LookupId(0), question: AAAA, error, by: AnsweredBy::Nobody }),
         (10, LookupHastened { lookup: LookupId(1), question: A }),
         (100, LookupAbandoned { lookup: LookupId(1), question: A }),
         (100, Finished { outcome: Outcome::TimedOut { limit: Limit::Resolve }, address: None }),

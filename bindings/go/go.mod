@@ -1,0 +1,3 @@
+module happysock
+
+go 1.19

@@ -1,0 +1,261 @@
+package happysock_test
+
+// On names that are half dead, silent or unknown: in scripts/in-test-network. Limits on time are wide: they tell
+// milliseconds from the seconds of a connect or lookup that hangs.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"happysock"
+)
+
+const (
+	v4     = "203.0.113.1"
+	v6     = "2001:db8:1::1"
+	atOnce = 1500 * time.Millisecond
+)
+
+var names int
+
+// silentName is a name that DNS keeps silent about, not asked for before.
+func silentName() string {
+	names++
+	return fmt.Sprintf("n%dx%d.example", os.Getpid(), names)
+}
+
+func silentDNS(t *testing.T) {
+	server, err := net.ListenPacket("udp4", "127.0.0.53:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+}
+
+func listen(t *testing.T, host string) (net.Listener, string) {
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return listener, port
+}
+
+func closedPort(t *testing.T) string {
+	listener, port := listen(t, "127.0.0.1")
+	listener.Close()
+	return port
+}
+
+func takes(t *testing.T, least, most time.Duration, body func()) {
+	t.Helper()
+	start := time.Now()
+	body()
+	if taken := time.Since(start); taken < least || taken >= most {
+		t.Errorf("it took %v", taken)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func refusal(t *testing.T, dialer *happysock.Dialer, ctx context.Context, network, address string) (error, *happysock.Error) {
+	t.Helper()
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err == nil {
+		conn.Close()
+		t.Fatalf("%s %s is not refused", network, address)
+	}
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "dial" || op.Net != network {
+		t.Fatalf("%#v is no *net.OpError of a dial", err)
+	}
+	var failed *happysock.Error
+	errors.As(err, &failed)
+	return err, failed
+}
+
+func TestAHalfDeadNameCostsAQuarterOfASecond(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }))
+	server.Listener.Close()
+	listener, port := listen(t, v4)
+	server.Listener = listener
+	server.Start()
+	defer server.Close()
+	transport := &http.Transport{DialContext: (&happysock.Dialer{}).DialContext}
+	defer transport.CloseIdleConnections()
+	client := http.Client{Transport: transport, Timeout: 10 * time.Second}
+	takes(t, 200*time.Millisecond, 10*time.Second, func() {
+		response, err := client.Get("http://half.test:" + port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if body, _ := io.ReadAll(response.Body); string(body) != "hello" {
+			t.Errorf("the answer is %q", body)
+		}
+	})
+}
+
+func TestFamiliesAndLocalAddresses(t *testing.T) {
+	for network, host := range map[string]string{"tcp4": v4, "tcp6": v6} {
+		_, port := listen(t, host)
+		local := &net.TCPAddr{IP: net.ParseIP(host)}
+		for _, dialer := range []happysock.Dialer{{}, {LocalAddr: local}, {LocalAddr: &net.TCPAddr{}}} {
+			conn, err := dialer.Dial(network, net.JoinHostPort("live.test", port))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := conn.RemoteAddr().(*net.TCPAddr).IP; !got.Equal(net.ParseIP(host)) {
+				t.Errorf("%s arrived at %v", network, got)
+			}
+			if _, ok := conn.(*net.TCPConn); !ok {
+				t.Errorf("%T is no *net.TCPConn", conn)
+			}
+			conn.Close()
+		}
+	}
+}
+
+func TestAConnectionHasDeadlines(t *testing.T) {
+	listener, port := listen(t, "127.0.0.1")
+	conn, err := (&happysock.Dialer{}).Dial("tcp", "localhost:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	peer, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("reading ended with %v", err)
+	}
+}
+
+func TestErrorsAreThoseOfNetWithTheAttempts(t *testing.T) {
+	background := context.Background()
+	err, failed := refusal(t, &happysock.Dialer{}, background, "tcp", "dual.test:"+closedPort(t))
+	if !errors.Is(err, syscall.ECONNREFUSED) || len(failed.Attempts) != 2 {
+		t.Errorf("%v, %v", err, failed.Attempts)
+	}
+	for _, attempt := range failed.Attempts {
+		if attempt.Outcome != "failed" || !errors.Is(attempt.Err, syscall.ECONNREFUSED) || !attempt.Addr.IP.IsLoopback() {
+			t.Errorf("%+v", attempt)
+		}
+	}
+	err, failed = refusal(t, &happysock.Dialer{}, background, "tcp", "no.such.host.test:80")
+	var dns *net.DNSError
+	if !errors.As(err, &dns) || dns.Name != "no.such.host.test" || len(failed.Attempts) != 0 {
+		t.Errorf("%v", err)
+	}
+	limited := &happysock.Dialer{Timeout: 500 * time.Millisecond, FallbackDelay: 20 * time.Millisecond}
+	takes(t, 500*time.Millisecond, 10*time.Second, func() {
+		err, failed = refusal(t, limited, background, "tcp", "silent.test:80")
+	})
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() || !errors.Is(err, os.ErrDeadlineExceeded) || len(failed.Attempts) != 2 {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestBadArgumentsAreRefused(t *testing.T) {
+	background := context.Background()
+	for _, address := range []string{"localhost", "localhost:65536", "localhost:no-such-service", "local host:80", "local\x00host:80"} {
+		refusal(t, &happysock.Dialer{}, background, "tcp", address)
+	}
+	err, _ := refusal(t, &happysock.Dialer{}, background, "udp", "localhost:80")
+	if !errors.As(err, new(net.UnknownNetworkError)) {
+		t.Errorf("%v", err)
+	}
+	refusal(t, &happysock.Dialer{LocalAddr: &net.UDPAddr{}}, background, "tcp", "localhost:80")
+	cancelled, cancel := context.WithCancel(background)
+	cancel()
+	if err, _ := refusal(t, &happysock.Dialer{}, cancelled, "tcp", "localhost:80"); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	takes(t, 0, atOnce, func() {
+		refusal(t, &happysock.Dialer{Deadline: time.Now().Add(-time.Second)}, background, "tcp", "silent.test:80")
+	})
+}
+
+func TestAContextEndsItAtOnceAndLeavesNothing(t *testing.T) {
+	silentDNS(t)
+	dialer := &happysock.Dialer{}
+	_, failed := refusal(t, &happysock.Dialer{Timeout: time.Millisecond}, context.Background(), "tcp", silentName()+":80")
+	if failed == nil {
+		t.Error("it is no *happysock.Error")
+	}
+	before := descriptors(t)
+	for _, host := range []string{"silent.test", silentName(), silentName()} {
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(20*time.Millisecond, cancel)
+		takes(t, 0, atOnce, func() {
+			if err, _ := refusal(t, dialer, ctx, "tcp", host+":80"); !errors.Is(err, context.Canceled) {
+				t.Errorf("%v", err)
+			}
+		})
+		ctx, cancel = context.WithTimeout(context.Background(), 20*time.Millisecond)
+		takes(t, 0, atOnce, func() {
+			if err, _ := refusal(t, dialer, ctx, "tcp", host+":80"); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%v", err)
+			}
+		})
+		cancel()
+	}
+	for deadline := time.Now().Add(10 * time.Second); descriptors(t) > before && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if after := descriptors(t); after > before {
+		t.Errorf("%d descriptors are open, %d were", after, before)
+	}
+}
+
+func TestAHundredAtOnceOccupyNoThreads(t *testing.T) {
+	_, port := listen(t, v4)
+	threads := func() int {
+		entries, _ := os.ReadDir("/proc/self/task")
+		return len(entries)
+	}
+	before := threads()
+	var group sync.WaitGroup
+	most := 0
+	takes(t, 200*time.Millisecond, 10*time.Second, func() {
+		for index := 0; index < 100; index++ {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				conn, err := (&happysock.Dialer{}).Dial("tcp", "half.test:"+port)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				conn.Close()
+			}()
+		}
+		time.Sleep(150 * time.Millisecond)
+		most = threads()
+		group.Wait()
+	})
+	if most-before > 50 {
+		t.Errorf("%d threads more", most-before)
+	}
+}

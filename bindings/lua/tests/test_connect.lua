@@ -1,0 +1,97 @@
+-- connect, blocking.
+local happysock = require("happysock")
+local support = require("support")
+local equal, takes, V4, AT_ONCE = support.equal, support.takes, support.V4, support.AT_ONCE
+
+return {
+    { name = "a half dead name costs a quarter of a second", run = function()
+        local listener, port = support.listen(V4)
+        takes(0.2, 10, function()
+            local socket = assert(happysock.connect("half.test", port, { timeout = 10 }))
+            equal(socket.address, V4)
+            equal(socket.port, port)
+            support.answer(listener, "hello")
+            equal(socket:receive(), "hello")
+            equal(socket:receive(), "")
+            socket:close()
+            socket:close()
+        end)
+        support.close(listener)
+    end },
+    { name = "bytes go both ways", run = function()
+        local listener, port = support.listen("127.0.0.1")
+        local socket = assert(happysock.connect("localhost", tostring(port), { family = 4, local_host = "127.0.0.9" }))
+        support.answer(listener, "bye")
+        equal(socket:send("good"), true)
+        equal(socket:receive(2), "by")
+        local fd = socket:detach()
+        assert(fd >= 0)
+        support.close(fd)
+        support.close(listener)
+    end },
+    { name = "a failure is nil, a sentence and the attempts", run = function()
+        local port = support.closed_port()
+        local socket, message, failure = happysock.connect("dual.test", port)
+        equal(socket, nil)
+        assert(message:match("^connect%(2%) to .*: Connection refused$"), message)
+        equal(failure.errno, 111)
+        equal(failure.timed_out, false)
+        equal(#failure.attempts, 2)
+        for _, attempt in ipairs(failure.attempts) do
+            equal(attempt.outcome, "failed")
+            equal(attempt.port, port)
+            assert(attempt.address == "::1" or attempt.address == "127.0.0.1", attempt.address)
+        end
+        socket, message, failure = happysock.connect("no.such.host.test", 80)
+        equal(socket, nil)
+        assert(failure.gai_error == -2 or failure.gai_error == -3, message)
+        equal(#failure.attempts, 0)
+    end },
+    { name = "limits", run = function()
+        takes(0.5, 10, function()
+            local options = { timeout = 0.5, connection_attempt_delay = 0.02 }
+            local socket, _, failure = happysock.connect("silent.test", 80, options)
+            equal(socket, nil)
+            equal(failure.timed_out, true)
+            equal(#failure.attempts, 2)
+        end)
+        takes(0, AT_ONCE, function()
+            equal(select(3, happysock.connect("silent.test", 80, { timeout = 0 })).timed_out, true)
+        end)
+    end },
+    { name = "bad arguments are errors", run = function()
+        for name, arguments in pairs({
+            ["host must be a string"] = { nil, 80 },
+            ["port must be a string"] = { "localhost", 80.5 },
+            ["host has a zero byte"] = { "local\0host", 80 },
+            ["options must be a table"] = { "localhost", 80, 5 },
+            ["there is no option timeuot"] = { "localhost", 80, { timeuot = 5 } },
+            ["timeout must be a number"] = { "localhost", 80, { timeout = "5" } },
+            ["timeout must not be negative"] = { "localhost", 80, { timeout = -1 } },
+            ["max_attempts must be a whole number"] = { "localhost", 80, { max_attempts = 1.5 } },
+            ["family must be 4, 6 or 0"] = { "localhost", 80, { family = 5 } },
+            ["wait must be a function"] = { "localhost", 80, { wait = 5 } },
+            ["open_timeout_ms: cannot be set together"] = { "localhost", 80, { timeout = 1, connect_timeout = 1 } },
+        }) do
+            local ok, why = pcall(happysock.connect, arguments[1], arguments[2], arguments[3])
+            assert(not ok and tostring(why):find(name, 1, true), name .. ": " .. tostring(why))
+        end
+        -- What getaddrinfo(3) has a code for is a failure of the connect.
+        equal(select(3, happysock.connect("local host", 80)).gai_error, -2)
+        equal(select(3, happysock.connect("localhost", 65536)).gai_error, -8)
+    end },
+    { name = "nothing is left open", run = function()
+        happysock.connect("no.such.host.test", 80)
+        collectgarbage()
+        collectgarbage()
+        local before = support.descriptors()
+        for _ = 1, 20 do
+            happysock.connect("silent.test", 80, { timeout = 0.01 })
+            -- Given up without a word: the collector ends it.
+            happysock.start("silent.test", 80):dispatch()
+        end
+        collectgarbage()
+        collectgarbage()
+        support.no_more_descriptors_than(before)
+    end },
+}

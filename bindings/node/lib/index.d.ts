@@ -1,0 +1,69 @@
+import { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+
+/** What one connect is to do. Times are in milliseconds. */
+export interface ConnectOptions {
+  /** A name or an address; localhost unless given. */
+  host?: string;
+  port: number | string;
+  /** 4 or 6: only that family; 0: both. */
+  family?: 0 | 4 | 6;
+  /** Limit over all of it, the lookup too; none unless given. 0 is over at once. */
+  timeout?: number;
+  localAddress?: string;
+  localPort?: number;
+  /** How long an IPv4 answer waits for the IPv6 answer (RFC 8305, section 3): 50. */
+  resolutionDelay?: number;
+  /** The time between two attempts (RFC 8305, section 5), held within 10 to 2000: 250. */
+  connectionAttemptDelay?: number;
+  /** How many addresses of the first family come before the families alternate (RFC 8305, section 4): 1. */
+  firstAddressFamilyCount?: number;
+  /** The greatest number of attempts in flight; 0: no cap. */
+  maxAttempts?: number;
+  /** false: one address after the other, without a race. */
+  autoSelectFamily?: boolean;
+  allowHalfOpen?: boolean;
+  noDelay?: boolean;
+  keepAlive?: boolean;
+  keepAliveInitialDelay?: number;
+  /** Ends the connect at once; the promise is rejected with its reason. */
+  signal?: AbortSignal;
+}
+
+export interface Attempt {
+  address: string;
+  family: 'IPv4' | 'IPv6';
+  port: number;
+  /** In a few English words: "connected", "failed", "timed out", "abandoned". */
+  outcome: string;
+  code?: string;
+  syscall?: string;
+  /** Since the race began. */
+  startedMs: number;
+  endedMs: number;
+}
+
+/** What connect() is rejected with: as node:net and node:dns have it, and the attempts. */
+export interface ConnectError extends NodeJS.ErrnoException {
+  hostname?: string;
+  address?: string;
+  port?: number;
+  attempts: Attempt[];
+}
+
+/** A connected socket. Nothing blocks the loop, and none of libuv's threads is used. */
+export function connect(options: ConnectOptions): Promise<Socket>;
+
+/** For `new http.Agent()`: agent.createConnection = happysock.createConnection. The limit of the connect is `connectTimeout`. */
+export function createConnection(
+  options: ConnectOptions & { connectTimeout?: number },
+  callback: (error: Error | null, socket?: Socket) => void,
+): void;
+
+/** The same for `new https.Agent()`. */
+export function createSecureConnection(
+  options: ConnectOptions & { connectTimeout?: number; servername?: string },
+  callback: (error: Error | null, socket?: TLSSocket) => void,
+): void;
+
+export const version: string;

@@ -1,0 +1,156 @@
+'use strict';
+// Connects to hosts by name: see README.md and index.d.ts.
+
+const dns = require('node:dns');
+const net = require('node:net');
+const tls = require('node:tls');
+const { domainToASCII } = require('node:url');
+const native = require('../build/Release/happysock.node');
+
+// The codes that Node.js has for what getaddrinfo(3) answers (netdb.h of Linux).
+const GAI_CODES = new Map([[-2, dns.NOTFOUND], [-3, 'EAI_AGAIN'], [-4, 'EAI_FAIL'], [-5, dns.NODATA], [-6, 'EAI_FAMILY'],
+  [-8, 'EAI_SERVICE'], [-9, 'EAI_ADDRFAMILY'], [-10, 'EAI_MEMORY']]);
+const EINVALID = -7005;
+const ETIMEOUT = -7003;
+
+function invalid(Type, code, message) {
+  return Object.assign(new Type(message), { code });
+}
+
+function checkNumber(options, name, least, most = Infinity) {
+  const value = options[name];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'number') throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', `${name} must be a number`);
+  if (!(value >= least && value <= most)) throw invalid(RangeError, 'ERR_OUT_OF_RANGE', `${name} is out of range: ${value}`);
+  return Math.ceil(value);
+}
+
+function checkOptions(options) {
+  if (options === null || typeof options !== 'object') {
+    throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', 'options must be an object');
+  }
+  let { host = 'localhost', port } = options;
+  if (typeof host !== 'string') throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', 'host must be a string');
+  // What URL leaves around an address of IPv6.
+  if (host.startsWith('[') && host.endsWith(']')) host = host.slice(1, -1);
+  // eslint-disable-next-line no-control-regex
+  if (/[^\x00-\x7f]/.test(host)) host = domainToASCII(host) || host;
+  if (typeof port === 'string' && port !== '') port = Number(port);
+  if (!Number.isInteger(port) || port < 0 || port > 65535) {
+    throw invalid(RangeError, 'ERR_SOCKET_BAD_PORT', `port should be >= 0 and < 65536. Received ${String(options.port)}.`);
+  }
+  const family = options.family ?? 0;
+  if (![0, 4, 6].includes(family)) throw invalid(RangeError, 'ERR_OUT_OF_RANGE', 'family must be 0, 4 or 6');
+  const localPort = checkNumber(options, 'localPort', 0, 65535);
+  return {
+    host,
+    port: String(port),
+    native: {
+      family,
+      timeout: checkNumber(options, 'timeout', 0) ?? -1,
+      localAddress: options.localAddress,
+      localPort: localPort === undefined ? undefined : String(localPort),
+      resolutionDelay: checkNumber(options, 'resolutionDelay', 0),
+      connectionAttemptDelay: checkNumber(options, 'connectionAttemptDelay', 0),
+      firstAddressFamilyCount: checkNumber(options, 'firstAddressFamilyCount', 1),
+      maxAttempts: checkNumber(options, 'maxAttempts', 0),
+      noFastFallback: options.autoSelectFamily === false ? 1 : 0,
+    },
+  };
+}
+
+// The Error for a result: its words and properties are those of node:net and node:dns, with the attempts on it.
+function errorOf(result, hostname) {
+  const { attempts } = result;
+  if (result.gaiError !== 0) {
+    const code = GAI_CODES.get(result.gaiError) ?? result.code ?? 'EAI_FAIL';
+    return Object.assign(new Error(`getaddrinfo ${code} ${hostname}`),
+      { errno: result.gaiError, code, syscall: 'getaddrinfo', hostname, attempts });
+  }
+  if (result.status === EINVALID) return invalid(TypeError, 'ERR_INVALID_ARG_VALUE', result.message);
+  const code = result.status === ETIMEOUT ? 'ETIMEDOUT' : result.code ?? 'ERR_HAPPYSOCK';
+  const error = new Error(result.message);
+  // As libuv numbers them: negative.
+  Object.assign(error, { errno: -result.errno, code, syscall: (result.syscall ?? 'connect').replace(/\(\d\)$/, ''), attempts });
+  if (result.address !== undefined) Object.assign(error, { address: result.address, port: result.port });
+  return error;
+}
+
+// Calls done(error, socket) once, and answers with the function that ends the connect without a call.
+function begin(options, done) {
+  const { host, port, native: nativeOptions } = checkOptions(options);
+  let ended = false;
+  const connecting = native.start(host, port, nativeOptions, (result) => {
+    if (ended) return;
+    ended = true;
+    if (result.fd < 0) {
+      done(errorOf(result, host));
+      return;
+    }
+    // `timeout` is the connect's; a socket's own, which is about idleness, is for the caller to set.
+    const socket = new net.Socket({ fd: result.fd, allowHalfOpen: options.allowHalfOpen === true, readable: true, writable: true });
+    if (options.noDelay) socket.setNoDelay(true);
+    if (options.keepAlive) socket.setKeepAlive(true, options.keepAliveInitialDelay);
+    done(null, socket);
+  });
+  if (connecting.status !== undefined) throw errorOf(connecting, host);
+  return () => {
+    if (ended) return;
+    ended = true;
+    native.cancel(connecting);
+  };
+}
+
+function connect(options) {
+  return new Promise((resolve, reject) => {
+    const { signal } = options ?? {};
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', 'signal must be an AbortSignal');
+    }
+    if (signal?.aborted) throw signal.reason;
+    let cancel = null;
+    const onAbort = () => {
+      cancel();
+      reject(signal.reason);
+    };
+    cancel = begin(options, (error, socket) => {
+      signal?.removeEventListener('abort', onAbort);
+      if (error) reject(error); else resolve(socket);
+    });
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+// What http.Agent calls; `timeout` there is about idle sockets, so that the connect's is connectTimeout.
+function createConnection(options, callback) {
+  let cancel = null;
+  try {
+    cancel = begin({ ...options, timeout: options.connectTimeout }, (error, socket) => {
+      options.signal?.removeEventListener('abort', cancelled);
+      callback(error, socket);
+    });
+  } catch (error) {
+    process.nextTick(callback, error);
+    return;
+  }
+  function cancelled() {
+    cancel();
+    callback(options.signal.reason);
+  }
+  options.signal?.addEventListener('abort', cancelled, { once: true });
+}
+
+// The same for https.Agent: TLS over what was connected.
+function createSecureConnection(options, callback) {
+  createConnection(options, (error, socket) => {
+    if (error) {
+      callback(error);
+      return;
+    }
+    const servername = options.servername ?? (net.isIP(options.host) ? '' : options.host);
+    // A handshake that fails is told by the socket, to whose request the agent has tied it by then.
+    callback(null, tls.connect({ ...options, host: undefined, port: undefined, path: undefined, servername, socket }));
+  });
+}
+
+module.exports = { connect, createConnection, createSecureConnection, version: native.version };

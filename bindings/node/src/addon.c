@@ -1,0 +1,344 @@
+/*
+ * happysock as an addon of Node.js: start(host, port, options, done) and cancel(connect).
+ *
+ * A connect is one descriptor, which the loop of this environment watches by uv_poll_t: nothing blocks the loop, and none of
+ * libuv's threads is used. What is checked here is what could not be told apart later; lib/index.js does the rest.
+ *
+ * A connect is freed when its handle in the loop has closed, which is after it was finished, cancelled, or given up because the
+ * environment ends (process.exit, the end of a worker).
+ */
+#include <arpa/inet.h>
+#include <happysock.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <node_api.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { ATTEMPTS = 64 };
+
+struct connecting {
+    uv_poll_t poll;
+    happy_connect *connect;
+    napi_env env;
+    napi_ref done;
+    napi_ref handle;
+    napi_async_context context;
+    napi_async_cleanup_hook_handle cleanup;
+    /* The environment is ending: no JavaScript may run any more. */
+    bool ending;
+};
+
+/* Throws and answers NULL where a call of Node-API failed; an exception that is pending already stays. */
+#define CHECK(env, call)                                                 \
+    do {                                                                 \
+        if ((call) != napi_ok) {                                         \
+            bool pending = false;                                        \
+            napi_is_exception_pending((env), &pending);                  \
+            if (!pending)                                                \
+                napi_throw_error((env), NULL, "Node-API failed: " #call); \
+            return NULL;                                                 \
+        }                                                                \
+    } while (0)
+
+/* ---- Results as objects ----------------------------------------------------------------------------------------------- */
+
+static void set_string(napi_env env, napi_value object, const char *name, const char *text)
+{
+    napi_value value;
+    if (text && napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value) == napi_ok)
+        napi_set_named_property(env, object, name, value);
+}
+
+static void set_number(napi_env env, napi_value object, const char *name, double number)
+{
+    napi_value value;
+    if (napi_create_double(env, number, &value) == napi_ok)
+        napi_set_named_property(env, object, name, value);
+}
+
+static void set_address(napi_env env, napi_value object, const struct sockaddr_storage *address, socklen_t length)
+{
+    char text[INET6_ADDRSTRLEN];
+    if (length == 0)
+        return;
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+        set_string(env, object, "address", inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text));
+        set_string(env, object, "family", "IPv4");
+        set_number(env, object, "port", ntohs(v4->sin_port));
+    } else if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+        set_string(env, object, "address", inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text));
+        set_string(env, object, "family", "IPv6");
+        set_number(env, object, "port", ntohs(v6->sin6_port));
+    }
+}
+
+/* What came of it: the descriptor, or all that an Error is made of. */
+static napi_value result_object(napi_env env, const happy_result *result)
+{
+    napi_value object, list;
+    char message[512];
+    CHECK(env, napi_create_object(env, &object));
+    set_number(env, object, "status", result->status);
+    set_string(env, object, "statusText", happy_status_str(result->status));
+    set_number(env, object, "fd", result->fd);
+    set_number(env, object, "gaiError", result->gai_error);
+    if (result->gai_error != 0)
+        set_string(env, object, "gaiText", gai_strerror(result->gai_error));
+    set_number(env, object, "errno", result->sys_errno);
+    if (result->sys_errno != 0)
+        set_string(env, object, "code", uv_err_name(-result->sys_errno));
+    set_string(env, object, "syscall", result->syscall);
+    set_string(env, object, "argument", result->argument);
+    set_address(env, object, &result->address, result->address_length);
+    if (happy_result_message(result, message, sizeof message) >= 0)
+        set_string(env, object, "message", message);
+    CHECK(env, napi_create_array(env, &list));
+    for (uint32_t index = 0; index < result->attempts_count; index++) {
+        const happy_attempt *attempt = happy_result_get_attempt(result, index);
+        napi_value entry;
+        if (!attempt)
+            break;
+        CHECK(env, napi_create_object(env, &entry));
+        set_address(env, entry, &attempt->address, attempt->address_length);
+        set_string(env, entry, "outcome", happy_outcome_str(attempt->outcome));
+        if (attempt->sys_errno != 0)
+            set_string(env, entry, "code", uv_err_name(-attempt->sys_errno));
+        set_string(env, entry, "syscall", attempt->syscall);
+        set_number(env, entry, "startedMs", (double)attempt->started_ns / 1e6);
+        set_number(env, entry, "endedMs", (double)attempt->ended_ns / 1e6);
+        CHECK(env, napi_set_element(env, list, index, entry));
+    }
+    CHECK(env, napi_set_named_property(env, object, "attempts", list));
+    return object;
+}
+
+/* ---- The life of a connect -------------------------------------------------------------------------------------------- */
+
+static void closed(uv_handle_t *handle)
+{
+    struct connecting *self = handle->data;
+    napi_handle_scope scope;
+    if (!self->ending && napi_open_handle_scope(self->env, &scope) == napi_ok) {
+        napi_async_destroy(self->env, self->context);
+        napi_delete_reference(self->env, self->done);
+        napi_delete_reference(self->env, self->handle);
+        napi_close_handle_scope(self->env, scope);
+    }
+    napi_remove_async_cleanup_hook(self->cleanup);
+    free(self);
+}
+
+/* Ends it: the library closes what is left of it, the loop forgets its descriptor. */
+static void end(struct connecting *self)
+{
+    if (uv_is_closing((uv_handle_t *)&self->poll))
+        return;
+    uv_poll_stop(&self->poll);
+    /* The loop has let go of the descriptor, which is the connect's. */
+    happy_connect_free(self->connect);
+    self->connect = NULL;
+    uv_close((uv_handle_t *)&self->poll, closed);
+}
+
+static void environment_ends(napi_async_cleanup_hook_handle handle, void *data)
+{
+    struct connecting *self = data;
+    (void)handle;
+    self->ending = true;
+    end(self);
+}
+
+static void finished(struct connecting *self)
+{
+    happy_attempt attempts[ATTEMPTS];
+    happy_result result = HAPPY_RESULT_INIT;
+    napi_env env = self->env;
+    napi_handle_scope scope;
+    napi_value done, receiver, argument;
+    result.attempts = attempts;
+    result.attempts_capacity = ATTEMPTS;
+    int fd = happy_connect_take_result(self->connect, &result);
+    end(self);
+    if (napi_open_handle_scope(env, &scope) != napi_ok) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    argument = result_object(env, &result);
+    if (argument && napi_get_reference_value(env, self->done, &done) == napi_ok &&
+        napi_get_global(env, &receiver) == napi_ok) {
+        /* An exception of the function goes the way of every uncaught one. */
+        if (napi_make_callback(env, self->context, receiver, done, 1, &argument, NULL) == napi_pending_exception) {
+            napi_value exception;
+            napi_get_and_clear_last_exception(env, &exception);
+            napi_fatal_exception(env, exception);
+        }
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    napi_close_handle_scope(env, scope);
+}
+
+static void readable(uv_poll_t *poll, int status, int events)
+{
+    struct connecting *self = poll->data;
+    (void)status;
+    (void)events;
+    if (happy_connect_dispatch(self->connect) != HAPPY_EAGAIN)
+        finished(self);
+}
+
+/* ---- Arguments -------------------------------------------------------------------------------------------------------- */
+
+/* A string as C has it, on the heap; NULL without an exception for undefined and null, NULL with one when it will not do. */
+static char *copy_string(napi_env env, napi_value value, const char *name)
+{
+    napi_valuetype type;
+    size_t length;
+    char *text = NULL, why[64];
+    napi_typeof(env, value, &type);
+    if (type == napi_undefined || type == napi_null)
+        return NULL;
+    if (napi_get_value_string_utf8(env, value, NULL, 0, &length) != napi_ok) {
+        snprintf(why, sizeof why, "%s must be a string", name);
+        napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", why);
+    } else if (!(text = malloc(length + 1))) {
+        napi_throw_error(env, "ENOMEM", "out of memory");
+    } else {
+        napi_get_value_string_utf8(env, value, text, length + 1, &length);
+        if (memchr(text, 0, length)) {
+            free(text);
+            text = NULL;
+            snprintf(why, sizeof why, "%s must be a string without null bytes", name);
+            napi_throw_type_error(env, "ERR_INVALID_ARG_VALUE", why);
+        }
+    }
+    return text;
+}
+
+static char *string_property(napi_env env, napi_value object, const char *name)
+{
+    napi_value value;
+    return napi_get_named_property(env, object, name, &value) == napi_ok ? copy_string(env, value, name) : NULL;
+}
+
+/* Milliseconds, counts and the like; left as it is where it is not given. lib/index.js has checked it. */
+static void number_property(napi_env env, napi_value object, const char *name, int32_t *ret_number)
+{
+    napi_value value;
+    double number;
+    if (napi_get_named_property(env, object, name, &value) == napi_ok &&
+        napi_get_value_double(env, value, &number) == napi_ok)
+        *ret_number = number >= INT32_MAX ? INT32_MAX : number <= INT32_MIN ? INT32_MIN : (int32_t)number;
+}
+
+static bool is_exception_pending(napi_env env)
+{
+    bool pending = true;
+    napi_is_exception_pending(env, &pending);
+    return pending;
+}
+
+/* Watches the descriptor of a connect that has begun. Throws where that cannot be. */
+static napi_value watch(napi_env env, happy_connect *connect, napi_value done)
+{
+    struct connecting *self = calloc(1, sizeof *self);
+    uv_loop_t *loop;
+    napi_value handle, name;
+    int fd = happy_connect_get_fd(connect), error;
+    if (!self || fd < 0 || napi_get_uv_event_loop(env, &loop) != napi_ok) {
+        napi_throw_error(env, self ? "EMFILE" : "ENOMEM", self ? "no descriptor is left" : "out of memory");
+        happy_connect_free(connect);
+        free(self);
+        return NULL;
+    }
+    error = uv_poll_init(loop, &self->poll, fd);
+    if (error != 0) {
+        napi_throw_error(env, uv_err_name(error), uv_strerror(error));
+        happy_connect_free(connect);
+        free(self);
+        return NULL;
+    }
+    self->poll.data = self;
+    self->connect = connect;
+    self->env = env;
+    /* None of these fails but for want of memory, for which Node.js ends the process. */
+    napi_add_async_cleanup_hook(env, environment_ends, self, &self->cleanup);
+    napi_create_external(env, self, NULL, NULL, &handle);
+    napi_create_string_utf8(env, "HAPPYCONNECT", NAPI_AUTO_LENGTH, &name);
+    napi_async_init(env, handle, name, &self->context);
+    napi_create_reference(env, done, 1, &self->done);
+    napi_create_reference(env, handle, 1, &self->handle);
+    uv_poll_start(&self->poll, UV_READABLE, readable);
+    return handle;
+}
+
+/* start(host, port, options, done): an external value for cancel, or the result of a refusal. */
+static napi_value start(napi_env env, napi_callback_info info)
+{
+    size_t count = 4;
+    napi_value argv[4], answer = NULL;
+    happy_options options = HAPPY_OPTIONS_INIT;
+    happy_result result = HAPPY_RESULT_INIT;
+    happy_connect *connect = NULL;
+    int32_t first = 1, most = 0, flags = 0;
+    CHECK(env, napi_get_cb_info(env, info, &count, argv, NULL, NULL));
+    char *host = copy_string(env, argv[0], "host");
+    char *port = is_exception_pending(env) ? NULL : copy_string(env, argv[1], "port");
+    char *local_host = is_exception_pending(env) ? NULL : string_property(env, argv[2], "localAddress");
+    char *local_service = is_exception_pending(env) ? NULL : string_property(env, argv[2], "localPort");
+    if (!is_exception_pending(env)) {
+        options.local_host = local_host;
+        options.local_service = local_service;
+        number_property(env, argv[2], "timeout", &options.open_timeout_ms);
+        number_property(env, argv[2], "resolutionDelay", &options.resolution_delay_ms);
+        number_property(env, argv[2], "connectionAttemptDelay", &options.connection_attempt_delay_ms);
+        number_property(env, argv[2], "firstAddressFamilyCount", &first);
+        number_property(env, argv[2], "maxAttempts", &most);
+        number_property(env, argv[2], "family", &options.family);
+        number_property(env, argv[2], "noFastFallback", &flags);
+        options.family = options.family == 4 ? AF_INET : options.family == 6 ? AF_INET6 : AF_UNSPEC;
+        options.first_address_family_count = (uint32_t)first;
+        options.max_attempts = (uint32_t)most;
+        options.flags = HAPPY_FLAG_NONBLOCKING | (flags ? HAPPY_FLAG_NO_FAST_FALLBACK : 0u);
+        if (happy_connect_new(host, port, &options, &connect, &result) == HAPPY_OK)
+            answer = watch(env, connect, argv[3]);
+        else
+            answer = result_object(env, &result);
+    }
+    free(host);
+    free(port);
+    free(local_host);
+    free(local_service);
+    return answer;
+}
+
+/* cancel(connect): ends it; done is not called. For one that has not ended, which the caller knows. */
+static napi_value cancel(napi_env env, napi_callback_info info)
+{
+    size_t count = 1;
+    napi_value argument;
+    void *self;
+    CHECK(env, napi_get_cb_info(env, info, &count, &argument, NULL, NULL));
+    CHECK(env, napi_get_value_external(env, argument, &self));
+    end(self);
+    return NULL;
+}
+
+NAPI_MODULE_INIT()
+{
+    napi_value function;
+    CHECK(env, napi_create_function(env, "start", NAPI_AUTO_LENGTH, start, NULL, &function));
+    CHECK(env, napi_set_named_property(env, exports, "start", function));
+    CHECK(env, napi_create_function(env, "cancel", NAPI_AUTO_LENGTH, cancel, NULL, &function));
+    CHECK(env, napi_set_named_property(env, exports, "cancel", function));
+    set_string(env, exports, "version", happy_version());
+    return exports;
+}

@@ -1,0 +1,151 @@
+'use strict';
+// connect() and the agents' functions, on names that are half dead, silent or unknown.
+
+const assert = require('node:assert');
+const { execFileSync } = require('node:child_process');
+const crypto = require('node:crypto');
+const http = require('node:http');
+const net = require('node:net');
+const path = require('node:path');
+const { test } = require('node:test');
+const { Worker } = require('node:worker_threads');
+const happysock = require('..');
+const { V4, V6, AT_ONCE, silentName, silentDns, listening, closedPort, takes, descriptors, assertDescriptors } = require('./support');
+
+const refusal = async (promise) => promise.then(() => assert.fail('it is not refused'), (error) => error);
+
+test('a half dead name becomes a net.Socket after a quarter of a second', async () => {
+  const { server, port } = await listening(V4, (peer) => peer.end('hello'));
+  const socket = await takes(200, 10_000, () => happysock.connect({ host: 'half.test', port, timeout: 10_000, noDelay: true }));
+  assert.ok(socket instanceof net.Socket);
+  assert.deepStrictEqual([socket.remoteAddress, socket.remotePort, socket.connecting], [V4, port, false]);
+  socket.setEncoding('utf8');
+  let text = '';
+  for await (const part of socket) text += part;
+  assert.strictEqual(text, 'hello');
+  server.close();
+});
+
+test('families, local addresses and addresses in brackets', async () => {
+  for (const [host, family] of [[V4, 4], [V6, 6]]) {
+    const { server, port } = await listening(host);
+    for (const options of [{ host: 'live.test', family }, { host: 'live.test', localAddress: host }, { host: `[${host}]` }]) {
+      const socket = await happysock.connect({ port: String(port), ...options });
+      assert.strictEqual(socket.remoteAddress, host);
+      if (options.localAddress) assert.strictEqual(socket.localAddress, host);
+      socket.destroy();
+    }
+    server.close();
+  }
+});
+
+test('errors are those of node:net and node:dns, with the attempts', async () => {
+  const port = await closedPort();
+  const refused = await refusal(happysock.connect({ host: 'dual.test', port }));
+  assert.deepStrictEqual([refused.code, refused.errno, refused.syscall, refused.port], ['ECONNREFUSED', -111, 'connect', port]);
+  assert.deepStrictEqual(refused.attempts.map(({ address, outcome, code }) => [address, outcome, code]).sort(),
+    [['127.0.0.1', 'failed', 'ECONNREFUSED'], ['::1', 'failed', 'ECONNREFUSED']]);
+
+  const unknown = await refusal(happysock.connect({ host: 'no.such.host.test', port }));
+  assert.ok(['ENOTFOUND', 'EAI_AGAIN'].includes(unknown.code), unknown.code);
+  assert.deepStrictEqual([unknown.syscall, unknown.hostname, unknown.attempts], ['getaddrinfo', 'no.such.host.test', []]);
+
+  const limited = await takes(500, 10_000, () =>
+    refusal(happysock.connect({ host: 'silent.test', port: 80, timeout: 500, connectionAttemptDelay: 20 })));
+  assert.deepStrictEqual([limited.code, limited.attempts.length], ['ETIMEDOUT', 2]);
+});
+
+test('bad arguments are refused before anything is done', async () => {
+  for (const [code, options] of [
+    ['ERR_INVALID_ARG_TYPE', null], ['ERR_INVALID_ARG_TYPE', { host: 80, port: 80 }],
+    ['ERR_SOCKET_BAD_PORT', { port: 65536 }], ['ERR_SOCKET_BAD_PORT', { port: 80.5 }], ['ERR_SOCKET_BAD_PORT', {}],
+    ['ERR_OUT_OF_RANGE', { port: 80, family: 5 }], ['ERR_OUT_OF_RANGE', { port: 80, timeout: -1 }],
+    ['ERR_OUT_OF_RANGE', { port: 80, timeout: NaN }], ['ERR_INVALID_ARG_TYPE', { port: 80, timeout: '5' }],
+    ['ERR_INVALID_ARG_TYPE', { port: 80, localAddress: 7 }], ['ERR_INVALID_ARG_VALUE', { port: 80, host: 'local\0host' }],
+    ['ERR_INVALID_ARG_TYPE', { port: 80, signal: {} }], ['ENOTFOUND', { port: 80, host: 'local host' }],
+  ]) {
+    assert.strictEqual((await refusal(happysock.connect(options))).code, code, JSON.stringify(options));
+  }
+});
+
+test('an AbortSignal ends it at once and leaves nothing', async () => {
+  const dns = await silentDns();
+  await refusal(happysock.connect({ host: silentName(), port: 80, timeout: 1 }));
+  const before = descriptors();
+  for (const host of ['silent.test', silentName(), silentName()]) {
+    const controller = new AbortController();
+    const connecting = refusal(happysock.connect({ host, port: 80, signal: controller.signal }));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    controller.abort();
+    assert.strictEqual((await takes(0, AT_ONCE, () => connecting)).name, 'AbortError');
+  }
+  const aborted = await refusal(happysock.connect({ host: 'silent.test', port: 80, signal: AbortSignal.abort() }));
+  assert.strictEqual(aborted.name, 'AbortError');
+  const late = await refusal(happysock.connect({ host: 'silent.test', port: 80, signal: AbortSignal.timeout(50) }));
+  assert.strictEqual(late.name, 'TimeoutError');
+  await assertDescriptors(before);
+  dns.close();
+});
+
+test('a hundred lookups that hang hold up neither the loop nor the four threads of libuv', async () => {
+  const dns = await silentDns();
+  const controller = new AbortController();
+  const hanging = Array.from({ length: 100 }, () =>
+    refusal(happysock.connect({ host: silentName(), port: 80, signal: controller.signal })));
+  const { server, port } = await listening(V4);
+  await takes(0, AT_ONCE, async () => {
+    // What runs on libuv's threads, twice over.
+    await Promise.all(Array.from({ length: 8 }, () => new Promise((resolve) => { crypto.randomBytes(16, resolve); })));
+    (await happysock.connect({ host: 'live.test', family: 4, port })).destroy();
+  });
+  controller.abort();
+  assert.ok((await Promise.all(hanging)).every(({ name }) => name === 'AbortError'));
+  server.close();
+  dns.close();
+});
+
+test('many at once', async () => {
+  const { server, port } = await listening(V4);
+  const sockets = await takes(200, 10_000, () => Promise.all(Array.from({ length: 50 }, () => happysock.connect({ host: 'half.test', port }))));
+  for (const socket of sockets) socket.destroy();
+  server.close();
+});
+
+test('an http.Agent connects through it', async () => {
+  const { server, port } = await listening(V4, (peer) => {
+    peer.once('data', () => peer.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello'));
+  });
+  const agent = new http.Agent();
+  agent.createConnection = happysock.createConnection;
+  const get = (host, more) => new Promise((resolve, reject) => {
+    http.get({ host, port, agent, ...more }, async (response) => {
+      let text = '';
+      for await (const part of response.setEncoding('utf8')) text += part;
+      resolve(text);
+    }).on('error', reject);
+  });
+  assert.strictEqual(await takes(200, 10_000, () => get('half.test')), 'hello');
+  assert.strictEqual((await refusal(get('silent.test', { connectTimeout: 100 }))).code, 'ETIMEDOUT');
+  assert.strictEqual((await refusal(get('local host'))).code, 'ENOTFOUND');
+  server.close();
+});
+
+test('a process that waits for nothing but a connect goes on waiting, one that exits does not', () => {
+  const library = JSON.stringify(path.join(__dirname, '..'));
+  const run = (program) => execFileSync(process.execPath, ['-e', program], { timeout: 30_000 }).toString();
+  assert.strictEqual(run(`require(${library}).connect({ host: 'silent.test', port: 80, timeout: 200 }).catch((e) => console.log(e.code))`),
+    'ETIMEDOUT\n');
+  assert.strictEqual(run(`require(${library}).connect({ host: 'silent.test', port: 80 }); setTimeout(process.exit, 50)`), '');
+});
+
+test('a worker that is ended in the middle of a connect takes it along', async () => {
+  const library = JSON.stringify(path.join(__dirname, '..'));
+  const before = descriptors();
+  for (let turn = 0; turn < 3; turn++) {
+    const worker = new Worker(`require(${library}).connect({ host: 'silent.test', port: 80 });
+      require('node:worker_threads').parentPort.postMessage('begun')`, { eval: true });
+    await new Promise((resolve) => worker.once('message', resolve));
+    await worker.terminate();
+  }
+  await assertDescriptors(before);
+});

@@ -1,0 +1,124 @@
+"""asyncio: over one descriptor, cancelled with the task."""
+
+import asyncio
+import socket
+import threading
+import unittest
+
+import happysock
+from happysock import aio
+from support import V4, TestCase, closed_port, descriptors, http_server, listening, silent_dns, silent_name
+
+
+class Asyncio(TestCase):
+    def test_streams_over_a_half_dead_name(self):
+        async def fetch(port):
+            reader, writer = await aio.open_connection("half.test", port, timeout=10)
+            writer.write(b"GET / HTTP/1.0\r\n\r\n")
+            answer = await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            return answer
+
+        with http_server(V4) as port, self.at_once(least=0.2, most=10):
+            self.assertIn(V4.encode(), asyncio.run(fetch(port)))
+
+    def test_a_protocol_of_the_callers(self):
+        async def connect(port):
+            transport, protocol = await aio.create_connection(asyncio.Protocol, "localhost", port)
+            peer = transport.get_extra_info("peername")
+            transport.close()
+            return peer, protocol
+
+        with listening("127.0.0.1") as port:
+            peer, protocol = asyncio.run(connect(port))
+        self.assertEqual(peer, ("127.0.0.1", port))
+        self.assertIsInstance(protocol, asyncio.Protocol)
+
+    def test_asyncios_own_words(self):
+        async def connect(port):
+            sock = await aio.connect("half.test", port, happy_eyeballs_delay=0.02, interleave=1, local_addr=(V4, 0))
+            with sock:
+                return sock.getpeername()[0], sock.getsockname()[0], sock.gettimeout()
+
+        with listening(V4) as port:
+            self.assertEqual(asyncio.run(connect(port)), (V4, V4, 0))
+
+    def test_the_loop_runs_on_while_a_name_is_looked_up(self):
+        async def both():
+            ticks = 0
+            task = asyncio.ensure_future(aio.getaddrinfo(silent_name(), 80, timeout=0.3))
+            while not task.done():
+                ticks += 1
+                await asyncio.sleep(0.005)
+            self.assertGreater(ticks, 5)
+            self.assertEqual(threading.active_count(), 1)
+            await task
+
+        with silent_dns(), self.at_once(), self.assertRaises(happysock.Timeout):
+            asyncio.run(both())
+
+    def test_cancelled_with_the_task_and_nothing_left(self):
+        async def cancelled(start):
+            before = descriptors()
+            for _ in range(5):
+                task = asyncio.ensure_future(start())
+                await asyncio.sleep(0.02)
+                task.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await task
+            return before
+
+        async def both():
+            before = await cancelled(lambda: aio.open_connection("silent.test", 80))
+            self.assert_descriptors(before)
+            await cancelled(lambda: aio.connect(silent_name(), 80))
+            await cancelled(lambda: aio.getaddrinfo(silent_name(), 80))
+
+        with silent_dns(), self.at_once():
+            asyncio.run(both())
+
+    def test_many_at_once(self):
+        async def all_of_them(port):
+            pairs = await asyncio.gather(*(aio.open_connection("half.test", port) for _ in range(50)))
+            for _, writer in pairs:
+                writer.close()
+            return len(pairs)
+
+        with listening(V4) as port, self.at_once(most=10):
+            self.assertEqual(asyncio.run(all_of_them(port)), 50)
+
+    def test_errors_have_the_attempts(self):
+        with self.assertRaises(ConnectionRefusedError) as caught:
+            asyncio.run(aio.open_connection("dual.test", closed_port()))
+        self.assertEqual(len(caught.exception.attempts), 2)
+        with self.assertRaises(socket.gaierror):
+            asyncio.run(aio.open_connection("no.such.host.test", 80))
+
+    def test_the_answers_are_the_loops(self):
+        async def both():
+            ours = await aio.getaddrinfo("live.test", 80, type=socket.SOCK_STREAM)
+            theirs = await asyncio.get_running_loop().getaddrinfo("live.test", 80, type=socket.SOCK_STREAM)
+            return ours, theirs
+
+        ours, theirs = asyncio.run(both())
+        self.assertEqual(ours, theirs)
+
+
+class Uvloop(TestCase):
+    def test_uvloop(self):
+        try:
+            import uvloop
+        except ImportError:
+            raise unittest.SkipTest("uvloop is not installed")
+
+        async def connect(port):
+            _, writer = await aio.open_connection("half.test", port)
+            peer = writer.get_extra_info("peername")
+            writer.close()
+            return peer
+
+        with listening(V4) as port:
+            loop = uvloop.new_event_loop()
+            self.assertEqual(loop.run_until_complete(connect(port)), (V4, port))
+            loop.close()

@@ -1,0 +1,277 @@
+"""create_connection: as socket.create_connection, but that a dead address holds it up for a quarter of a second at most."""
+
+import errno
+import math
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+import time
+
+import happysock
+from support import V4, V6, TestCase, closed_port, descriptors, listening, silent_dns, silent_name
+
+
+class Connects(TestCase):
+    def test_a_name_becomes_a_socket_that_carries_bytes(self):
+        with listening("127.0.0.1", "::1") as port, happysock.create_connection(("localhost", port)) as sock:
+            self.assertEqual(sock.getpeername()[:2], ("::1", port))
+            self.assertEqual((sock.family, sock.type), (socket.AF_INET6, socket.SOCK_STREAM))
+            self.assertIsNone(sock.gettimeout())
+            self.assertFalse(os.get_inheritable(sock.fileno()))
+
+    def test_a_half_dead_name_costs_a_quarter_of_a_second(self):
+        steps = []
+        with listening(V4) as port, self.at_once(least=0.2, most=10):
+            options = happysock.Options(trace=steps.append)
+            with happysock.create_connection(("half.test", port), timeout=10, options=options) as sock:
+                self.assertEqual(sock.getpeername(), (V4, port))
+                self.assertEqual(sock.gettimeout(), 10)
+        started = [step.address[0] for step in steps if step.kind == "attempt started"]
+        self.assertEqual(started, ["2001:db8::77", V4])
+        ended = {step.address[0]: step.outcome for step in steps if step.kind == "attempt ended"}
+        self.assertEqual(ended, {"2001:db8::77": "abandoned", V4: "connected"})
+
+    def test_it_takes_what_socket_create_connection_takes(self):
+        with listening("127.0.0.1") as port:
+            for host in ("127.0.0.1", b"127.0.0.1", None, "localhost", "four.test"):
+                for service in (port, str(port), str(port).encode()):
+                    with happysock.create_connection((host, service), 5.0, ("", 0)) as sock:
+                        self.assertEqual(sock.getpeername(), ("127.0.0.1", port))
+
+    def test_the_default_timeout_is_the_socket_modules(self):
+        socket.setdefaulttimeout(7)
+        self.addCleanup(socket.setdefaulttimeout, None)
+        with listening("127.0.0.1") as port:
+            for arguments in ({}, {"timeout": socket._GLOBAL_DEFAULT_TIMEOUT}):
+                with happysock.create_connection(("127.0.0.1", port), **arguments) as sock:
+                    self.assertEqual(sock.gettimeout(), 7)
+            with happysock.create_connection(("127.0.0.1", port), timeout=None) as sock:
+                self.assertIsNone(sock.gettimeout())
+
+    def test_a_source_address_is_bound_to_and_leaves_the_other_family_out(self):
+        with listening(V4, V6) as port:
+            for source in (V4, V6):
+                with happysock.create_connection(("live.test", port), source_address=(source, 0)) as sock:
+                    self.assertEqual(sock.getsockname()[0], source)
+            with self.assertRaises(OSError) as caught:
+                happysock.create_connection(("live.test", port), source_address=("198.51.100.9", 0))
+            self.assertEqual(caught.exception.errno, errno.EADDRNOTAVAIL)
+
+    def test_a_family_can_be_chosen(self):
+        with listening(V4, V6) as port:
+            for family, host in ((socket.AF_INET, V4), (socket.AF_INET6, V6)):
+                with happysock.create_connection(("live.test", port), family=family) as sock:
+                    self.assertEqual(sock.getpeername()[0], host)
+            options = happysock.Options(preferred_family=socket.AF_INET)
+            with happysock.create_connection(("live.test", port), options=options) as sock:
+                self.assertEqual(sock.getpeername()[0], V4)
+
+    def test_socket_options_are_set_before_the_connect(self):
+        options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+        with listening("127.0.0.1") as port:
+            with happysock.create_connection(("localhost", port), socket_options=options) as sock:
+                for level, option, _ in options:
+                    self.assertTrue(sock.getsockopt(level, option))
+            with self.assertRaises(OSError) as caught:
+                happysock.create_connection(("localhost", port), socket_options=[(socket.SOL_SOCKET, 9999, 1)])
+            self.assertEqual(caught.exception.errno, errno.ENOPROTOOPT)
+            before = descriptors()
+            with self.assertRaises(TypeError):
+                happysock.create_connection(("localhost", port), socket_options=[("no", "such", "option")])
+            self.assert_descriptors(before)
+
+
+class Fails(TestCase):
+    def test_refused_with_the_attempts(self):
+        port = closed_port()
+        with self.assertRaises(ConnectionRefusedError) as caught:
+            happysock.create_connection(("dual.test", port))
+        error = caught.exception
+        self.assertIsInstance(error, happysock.Error)
+        self.assertEqual(error.errno, errno.ECONNREFUSED)
+        # In either order: addresses of the loopback do not wait for the other family's answer.
+        self.assertEqual({attempt.address[:2] for attempt in error.attempts}, {("::1", port), ("127.0.0.1", port)})
+        for attempt in error.attempts:
+            self.assertEqual(attempt.outcome, "failed")
+            self.assertIsInstance(attempt.error, ConnectionRefusedError)
+            self.assertLessEqual(attempt.started, attempt.ended)
+        self.assertRegex(str(error), rf"connect\(2\) to (127.0.0.1|\[::1\]):{port}: Connection refused")
+        copy = pickle.loads(pickle.dumps(error))
+        self.assertEqual(repr((copy, copy.attempts)), repr((error, error.attempts)))
+
+    def test_all_errors(self):
+        def connect():
+            happysock.create_connection(("dual.test", closed_port()), all_errors=True)
+
+        if sys.version_info >= (3, 11):
+            with self.assertRaises(ExceptionGroup) as caught:
+                connect()
+            self.assertEqual([type(error) for error in caught.exception.exceptions], [happysock.Refused] * 2)
+        else:
+            # There are no groups of exceptions: refused before anything is done.
+            self.assertRaises(ValueError, connect)
+
+    def test_an_unknown_name_is_a_gaierror(self):
+        with self.assertRaises(socket.gaierror) as ours:
+            happysock.create_connection(("no.such.host.test", 80))
+        with self.assertRaises(socket.gaierror) as theirs:
+            socket.create_connection(("no.such.host.test", 80))
+        self.assertEqual(ours.exception.args, theirs.exception.args)
+        self.assertEqual(ours.exception.attempts, ())
+
+    def test_a_limit_on_addresses_that_keep_silent(self):
+        options = happysock.Options(connection_attempt_delay=0.02)
+        with self.at_once(least=0.5, most=10), self.assertRaises(TimeoutError) as caught:
+            happysock.create_connection(("silent.test", 80), timeout=0.5, options=options)
+        error = caught.exception
+        self.assertIsInstance(error, socket.timeout)
+        self.assertEqual(error.errno, errno.ETIMEDOUT)
+        self.assertEqual([attempt.address[0] for attempt in error.attempts], ["2001:db8::77", "192.0.2.77"])
+
+    def test_a_limit_on_a_lookup_that_hangs(self):
+        with silent_dns(), self.at_once(least=0.2, most=10), self.assertRaises(TimeoutError) as caught:
+            happysock.create_connection((silent_name(), 80), timeout=0.2)
+        self.assertEqual(caught.exception.attempts, ())
+
+    def test_limits_of_their_own(self):
+        options = happysock.Options(connect_timeout=0.3)
+        with self.at_once(least=0.5, most=10), self.assertRaises(happysock.Timeout):
+            happysock.create_connection(("silent.test", 80), options=options)
+        with self.assertRaises(ValueError):
+            happysock.create_connection(("silent.test", 80), timeout=1, options=options)
+
+    def test_nothing_is_left_open(self):
+        with self.assertRaises(OSError):
+            happysock.create_connection(("no.such.host.test", 80))
+        before = descriptors()
+        for _ in range(20):
+            with self.assertRaises(OSError):
+                happysock.create_connection(("dual.test", closed_port()))
+            with self.assertRaises(TimeoutError):
+                happysock.create_connection(("silent.test", 80), timeout=0.02)
+        self.assert_descriptors(before)
+
+
+class Refuses(TestCase):
+    """What is wrong is said before anything is done."""
+
+    def test_bad_arguments(self):
+        for exception, arguments in (
+            (TypeError, {"address": (80, 80)}),
+            (TypeError, {"address": ("localhost", 80.5)}),
+            (TypeError, {"address": ("localhost", 80), "timeout": "5"}),
+            (ValueError, {"address": ("localhost", 80), "timeout": -1}),
+            (ValueError, {"address": ("localhost", 80), "timeout": math.nan}),
+            (ValueError, {"address": ("local\0host", 80)}),
+            (socket.gaierror, {"address": ("localhost", 80), "family": 77}),
+            (OverflowError, {"address": ("localhost", 80), "family": 2**40}),
+            (socket.gaierror, {"address": ("local host", 80)}),
+            (socket.gaierror, {"address": ("localhost", 65536)}),
+            (socket.gaierror, {"address": ("localhost", "no-such-service")}),
+            (UnicodeError, {"address": ("\u00fc" * 64, 80)}),
+        ):
+            with self.subTest(arguments), self.assertRaises(exception):
+                happysock.create_connection(**arguments)
+
+    def test_a_name_in_another_script_is_encoded(self):
+        with self.assertRaises(socket.gaierror) as caught:
+            happysock.create_connection(("b\u00fccher.test", 80))
+        self.assertIn(caught.exception.errno, (socket.EAI_NONAME, socket.EAI_AGAIN))
+
+    def test_endless_limits(self):
+        with listening("127.0.0.1") as port:
+            for timeout in (1e6, 2**31):
+                happysock.create_connection(("127.0.0.1", port), timeout=timeout).close()
+
+    def test_a_limit_of_0_is_over_at_once(self):
+        with self.at_once(), self.assertRaises(TimeoutError):
+            happysock.create_connection(("silent.test", 80), timeout=0)
+
+
+class Interrupts(TestCase):
+    """Signal handlers run while it waits."""
+
+    def alarm(self, handler):
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, handler))
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+
+    def test_an_exception_of_a_handler_ends_a_connect(self):
+        before = descriptors()
+        self.alarm(signal.default_int_handler)
+        with self.at_once(most=5), self.assertRaises(KeyboardInterrupt):
+            happysock.create_connection(("silent.test", 80), timeout=20)
+        self.assert_descriptors(before)
+
+    def test_and_a_lookup(self):
+        with silent_dns():
+            self.alarm(signal.default_int_handler)
+            with self.at_once(), self.assertRaises(KeyboardInterrupt):
+                happysock.create_connection((silent_name(), 80))
+
+    def test_a_handler_that_returns_ends_nothing(self):
+        seen = []
+        self.alarm(lambda *_: seen.append(True))
+        with listening(V4) as port:
+            happysock.create_connection(("half.test", port)).close()
+        self.assertEqual(seen, [True])
+
+    def test_other_threads_run_meanwhile(self):
+        ticks = []
+
+        def count():
+            while len(ticks) < 10:
+                ticks.append(True)
+                time.sleep(0.001)
+
+        thread = threading.Thread(target=count)
+        thread.start()
+        with self.assertRaises(TimeoutError):
+            happysock.create_connection(("silent.test", 80), timeout=1)
+        self.assertEqual(len(ticks), 10)
+        thread.join()
+
+    def test_an_exception_of_the_trace_ends_the_connect(self):
+        def trace(step):
+            raise LookupError("enough")
+
+        with self.at_once(), self.assertRaisesRegex(LookupError, "enough"):
+            happysock.create_connection(("silent.test", 80), options=happysock.Options(trace=trace))
+
+
+class Objects(TestCase):
+    def test_a_child_of_a_fork_connects_and_has_none_of_the_parents(self):
+        with listening("127.0.0.1") as port:
+            connect = happysock.Connect("silent.test", 80)
+            self.addCleanup(connect.close)
+            self.assertFalse(connect.dispatch())
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    happysock.create_connection(("localhost", port), timeout=10).close()
+                    try:
+                        connect.dispatch()
+                    except OSError as error:
+                        status = 0 if error.errno == errno.ESTALE else 2
+                finally:
+                    os._exit(status)
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+            self.assertFalse(connect.dispatch())
+
+    def test_a_closed_connect_answers_with_an_exception(self):
+        connect = happysock.Connect("127.0.0.1", 80)
+        connect.close()
+        connect.close()
+        for call in (connect.dispatch, connect.fileno, connect.take):
+            with self.assertRaisesRegex(ValueError, "closed"):
+                call()
+
+    def test_a_connect_that_runs_has_no_socket_yet(self):
+        connect = happysock.Connect("silent.test", 80)
+        with self.assertRaises(BlockingIOError):
+            connect.take()
+        self.assertFalse(connect.dispatch())
+        connect.close()

@@ -1,0 +1,219 @@
+"""Draws the pictures of the manual and of README, each for light and for dark pages, from what stands beside
+this file: a recorded race (record) and plain data.
+
+    draw.py            writes the pictures
+    draw.py --check    ends with 1 if one is not what this draws
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from svg import Picture
+
+HERE = Path(__file__).resolve().parent
+
+
+# ---- A race ------------------------------------------------------------------------------------------------
+
+
+class Timeline:
+    """Rows of bars over a line of milliseconds."""
+
+    LEFT, ROW, BAR = 118, 36, 20
+
+    def __init__(self, picture, end_ms, top):
+        self.picture, self.top = picture, top
+        self.scale = (picture.size[0] - self.LEFT - 96) / end_ms
+
+    def x(self, ms):
+        """Where a time is."""
+        return self.LEFT + ms * self.scale
+
+    def y(self, row):
+        """Where a row begins."""
+        return self.top + row * self.ROW
+
+    def bar(self, row, label, start, end, fill, note):
+        """A bar with its name before it and what came of it behind it."""
+        y = self.y(row)
+        self.picture.text(self.LEFT - 10, y + 15, label, anchor="end", bold=True)
+        self.picture.box(
+            self.x(start),
+            y,
+            max(2.0, (end - start) * self.scale),
+            self.BAR,
+            fill=fill,
+            stroke=fill_stroke(fill),
+            radius=3,
+        )
+        self.picture.text(self.x(end) + 7, y + 15, note, size=13)
+
+
+def fill_stroke(fill):
+    """The edge of a bar."""
+    return "orange" if fill.startswith("url") else fill
+
+
+def first(trace, **wanted):
+    """The first step with these values."""
+    return next(step for step in trace if all(step.get(key) == value for key, value in wanted.items()))
+
+
+def race(theme):
+    """The recorded race: IPv6 does not answer, IPv4 wins."""
+    recorded = json.loads((HERE / "race.json").read_text(encoding="utf-8"))
+    trace, (six, four) = recorded["trace"], recorded["attempts"]
+    aaaa = first(trace, event="lookup_answered", family="IPv6")["time_ms"]
+    a = first(trace, event="lookup_answered", family="IPv4")["time_ms"]
+    delay = first(trace, event="next_attempt_timer_set")["delay_ms"]
+    end = four["ended_ms"]
+    picture = Picture(
+        theme,
+        680,
+        300,
+        f"A race: IPv6 does not answer, IPv4 starts {delay} ms later and is connected after {end:.0f} ms.",
+    )
+    picture.text(20, 30, "Connecting to a name whose IPv6 address does not answer", size=16, bold=True)
+    line = Timeline(picture, end, 54)
+    bottom = line.y(4) + 8
+    for ms in range(0, int(end) + 1, 50):
+        picture.line(line.x(ms), line.top - 6, line.x(ms), bottom, "rule")
+        picture.text(
+            line.x(ms),
+            bottom + 16,
+            f"{ms}" + (" ms" if ms == 0 else ""),
+            size=12,
+            colour="faint",
+            anchor="middle",
+        )
+    line.bar(0, "AAAA?", 0, aaaa, "violet", f"IPv6 address after {aaaa:.0f} ms")
+    line.bar(1, "A?", 0, a, "violet", f"IPv4 address after {a:.0f} ms: it waits for its turn")
+    line.bar(2, "IPv6", six["started_ms"], six["ended_ms"], "url(#hatch)", "given up")
+    line.bar(3, "IPv4", four["started_ms"], four["ended_ms"], "green", "connected")
+    y = line.y(3) + 11
+    picture.line(
+        line.x(six["started_ms"]) + 2, y, line.x(four["started_ms"]) - 3, y, "faint", 1.5, arrow=True
+    )
+    picture.line(line.x(six["started_ms"]), y - 7, line.x(six["started_ms"]), y + 7, "faint", 1.5)
+    picture.text(
+        line.x((six["started_ms"] + four["started_ms"]) / 2),
+        y - 5,
+        f"{delay} ms without an answer",
+        size=12,
+        colour="faint",
+        anchor="middle",
+    )
+    picture.line(line.x(end), line.top - 6, line.x(end), bottom, "green", 2)
+    picture.text(line.x(end), bottom + 16, f"{end:.0f}", size=13, colour="green", anchor="middle", bold=True)
+    y = bottom + 46
+    picture.text(line.LEFT - 10, y + 15, "without", anchor="end", bold=True)
+    picture.box(line.LEFT, y, 680 - line.LEFT - 132, line.BAR, fill="url(#hatch)", stroke="orange", radius=3)
+    picture.text(680 - 126, y + 15, "... 2 minutes", size=14, colour="red", bold=True)
+    picture.text(
+        line.LEFT,
+        y + 38,
+        "one address after the other: tcp(7) gives up the first after two minutes",
+        size=12,
+        colour="faint",
+    )
+    return picture
+
+
+# ---- The house ---------------------------------------------------------------------------------------------
+
+
+def house(theme):
+    """The rooms of the library and which uses which: house.json."""
+    data = json.loads((HERE / "house.json").read_text(encoding="utf-8"))
+    rows = data["rows"]
+    picture = Picture(theme, 680, 40 + 92 * len(rows), data["title"])
+    places = {}
+    for level, row in enumerate(rows):
+        unit = (680 - 40 - 18 * (len(row) - 1)) / sum(room.get("width", 1) for room in row)
+        x = 20
+        for room in row:
+            places[room["name"]] = (x, 20 + level * 92, unit * room.get("width", 1))
+            x += unit * room.get("width", 1) + 18
+    for row in rows:
+        for room in row:
+            x, y, width = places[room["name"]]
+            for used in room.get("uses", []):
+                to_x, to_y, to_width = places[used]
+                # From where the two stand above each other, else from the middle.
+                left, right = max(x, to_x), min(x + width, to_x + to_width)
+                middle = (left + right) / 2 if left < right else x + width / 2
+                picture.path([(middle, y + 58), (middle if left < right else to_x + to_width / 2, to_y - 3)])
+    for row in rows:
+        for room in row:
+            x, y, width = places[room["name"]]
+            pure = room.get("pure", False)
+            picture.box(x, y, width, 58, fill="panel", stroke="green" if pure else "rule")
+            picture.text(
+                x + 12, y + 24, room["name"], size=15, bold=True, mono=True, colour="green" if pure else "ink"
+            )
+            picture.text(x + 12, y + 44, room["says"], size=12.5, colour="faint")
+    picture.text(20, picture.size[1] - 10, data["legend"], size=12.5, colour="green")
+    return picture
+
+
+# ---- The gate ----------------------------------------------------------------------------------------------
+
+
+def gate(theme):
+    """Where names come from: gate.json, asked from the top."""
+    data = json.loads((HERE / "gate.json").read_text(encoding="utf-8"))
+    gates, step, top = data["gates"], 62, 62
+    bottom = top + step * (len(gates) - 1) + 46
+    picture = Picture(theme, 680, bottom + 44, data["title"])
+    picture.box(20, 14, 212, 30)
+    picture.text(126, 34, data["from"], anchor="middle", bold=True)
+    picture.line(126, 44, 126, top - 3, "faint", 1.5, arrow=True)
+    picture.box(574, top, 86, bottom - top, stroke="green")
+    for index, word in enumerate(data["to"]):
+        middle = (top + bottom) / 2 - 9 * (len(data["to"]) - 1) + 5
+        picture.text(
+            617, middle + 18 * index, word, anchor="middle", size=13, bold=index == 0, colour="green"
+        )
+    for index, one in enumerate(gates):
+        y = top + step * index
+        last = index + 1 == len(gates)
+        picture.box(20, y, 212, 46, dash="" if last else "5 3")
+        picture.text(126, y + 28, one["asks"], anchor="middle", size=13.5)
+        if not last:
+            picture.line(126, y + 46, 126, y + step - 3, "faint", 1.5, arrow=True)
+            picture.text(134, y + 58, "no", size=11.5, colour="faint")
+            picture.text(238, y + 18, "yes", size=11.5, colour="faint")
+        picture.line(232, y + 23, 268, y + 23, "faint", 1.5, arrow=True)
+        picture.box(271, y, 266, 46, stroke=one["kind"])
+        picture.text(283, y + 19, one["way"], size=13.5, bold=True)
+        picture.text(
+            283, y + 37, one["cost"], size=12.5, colour="amber" if one["kind"] == "orange" else one["kind"]
+        )
+        picture.line(537, y + 23, 571, y + 23, "faint", 1.5, arrow=True)
+    picture.text(
+        20, bottom + 28, "green: no thread; orange: a thread of the library", size=12.5, colour="faint"
+    )
+    return picture
+
+
+PICTURES = {"race": race, "house": house, "gate": gate}
+
+
+def main():
+    """Writes or compares."""
+    wrong = 0
+    for name, draw in PICTURES.items():
+        for theme in ("light", "dark"):
+            path = HERE / f"{name}-{theme}.svg"
+            text = str(draw(theme))
+            if "--check" not in sys.argv:
+                path.write_text(text, encoding="utf-8")
+            elif not path.exists() or path.read_text(encoding="utf-8") != text:
+                print(f"{path.name} is not what draw.py draws; run make pictures")
+                wrong += 1
+    return wrong != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
