@@ -951,6 +951,13 @@ typedef struct happy_result {
      * function). NULL where nobody had to be asked, or none has answered.
      */
     const char *source;
+    /**
+     * 1: IPv6 does not answer in this network, as earlier connects with the same history have found, or this
+     * one: an attempt had no answer in the time in which the other family had one after it. Else 0.
+     */
+    int32_t unanswered_v6;
+    /** The same of IPv4. */
+    int32_t unanswered_v4;
 } happy_result;
 
 /**
@@ -1021,13 +1028,13 @@ const char *happy_limit_str(int limit);
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {}, 0, NULL, 0, sizeof(happy_attempt), NULL \
+        {}, 0, NULL, 0, sizeof(happy_attempt), NULL, 0, 0 \
     }
 #else
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {0}, 0, NULL, 0, sizeof(happy_attempt), NULL \
+        {0}, 0, NULL, 0, sizeof(happy_attempt), NULL, 0, 0 \
     }
 #endif
 
