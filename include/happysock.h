@@ -6,8 +6,9 @@
  * Two jobs
  *
  *   A lookup that can be interrupted: happy_lookup, and rb_getaddrinfo_happy for a blocking call with a
- *   limit. getaddrinfo(3) runs on a worker thread; the caller waits with a limit, polls a descriptor, cancels
- *   from any thread or signal handler, or walks away.
+ *   limit. The caller waits with a limit, polls a descriptor, cancels from any thread or signal handler, or
+ *   walks away. Where the library can look a name up just as libc would (hosts, DNS, systemd-resolved), it
+ *   does so without a thread; everything else libc is asked for, on a worker thread.
  *
  *   A connect by name: Happy Eyeballs, RFC 8305. Both address families are looked up at once, connection
  *   attempts are raced with the standard's delays, the first to complete wins and the others are closed.
@@ -266,8 +267,9 @@ happy_lookup *happy_lookup_ref(happy_lookup *self);
 void happy_lookup_unref(happy_lookup *self);
 
 /**
- * Starts the lookup and returns at once. IP literals with numeric services are answered on the spot, without
- * a thread.
+ * Starts the lookup and returns at once. IP literals with numeric services are answered on the spot. A name
+ * that the library can look up just as libc would goes on while somebody waits for it or dispatches it, and
+ * needs no thread; for others libc is asked, on a worker.
  *
  * Returns
  *   HAPPY_OK          it runs, or is finished already; its limit counts from here
@@ -332,7 +334,7 @@ void happy_lookup_cancel_callback(void *lookup);
  * The one descriptor: readable when happy_lookup_dispatch has something to do, its limit included, and once
  * the lookup is finished; from then on it stays readable. The same before the start and after it. It is the
  * lookup's own: do not read it or close it; it lives until the last reference is dropped. Made by the first
- * call: one descriptor without a limit, three with one.
+ * call (three descriptors: epoll, eventfd, timerfd).
  *
  * Returns
  *   a descriptor      the lookup's own
@@ -348,17 +350,16 @@ int happy_lookup_get_fd(happy_lookup *self);
  * own; rounded up.
  *
  * Returns
- *   0                 at once: it is finished, or its limit has come
- *   more              until its limit
- *   -1                it has no limit; or there is nothing to dispatch: not started, made before a fork,
- *                     NULL
+ *   0                 at once: it is finished, or something is due
+ *   more              until then
+ *   -1                no limit; or there is nothing to dispatch: not started, made before a fork, NULL
  *
  * Threads: any
  */
 int happy_lookup_get_timeout_ms(happy_lookup *self);
 
 /**
- * Does what is due: ends the lookup when its limit has come. Never blocks.
+ * Does what is due; never blocks.
  *
  * Returns
  *   HAPPY_OK          finished: take the result
@@ -946,18 +947,18 @@ typedef struct happy_result {
     /** sizeof(happy_attempt) as whoever made the room was compiled: from one attempt to the next. */
     size_t attempt_size;
     /**
-     * Who has answered the last lookup of the remote host: "hosts" (the file), "dns" (name servers) or
-     * "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
-     * function). NULL where nobody had to be asked, or none has answered.
-     */
-    const char *source;
-    /**
      * 1: IPv6 does not answer in this network, as earlier connects with the same history have found, or this
      * one: an attempt had no answer in the time in which the other family had one after it. Else 0.
      */
     int32_t unanswered_v6;
     /** The same of IPv4. */
     int32_t unanswered_v4;
+    /**
+     * Who has answered the last lookup of the remote host: "hosts" (the file), "dns" (name servers) or
+     * "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
+     * function). NULL where nobody had to be asked, or none has answered.
+     */
+    const char *source;
 } happy_result;
 
 /**
@@ -1028,13 +1029,13 @@ const char *happy_limit_str(int limit);
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {}, 0, NULL, 0, sizeof(happy_attempt), NULL, 0, 0 \
+        {}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL \
     }
 #else
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {0}, 0, NULL, 0, sizeof(happy_attempt), NULL, 0, 0 \
+        {0}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL \
     }
 #endif
 
@@ -1606,7 +1607,8 @@ int happy_multi_set_max_attempts(happy_multi *self, uint32_t max_attempts);
  * hosts ask nothing.
  *
  * Parameters
- *   max_lookups       a number of questions; 0, the default: no cap but the worker threads of the process
+ *   max_lookups       a number of questions; 0, the default: no cap but the worker threads of the process,
+ *                     and what name servers keep up with
  *
  * Returns
  *   HAPPY_OK
