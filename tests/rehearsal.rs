@@ -137,7 +137,6 @@ fn rank() -> impl Strategy<Value = Rank> {
                 unanswered,
                 round_trip: round_trip.map(Duration::from_millis),
                 used_before: used,
-                unanswered,
             };
             Rank::new(destination, &route, &PolicyTable::default())
         },
