@@ -22,6 +22,8 @@ pub(super) struct Lookups {
     unstarted: usize,
     /// How the host is looked up.
     host: Host,
+    /// The port of the remote service, once the host is looked up without a thread.
+    port: u16,
     /// What came of it for families that were not asked for yet.
     early: Vec<(Family, Answer, AnsweredBy)>,
     /// Why libc was asked for the host, if it was.
@@ -45,7 +47,7 @@ impl Lookups {
     pub fn new(remote: Query, local: Option<Query>, families: Families, mailbox: &Arc<Mailbox>, token: u64) -> Lookups {
         let host = if remote.has_callback() { Host::Apart } else { Host::NotBegun };
         let (mailbox, running, early) = (Arc::clone(mailbox), Vec::new(), Vec::new());
-        Lookups { remote, local, families, mailbox, token, running, unstarted: 0, host, early, why_libc: None }
+        Lookups { remote, local, families, mailbox, token, running, unstarted: 0, host, early, port: 0, why_libc: None }
     }
 
     /// Takes a question in, to be started with those that come in a row with it.
@@ -102,7 +104,17 @@ impl Lookups {
         let form = if both { Form::Addresses } else { Form::Unsorted };
         let query = self.remote.with(address_family(self.families), form);
         self.host = match reactor.look_up(now, &query) {
-            Ok(walk) => Host::Walks(walk),
+            Ok(walk) => match self.remote.service_port() {
+                Ok(port) => {
+                    self.port = port;
+                    Host::Walks(walk)
+                }
+                // Nothing is asked where the service is unknown.
+                Err(error) => {
+                    reactor.abandon(now, walk);
+                    Host::Whole(Source::ready(Err(error), AnsweredBy::Nobody))
+                }
+            },
             Err(reason) => {
                 self.why_libc = Some(reason);
                 let whole = Source::now(query, &self.mailbox, self.token);
@@ -121,7 +133,7 @@ impl Lookups {
     pub fn told(&mut self, told: Told) {
         let family = if told.family == libc::AF_INET6 { Family::V6 } else { Family::V4 };
         let by = told.by;
-        let answer = told.into_answer(self.remote.port().unwrap_or(0));
+        let answer = told.into_answer(self.port);
         self.host_answered(family, answer, by);
     }
 
