@@ -6,7 +6,7 @@ use super::message::set_message;
 use super::options::Refusal;
 use super::trace::{address_family_of, source_name};
 use crate::drive::{Argument, Report, system_call};
-use crate::race::{Attempt, AttemptOutcome, LookupError, Operation, Outcome};
+use crate::race::{Attempt, AttemptOutcome, Family, LookupError, Operation, Outcome};
 use crate::sys::address::{RawAddress, socket_address};
 use crate::sys::words::{errno_text, gai_text};
 use std::ffi::{CStr, c_char, c_int};
@@ -95,6 +95,11 @@ pub struct happy_result {
     /// "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
     /// function). NULL where nobody had to be asked, or none has answered.
     pub source: *const c_char,
+    /// 1: IPv6 does not answer in this network, as earlier connects with the same history have found, or this
+    /// one: an attempt had no answer in the time in which the other family had one after it. Else 0.
+    pub unanswered_v6: i32,
+    /// The same of IPv4.
+    pub unanswered_v4: i32,
 }
 
 impl happy_attempt {
@@ -138,6 +143,8 @@ impl happy_result {
             attempts_capacity: 0,
             attempt_size: size_of::<happy_attempt>(),
             source: std::ptr::null(),
+            unanswered_v6: 0,
+            unanswered_v4: 0,
         }
     }
 
@@ -156,6 +163,8 @@ impl happy_result {
         let mut result = happy_result::of_status(status_of(&report.outcome));
         result.attempts_count = report.attempts.len() as u32;
         result.source = source_name(report.answered_by);
+        result.unanswered_v6 = i32::from(report.unanswered == Some(Family::V6));
+        result.unanswered_v4 = i32::from(report.unanswered == Some(Family::V4));
         // The winner's address, or that of the attempt that failed last: the latest to end.
         let shown = match report.outcome {
             Outcome::Connected { attempt } | Outcome::AttemptsFailed { last: attempt } => {
@@ -373,7 +382,7 @@ fn text(text: *const c_char) -> Option<String> {
 const EAI_ADDRFAMILY: i32 = -9;
 
 /// The sizes of the structs in 0.1.0, the first version: a smaller one is no struct but an accident.
-const FIRST_SIZE: usize = offset_of!(happy_result, source) + size_of::<*const c_char>();
+const FIRST_SIZE: usize = offset_of!(happy_result, unanswered_v4) + size_of::<i32>();
 const FIRST_ATTEMPT_SIZE: usize = offset_of!(happy_attempt, address) + size_of::<libc::sockaddr_storage>();
 // What is appended goes behind what was there, and padding would be a field of theirs with any value.
 const _: () = assert!(FIRST_SIZE == size_of::<happy_result>(), "no padding behind the last field");

@@ -24,6 +24,7 @@ const NO_WAY: Route = Route {
     source_is_home: false,
     native: false,
     prefix_length: 0,
+    unanswered: false,
     round_trip: None,
     used_before: false,
 };
@@ -213,8 +214,8 @@ fn rule_10_leaves_the_order_unchanged() {
 // glibc: where rules 9 and 10 go round in a circle, the comparisons that its sort makes decide.
 #[test]
 fn families_that_tie_go_as_the_sort_of_glibc_finds_them() {
-    // Compared pair by pair these three go round in a circle: near before far (rule 9), far before IPv4 and IPv4
-    // before near (rule 10).
+    // Compared pair by pair these three go round in a circle: near before far (rule 9), far before IPv4 and
+    // IPv4 before near (rule 10).
     let policy = GaiConf::read(b"precedence ::ffff:0:0/96 40", MissingNumber::Nothing).policy;
     let far = ("2001:db9::1", from("2001:db8::9"));
     let near = ("2001:db8::1", from("2001:db8::9"));

@@ -261,6 +261,7 @@ pub enum Step {
     AttemptEnded { attempt: u32, address: String, port: u16, outcome: AttemptState },
     NextAttemptTimerSet { delay_ms: f64 },
     NextAttemptTimerFired,
+    FamilyUnanswered { family: String },
     Finished { status: Status },
 }
 
