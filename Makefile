@@ -68,6 +68,11 @@ help:
 	@echo "  make mutants            mutation tests of the state machine; SHARD=0/40 tries every fortieth"
 	@echo "  make dns-differential   lookups beside getaddrinfo's in random systems; CASES= SEED= CHECKS="
 	@echo "  make order-differential the order of addresses beside getaddrinfo's in random systems; CASES= SEED="
+	@echo "Packages and releases"
+	@echo "  make dist               a release, into target/dist: source, crates, crate, binaries, SBOM, checksums; made twice and compared"
+	@echo "  make deny               licences, sources and advisories of the crates that are shipped (cargo-deny)"
+	@echo "  make debian-package     Debian's packages, into target/debian, with the Rust that is here"
+	@echo "  make debian-test        the same in a Debian of their own (debootstrap): built, upgraded, used, purged; as root"
 	@echo "Measurements"
 	@echo "  make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
 	@echo "  make lab-short          a shorter form of it"
@@ -183,13 +188,16 @@ suite-format:
 suite-scripts:
 	@MAKE="$(MAKE)" scripts/test-scripts
 
+# The library also as programs get it, without what the tests turn on; and the tests also without the exports.
 suite-clippy:
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
-	RUSTFLAGS="-D warnings" $(CARGO) check --quiet --lib --target-dir target/plain
-	RUSTFLAGS="-D warnings" $(CARGO) check --quiet --lib --no-default-features --target-dir target/plain
+	$(CARGO) clippy --quiet --all-targets --no-default-features -- -D warnings
+	@set -e; for features in "" --no-default-features "--no-default-features --features internals" --all-features; do \
+	    echo "the library with: $${features:-its default features}"; $(CARGO) clippy --quiet --lib $$features -- -D warnings; done
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --lib --no-deps
 
-# The oldest Rust that Cargo.toml promises compiles it. Asked of rustup by name: cargo +VERSION could fetch it.
+# The oldest Rust that Cargo.toml promises compiles it. Asked of rustup by name: cargo +VERSION could fetch it. That its standard
+# library has all that is used, the lint incompatible_msrv of clippy holds in any case.
 suite-msrv:
 	@if rustup toolchain list 2>/dev/null | grep -q '^$(MSRV)[.-]'; then \
 	    $(CARGO) +$(MSRV) check --quiet --lib --target-dir target/msrv && echo "1 passed, 0 failed"; \

@@ -8,8 +8,8 @@
 local bit = require("bit")
 local ffi = require("ffi")
 
--- What of happysock.h and libc is called. The structs are those of version 0.1: they begin with their size, so that a newer
--- library takes them as they are. tests/test_layout.lua compares them with the header.
+-- What of happysock.h and libc is called. The structs end in room for fields that a newer header may have: the library is told
+-- how long they are, and 0 is the default of whatever is added. tests/test_layout.lua compares them with the header.
 ffi.cdef([[
 typedef uint32_t happysock_socklen_t;
 struct happysock_storage { uint16_t family; uint8_t data[118]; uint64_t aligned; };
@@ -38,6 +38,7 @@ typedef struct happy_options {
     const void *addresses;
     const void *local_v4;
     const void *local_v6;
+    uint64_t room[16];
 } happy_options;
 
 typedef struct happy_attempt {
@@ -49,6 +50,7 @@ typedef struct happy_attempt {
     uint64_t started_ns;
     uint64_t ended_ns;
     struct happysock_storage address;
+    uint64_t room[8];
 } happy_attempt;
 
 typedef struct happy_result {
@@ -69,6 +71,8 @@ typedef struct happy_result {
     happy_attempt *attempts;
     size_t attempts_capacity;
     size_t attempt_size;
+    const char *source;
+    uint64_t room[16];
 } happy_result;
 
 typedef struct happy_connect happy_connect;

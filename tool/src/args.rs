@@ -141,6 +141,9 @@ pub struct NameOptions {
     /// The family whose addresses go first, instead of the one that gai.conf(5) ranks higher
     #[arg(long, value_name = "FAMILY")]
     pub prefer: Option<FamilyName>,
+    /// Have libc look the name up, even where this program can do it by itself
+    #[arg(long)]
+    pub libc: bool,
     /// How the name is looked up, as getaddrinfo(3) knows it; more than once for several
     #[arg(long = "lookup-flag", value_name = "FLAG")]
     pub lookup_flags: Vec<LookupFlag>,

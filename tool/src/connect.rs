@@ -138,6 +138,7 @@ fn plan(arguments: &ConnectArguments, starter: &Starter) -> Result<Plan> {
         preferred_family: arguments.names.prefer.map(|family| family.family()),
         fast_fallback: !race.no_fast_fallback,
         lookup_flags: arguments.names.flags(),
+        lookup_by_libc: arguments.names.libc,
         resolv_timeout: race.resolv_timeout,
         connect_timeout: race.connect_timeout,
         open_timeout: race.timeout,

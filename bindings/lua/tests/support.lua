@@ -35,6 +35,8 @@ end
 
 -- Accepts one connection, sends what is given and closes it.
 function support.answer(listener, text)
+    local ready = ffi.new("struct happysock_pollfd", listener, 1, 0)
+    assert(C.poll(ready, 1, 20000) == 1, "nobody connects")
     local peer = C.accept4(listener, nil, nil, CLOEXEC)
     assert(peer >= 0)
     assert(C.send(peer, text, #text, 0) == #text)

@@ -80,6 +80,16 @@ return {
         equal(select(3, happysock.connect("local host", 80)).gai_error, -2)
         equal(select(3, happysock.connect("localhost", 65536)).gai_error, -8)
     end },
+    { name = "the example", run = function()
+        local listener, port = support.listen(V4)
+        local folder = arg[0]:match("^(.*)/") .. "/.."
+        local command = ("LUA_PATH='%s/?.lua' luajit %s/examples/get.lua half.test %d /page"):format(folder, folder, port)
+        local running = assert(io.popen(command))
+        support.answer(listener, "hello")
+        equal(running:read("*a"), "hello")
+        running:close()
+        support.close(listener)
+    end },
     { name = "nothing is left open", run = function()
         happysock.connect("no.such.host.test", 80)
         collectgarbage()

@@ -2,7 +2,7 @@
 // connect() and the agents' functions, on names that are half dead, silent or unknown.
 
 const assert = require('node:assert');
-const { execFileSync } = require('node:child_process');
+const { execFile, execFileSync } = require('node:child_process');
 const crypto = require('node:crypto');
 const http = require('node:http');
 const net = require('node:net');
@@ -127,6 +127,19 @@ test('an http.Agent connects through it', async () => {
   assert.strictEqual(await takes(200, 10_000, () => get('half.test')), 'hello');
   assert.strictEqual((await refusal(get('silent.test', { connectTimeout: 100 }))).code, 'ETIMEDOUT');
   assert.strictEqual((await refusal(get('local host'))).code, 'ENOTFOUND');
+  server.close();
+});
+
+test('the example', async () => {
+  const { server, port } = await listening(V4, (peer) => {
+    peer.once('data', () => peer.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello'));
+  });
+  const example = path.join(__dirname, '..', 'examples', 'get.js');
+  const output = await new Promise((resolve, reject) => {
+    execFile(process.execPath, [example, `http://half.test:${port}/`], { timeout: 30_000 },
+      (error, stdout) => { if (error) reject(error); else resolve(stdout); });
+  });
+  assert.strictEqual(output, 'hello');
   server.close();
 });
 

@@ -6,9 +6,11 @@ import os
 import pickle
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import happysock
 from support import V4, V6, TestCase, closed_port, descriptors, listening, silent_dns, silent_name
@@ -275,3 +277,11 @@ class Objects(TestCase):
             connect.take()
         self.assertFalse(connect.dispatch())
         connect.close()
+
+    def test_the_example_of_a_loop_of_ones_own(self):
+        example = Path(__file__).parent.parent / "examples" / "own_loop.py"
+        with listening(V4) as port:
+            command = [sys.executable, str(example), str(port), "half.test", "no.such.host.test"]
+            output = subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True).stdout.decode().splitlines()
+        self.assertIn(f"half.test: {V4}", output)
+        self.assertEqual([line.split(":")[0] for line in sorted(output)], ["half.test", "no.such.host.test"])
