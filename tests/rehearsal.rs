@@ -125,9 +125,9 @@ fn address() -> impl Strategy<Value = IpAddr> {
 }
 
 fn rank() -> impl Strategy<Value = Rank> {
-    let route = (proptest::option::of(address()), any::<[bool; 4]>(), 0..33u8, proptest::option::of(0..3u64));
+    let route = (proptest::option::of(address()), any::<[bool; 5]>(), 0..33u8, proptest::option::of(0..3u64));
     (address(), route).prop_map(
-        |(destination, (source, [deprecated, home, native, used], prefix_length, round_trip))| {
+        |(destination, (source, [deprecated, home, native, used, unanswered], prefix_length, round_trip))| {
             let route = Route {
                 source: source.filter(|source| source.is_ipv6() == destination.is_ipv6()),
                 source_deprecated: deprecated,
@@ -136,6 +136,7 @@ fn rank() -> impl Strategy<Value = Rank> {
                 prefix_length,
                 round_trip: round_trip.map(Duration::from_millis),
                 used_before: used,
+                unanswered,
             };
             Rank::new(destination, &route, &PolicyTable::default())
         },

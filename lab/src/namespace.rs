@@ -73,8 +73,9 @@ impl Namespace {
             }
             Ok(())
         };
-        // SAFETY: between fork and exec the closure only makes system calls on descriptors and a path that it owns;
-        // it takes no lock and allocates nothing (a path of less than 1024 bytes is copied to the stack).
+        // SAFETY: between fork and exec the closure only makes system calls on descriptors and a path that it
+        // owns; it takes no lock and allocates nothing (a path of less than 1024 bytes is copied to the
+        // stack).
         unsafe { command.pre_exec(enter) };
         Ok(command)
     }
