@@ -7,6 +7,7 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 DATADIR ?= $(PREFIX)/share
+BINDIR ?= $(PREFIX)/bin
 INSTALL ?= install
 # What is installed is stripped of what only a debugger reads. STRIP= leaves it, for packages that keep it in a file beside.
 STRIP ?= strip
@@ -42,9 +43,10 @@ help:
 	@echo "To try it"
 	@echo "  make demo               build, start a dual-stack server on loopback, race to it by name, print the timeline"
 	@echo "  make connect ARGS=...   the same program for real use: make connect ARGS=\"example.org 80\""
+	@echo "  make tool               the command happy, into target/release: target/release/happy --help"
 	@echo "To use it"
 	@echo "  make build              the libraries, in target/shared and target/release"
-	@echo "  make install            what was built; PREFIX=$(PREFIX) LIBDIR= INCLUDEDIR= DATADIR= DESTDIR= STRIP="
+	@echo "  make install            what was built; PREFIX=$(PREFIX) LIBDIR= INCLUDEDIR= DATADIR= BINDIR= DESTDIR= STRIP="
 	@echo "  make uninstall          removes what install installed, with the same variables"
 	@echo "  make manual             man pages and HTML, in target/manual; install installs them where they were built"
 	@echo "To work on it"
@@ -66,12 +68,18 @@ help:
 	@echo "  make mutants            mutation tests of the state machine; SHARD=0/40 tries every fortieth"
 	@echo "  make dns-differential   lookups beside getaddrinfo's in random systems; CASES= SEED= CHECKS="
 	@echo "  make order-differential the order of addresses beside getaddrinfo's in random systems; CASES= SEED="
+	@echo "Packages and releases"
+	@echo "  make dist               a release, into target/dist: source, crates, crate, binaries, SBOM, checksums; made twice and compared"
+	@echo "  make deny               licences, sources and advisories of the crates that are shipped (cargo-deny)"
+	@echo "  make debian-package     Debian's packages, into target/debian, with the Rust that is here"
+	@echo "  make debian-test        the same in a Debian of their own (debootstrap): built, upgraded, used, purged; as root"
 	@echo "Measurements"
 	@echo "  make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
 	@echo "  make lab-short          a shorter form of it"
 	@echo "  make bench              what a connect costs next to plain system calls"
 	@echo "  make bench-check        the same, judged"
 	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
+	@echo "  make bench-dns          many names by DNS, beside c-ares and hickory"
 	@echo "  make bench-ruby         TCPSocket.new beside stock Ruby's"
 	@echo "  make bench-python       Python's connects beside asyncio's own happy_eyeballs_delay"
 	@echo "Other languages"
@@ -142,6 +150,8 @@ endif
 	chmod 644 "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
 	@$(MAKE) -s --no-print-directory run-install-cmake
 	@$(MAKE) -s --no-print-directory run-install-manual
+	@# The command is there where `make tool` has built it.
+	@if [ -x "$(HAPPY)" ]; then $(MAKE) -s run-install-happy; fi
 	@# On the running system the linker's cache has to learn of it; in a staging directory that is the package's business.
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
@@ -156,6 +166,7 @@ uninstall:
 	      "$(DESTDIR)$(DATADIR)/happysock/thread_sanitizer.supp" \
 	      "$(DESTDIR)$(PKGCONFIGDIR)/happysock.pc"
 	@$(MAKE) -s --no-print-directory run-uninstall-cmake
+	@$(MAKE) -s run-uninstall-happy
 	@if [ -d "$(DESTDIR)$(DATADIR)/happysock" ]; then rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(DATADIR)/happysock"; fi
 
 # ---- Tests -----------------------------------------------------------------------------------------------------------
@@ -165,10 +176,9 @@ test:
 	@scripts/install-packages $(PACKAGES)
 	@MAKE="$(MAKE)" scripts/run-suites $(SUITES) $(CAMPAIGNS)
 
-# Three C programs at a time: most of what they do is wait, each in a network of its own.
 check:
 	@scripts/install-packages $(PACKAGES)
-	@MAKE="$(MAKE)" RUN_JOBS=3 scripts/run-suites format clippy rust c
+	@MAKE="$(MAKE)" scripts/run-suites format clippy rust c
 
 .PHONY: suite-format suite-scripts suite-clippy suite-msrv suite-rust suite-install suite-demo
 suite-format:
@@ -178,13 +188,16 @@ suite-format:
 suite-scripts:
 	@MAKE="$(MAKE)" scripts/test-scripts
 
+# The library also as programs get it, without what the tests turn on; and the tests also without the exports.
 suite-clippy:
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
-	RUSTFLAGS="-D warnings" $(CARGO) check --quiet --lib --target-dir target/plain
-	RUSTFLAGS="-D warnings" $(CARGO) check --quiet --lib --no-default-features --target-dir target/plain
+	$(CARGO) clippy --quiet --all-targets --no-default-features -- -D warnings
+	@set -e; for features in "" --no-default-features "--no-default-features --features internals" --all-features; do \
+	    echo "the library with: $${features:-its default features}"; $(CARGO) clippy --quiet --lib $$features -- -D warnings; done
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --lib --no-deps
 
-# The oldest Rust that Cargo.toml promises compiles it. Asked of rustup by name: cargo +VERSION could fetch it.
+# The oldest Rust that Cargo.toml promises compiles it. Asked of rustup by name: cargo +VERSION could fetch it. That its standard
+# library has all that is used, the lint incompatible_msrv of clippy holds in any case.
 suite-msrv:
 	@if rustup toolchain list 2>/dev/null | grep -q '^$(MSRV)[.-]'; then \
 	    $(CARGO) +$(MSRV) check --quiet --lib --target-dir target/msrv && echo "1 passed, 0 failed"; \
@@ -195,13 +208,14 @@ suite-msrv:
 # The lab's tests watch the C program connect.
 suite-rust:
 	@$(MAKE) -s PROFILE=debug target/c/debug/connect target/c/debug/ask
-	$(CARGO) test --quiet --workspace --no-fail-fast
+	$(CARGO) test --quiet --workspace --exclude happysock-cli --no-fail-fast
 
 suite-install: build
 	scripts/test-install
 
 suite-demo:
 	@$(MAKE) -s PROFILE=release target/c/release/connect target/c/release/greeter
+	@$(CARGO) build --quiet --package happysock-cli
 	@scripts/test-demo
 
 # ---- The ABI ---------------------------------------------------------------------------------------------------------
@@ -225,6 +239,7 @@ include c_tests/c_tests.mk
 -include tests/resolved.mk
 -include lab/lab.mk
 include packaging/packaging.mk
+-include tool/tool.mk
 -include ruby_ext/ruby.mk
 -include bindings/bindings.mk
 -include $(wildcard benches/*.mk)

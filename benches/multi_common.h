@@ -4,11 +4,13 @@
  *
  * MODE live: COUNT connects to the numeric HOST, which accepts them. hole: COUNT connects to a numeric HOST that never
  * answers, until all have begun; then all are cancelled. name: COUNT connects to <number>-HOST, names that nobody has
- * asked for before. Each connection is closed with a reset, so that no port is left in TIME_WAIT.
+ * asked for before. unanswered: the same, while no name server answers, until all have begun; then all are cancelled.
+ * Each connection is closed with a reset, so that no port is left in TIME_WAIT.
  */
 #ifndef MULTI_COMMON_H
 #define MULTI_COMMON_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdbool.h>
@@ -29,6 +31,9 @@ static struct {
     size_t heap_before, heap_in_flight;
     long resident_before, resident_in_flight;
     int most_threads;
+    /* Of the mode unanswered: the first good name after all were cancelled, and what was left of them before it. */
+    double next_us;
+    int threads_left, descriptors_left;
 } bench;
 
 static inline _Noreturn void fail(const char *what)
@@ -80,6 +85,19 @@ static inline int threads_now(void)
     return count;
 }
 
+static inline int descriptors_now(void)
+{
+    int count = 0;
+    DIR *directory = opendir("/proc/self/fd");
+    if (directory == NULL)
+        fail("/proc/self/fd");
+    while (readdir(directory) != NULL)
+        count++;
+    closedir(directory);
+    /* The two of every directory, and this one's own. */
+    return count - 3;
+}
+
 static inline bool mode_is(const char *mode)
 {
     return strcmp(bench.mode, mode) == 0;
@@ -88,7 +106,7 @@ static inline bool mode_is(const char *mode)
 static inline void bench_arguments(int argc, char **argv)
 {
     if (argc != 6) {
-        fprintf(stderr, "usage: %s live|hole|name COUNT THREADS SERVICE HOST\n", argv[0]);
+        fprintf(stderr, "usage: %s live|hole|name|unanswered COUNT THREADS SERVICE HOST\n", argv[0]);
         exit(2);
     }
     bench.mode = argv[1];
@@ -104,10 +122,15 @@ static inline void bench_arguments(int argc, char **argv)
         fail("setrlimit");
 }
 
+static inline bool bench_is_unanswered(void)
+{
+    return mode_is("unanswered");
+}
+
 /* The host of the index-th connect. */
 static inline const char *bench_host(int index, char name[256])
 {
-    if (!mode_is("name"))
+    if (!mode_is("name") && !bench_is_unanswered())
         return bench.host;
     snprintf(name, 256, "%d-%d-%s", (int)getpid(), index, bench.host);
     return name;
@@ -149,7 +172,7 @@ static inline void bench_print(const char *who)
            "us\":%.0f",
            who, bench.mode, bench.count, bench.most_threads, bench.ok, bench.failed, bench.begun - bench.began,
            bench.cpu_ended - bench.cpu_began);
-    if (mode_is("hole")) {
+    if (mode_is("hole") || bench_is_unanswered()) {
         double count = bench.count;
         printf(",\"heap_each\":%.0f,\"resident_each\":%.0f",
                ((double)bench.heap_in_flight - (double)bench.heap_before) / count,
@@ -157,6 +180,9 @@ static inline void bench_print(const char *who)
         printf(",\"cancel_us\":%.0f", bench.cancelled - bench.begun);
         if (bench.freed > 0)
             printf(",\"free_us\":%.0f", bench.freed);
+        if (bench.next_us > 0)
+            printf(",\"next_us\":%.0f,\"threads_left\":%d,\"descriptors_left\":%d", bench.next_us, bench.threads_left,
+                   bench.descriptors_left);
     }
     printf("}\n");
 }

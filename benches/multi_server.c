@@ -4,7 +4,9 @@
  *     multi_server PORT DNS_DELAY_MS COMMAND [ARGUMENT...]
  *
  * Listens on PORT of 127.0.0.1 and ::1 and on UDP port 53 of 127.0.0.53, then runs COMMAND and ends with its exit
- * status. A name that begins with a number and "-four" or "-six" has no address of the other family.
+ * status. A name with "-four" or "-six" in its first label has no address of the other family, one with "-now" is
+ * answered without delay, one with "-never" not at all. With BENCH_SERVER_BUFFER=default in the environment the
+ * socket's buffers are those that any server begins with, and questions that find no room in them are lost.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -66,8 +68,14 @@ static struct question {
     struct sockaddr_in from;
     int length;
     unsigned char packet[LONGEST + 64];
-} * ring;
+} *ring;
 static unsigned first, last;
+
+static void first_label(const unsigned char *packet, char label[64])
+{
+    memset(label, 0, 64);
+    memcpy(label, packet + 13, packet[12] < 64 ? packet[12] : 63);
+}
 
 /* Turns a question (RFC 1035, section 4) into its answer, in place; answers with the new length. */
 static int answer(unsigned char *packet, int length)
@@ -82,8 +90,8 @@ static int answer(unsigned char *packet, int length)
     if (end > length)
         return 0;
     int type = packet[place + 1] << 8 | packet[place + 2];
-    char label[64] = "";
-    memcpy(label, packet + 13, packet[12] < 64 ? packet[12] : 63);
+    char label[64];
+    first_label(packet, label);
     int only_four = strstr(label, "-four") != NULL, only_six = strstr(label, "-six") != NULL;
     const unsigned char *record = type == 28 && !only_four ? six : type == 1 && !only_six ? four : NULL;
     /* A response, recursion available, no error; one question, one or no answer, nothing else. */
@@ -103,6 +111,13 @@ struct dns {
     int fd, delay_us;
 };
 
+static void send_answer(int fd, struct question *question)
+{
+    int length = answer(question->packet, question->length);
+    if (length > 0)
+        sendto(fd, question->packet, (size_t)length, 0, (struct sockaddr *)&question->from, sizeof question->from);
+}
+
 static _Noreturn void *serve_dns(void *argument)
 {
     struct dns dns = *(struct dns *)argument;
@@ -119,16 +134,19 @@ static _Noreturn void *serve_dns(void *argument)
                                              (struct sockaddr *)&question->from, &size);
             if (question->length < 17)
                 break;
+            char label[64];
+            first_label(question->packet, label);
+            if (strstr(label, "-never") != NULL)
+                continue;
+            if (dns.delay_us == 0 || strstr(label, "-now") != NULL) {
+                send_answer(dns.fd, question);
+                continue;
+            }
             question->due = now_us() + dns.delay_us;
             last++;
         }
-        for (long long now = now_us(); first != last && ring[first % RING].due <= now; first++) {
-            struct question *question = &ring[first % RING];
-            int length = answer(question->packet, question->length);
-            if (length > 0)
-                sendto(dns.fd, question->packet, (size_t)length, 0, (struct sockaddr *)&question->from,
-                       sizeof question->from);
-        }
+        for (long long now = now_us(); first != last && ring[first % RING].due <= now; first++)
+            send_answer(dns.fd, &ring[first % RING]);
     }
 }
 
@@ -160,8 +178,11 @@ int main(int argc, char **argv)
     int room = 8 << 20;
     dns.fd = open_socket(SOCK_DGRAM, &name_server, sizeof name_server);
     dns.delay_us = atoi(argv[2]) * 1000;
-    setsockopt(dns.fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
-    setsockopt(dns.fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+    const char *buffer = getenv("BENCH_SERVER_BUFFER");
+    if (buffer == NULL || strcmp(buffer, "default") != 0) {
+        setsockopt(dns.fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+        setsockopt(dns.fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+    }
     ring = calloc(RING, sizeof *ring);
     if (ring == NULL)
         fail("calloc");

@@ -15,8 +15,10 @@ C_TESTS := $(patsubst c_tests/%.c,%,$(wildcard c_tests/test_*.c))
 SANITIZED_TESTS := $(filter-out test_loops,$(C_TESTS))
 # How a test program is run, and how many seconds it may take, on a machine that is busy.
 RUN_IN := scripts/in-test-network
-TEST_LIMIT := 120
-MEMORY_TEST_LIMIT := 300
+TEST_LIMIT := 240
+MEMORY_TEST_LIMIT := 600
+# How many run at a time: what most of them do is wait, each in a network of its own, and none judges speed.
+RUN_JOBS ?= 4
 
 # The library under the names that programs look for: linked as it is for installation, but for the sanitizers.
 $(C_DIRECTORY)/libhappysock.so: $(SOURCES) include/happysock.map scripts/link-shared
@@ -54,7 +56,7 @@ c-programs: $(C_TESTS:%=$(C_DIRECTORY)/%) $(C_DIRECTORY)/connect $(C_DIRECTORY)/
 sanitizer-programs: $(SANITIZED_TESTS:%=$(C_DIRECTORY)/%)
 
 run-c-tests: c-programs
-	@RUN_WITH="$(RUN_IN)" scripts/run-each $(TEST_LIMIT) $(C_TESTS:%=$(C_DIRECTORY)/%)
+	@RUN_JOBS=$(RUN_JOBS) RUN_WITH="$(RUN_IN)" scripts/run-each $(TEST_LIMIT) $(C_TESTS:%=$(C_DIRECTORY)/%)
 
 .PHONY: suite-c suite-c-release suite-memory
 suite-c:
@@ -69,7 +71,7 @@ suite-c-release:
 
 suite-memory:
 	@$(MAKE) -s c-programs PROFILE=release
-	@RUN_WITH="$(RUN_IN) valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
+	@RUN_JOBS=$(RUN_JOBS) RUN_WITH="$(RUN_IN) valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
 	    --errors-for-leak-kinds=definite --suppressions=c_tests/valgrind.supp" \
 	    scripts/run-each $(MEMORY_TEST_LIMIT) $(MEMORY_TESTS:%=target/c/release/%)
 
@@ -84,6 +86,7 @@ connect:
 demo:
 	@scripts/install-packages build demo
 	@$(MAKE) -s PROFILE=release target/c/release/connect target/c/release/greeter
+	@$(CARGO) build --quiet --package happysock-cli
 	@scripts/demo
 
 # ---- Sanitizers ------------------------------------------------------------------------------------------------------
@@ -111,7 +114,7 @@ endif
 .PHONY: test-sanitizers suite-sanitizer-address suite-sanitizer-thread
 suite-sanitizer-address suite-sanitizer-thread: suite-sanitizer-%:
 	@$(MAKE) -s sanitizer-programs PROFILE=$*
-	@TSAN_OPTIONS="suppressions=$(abspath c_tests/thread_sanitizer.supp) die_after_fork=0" RUN_WITH="$(RUN_IN)" \
+	@TSAN_OPTIONS="suppressions=$(abspath c_tests/thread_sanitizer.supp) die_after_fork=0" RUN_JOBS=$(RUN_JOBS) RUN_WITH="$(RUN_IN)" \
 	    scripts/run-each $(MEMORY_TEST_LIMIT) $(SANITIZED_TESTS:%=target/c/$*/%)
 
 test-sanitizers:

@@ -38,11 +38,10 @@ $(FAULTS)/%: $(FAULTS)/%.o $(FAULTS)/world.o $(SCENARIOS) $(FAULTS)/libshim.so $
 # All of them run, whatever fails; some at a time, since what they do is wait, each in a network of its own. Seconds that one may
 # take in its full form, on a machine that is busy.
 FAULTS_LIMIT := 7200
-FAULTS_JOBS := 4
 EVERY_CALL_PARTS := 0 1 2
 .PHONY: run-faults
 run-faults: $(FAULTS_PROGRAMS:%=$(FAULTS)/%) $(FAULTS)/plugin/libhappysock.so
-	@RUN_JOBS=$(FAULTS_JOBS) scripts/run-each $(FAULTS_LIMIT) \
+	@RUN_JOBS=$(RUN_JOBS) scripts/run-each $(FAULTS_LIMIT) \
 	    $(foreach part,$(EVERY_CALL_PARTS),"$(FAULTS)/every_call $(FAULTS_FORM) --part $(part)/$(words $(EVERY_CALL_PARTS))") \
 	    "$(FAULTS)/forks $(FAULTS_FORM)" "$(FAULTS)/limits $(FAULTS_FORM)" $(FAULTS)/allocations \
 	    "$(FAULTS)/unload $(C_DIRECTORY)/libhappysock.so" "$(FAULTS)/unload $(FAULTS)/plugin/libhappysock.so"

@@ -414,7 +414,7 @@ static void the_descriptor_may_come_late(void **state)
     happy_result result = HAPPY_RESULT_INIT;
     happy_connect *connect = NULL;
     (void)state;
-    options.open_timeout_ms = 150;
+    options.open_timeout_ms = 1000;
     assert_int_equal(happy_connect_new("192.0.2.77", "80", &options, &connect, NULL), HAPPY_OK);
     assert_int_equal(happy_connect_dispatch(connect), HAPPY_EAGAIN);
     int fd = happy_connect_get_fd(connect);

@@ -9,6 +9,7 @@
  *
  *   QUESTION CODE ERRNO ITEM...
  *
+ * and after it, where the library has asked libc for it, "libc-QUESTION 0 0".
  * CODE is 0 or an error; ERRNO is 0 but with EAI_SYSTEM; an ITEM is an address, or of an addrinfo
  * FLAGS/FAMILY/SOCKTYPE/PROTOCOL/ADDRESS/PORT/SCOPE/CANONNAME, with the bytes of the name in hexadecimal. */
 #define _GNU_SOURCE
@@ -170,6 +171,13 @@ static void ask_libc(const char *checks, const struct asked *asked)
     }
 }
 
+/* Who was asked, where that was libc. */
+static void print_source(const char *question, const char *source)
+{
+    if (source != NULL && strcmp(source, "libc") == 0)
+        printf("libc-%s 0 0\n", question);
+}
+
 /* ---- The library --------------------------------------------------------------------------------------- */
 
 static void ask_blocking(const struct asked *asked)
@@ -201,6 +209,7 @@ static void ask_object(const struct asked *asked)
     errno = 0;
     int code = happy_lookup_take_result(lookup, &list);
     print_lookup("object", code, errno, list);
+    print_source("object", happy_lookup_get_source(lookup));
     happy_lookup_unref(lookup);
     answered();
 }
@@ -259,6 +268,7 @@ static void ask_connect(const char *question, const char *node, int family)
         print_address(addresses.items[index].family, addresses.items[index].bytes);
     }
     putchar('\n');
+    print_source(question, result.source);
     answered();
 }
 

@@ -25,11 +25,32 @@ run-uninstall-cmake:
 	rm -f $(foreach file,$(CMAKE_FILES),"$(DESTDIR)$(CMAKEDIR)/$(file)")
 	@if [ -d "$(DESTDIR)$(CMAKEDIR)" ]; then rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(CMAKEDIR)"; fi
 
+# ---- What is given to others -----------------------------------------------------------------------------------------
+
+.PHONY: dist deny debian-package debian-test
+dist:
+	@packaging/dist target/dist
+
+deny:
+	@packaging/deny
+
+debian-package:
+	@scripts/install-packages build debian
+	@packaging/debian-package target/debian
+
+debian-test:
+	@scripts/install-packages build debian
+	@packaging/debian-test target/debian-test
+
 # ---- Tests -----------------------------------------------------------------------------------------------------------
 
 PACKAGES += packages
+EXTRA_PACKAGES += debian
 SUITES += packages
 
+# In short: the Debian packages themselves are built by debian-test.
 .PHONY: suite-packages
 suite-packages: build
+	packaging/licences
 	packaging/test/build-systems
+	packaging/test/sources

@@ -53,7 +53,7 @@ fn their_c_compiles() {
 /// All that the makefiles say.
 fn makefiles() -> String {
     let mut text = read("Makefile");
-    for room in ["c_tests", "lab", "ruby_ext", "bindings", "benches", "tests", "docs"] {
+    for room in ["c_tests", "lab", "ruby_ext", "bindings", "benches", "tests", "docs", "tool"] {
         for entry in std::fs::read_dir(root().join(room)).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "mk") {
@@ -110,6 +110,7 @@ fn the_files_that_they_name_exist() {
             "bindings/",
             "benches/",
             "docs/",
+            "tool/",
         ];
         let named = names(&text).into_iter().filter(|name| rooms.iter().any(|room| name.starts_with(room)));
         for path in links.filter(|link| !link.starts_with("http")).chain(named.filter(|name| !name.contains('*'))) {

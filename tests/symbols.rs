@@ -58,6 +58,7 @@ fn symbol_version(since: &str) -> String {
 }
 
 #[test]
+#[cfg_attr(not(feature = "capi"), ignore = "the exports are behind the feature capi")]
 fn the_shared_library_exports_what_the_ledger_says() {
     let mut exported: Vec<String> =
         output_of("nm", &["--dynamic", "--defined-only", "--format=posix"], &library_of_cargo())
@@ -76,6 +77,7 @@ fn the_shared_library_exports_what_the_ledger_says() {
 
 /// The library that is installed exports the same, each symbol in the version in which it arrived.
 #[test]
+#[cfg_attr(not(feature = "capi"), ignore = "the exports are behind the feature capi")]
 fn each_symbol_has_its_version() {
     let mut exported: Vec<String> = output_of("readelf", &["--dyn-syms", "--wide"], library_to_install())
         .lines()

@@ -56,6 +56,32 @@ happy_ruby_ask_scheduler(VALUE scheduler, const struct happy_ruby_connect *self,
     return true;
 }
 
+/* Puts an Array of Addrinfo into `owned->addresses`. */
+static void
+happy_ruby_known_addresses(VALUE addresses, struct happy_ruby_owned *owned)
+{
+    const struct addrinfo hints = {
+        .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+        .ai_family = AF_UNSPEC,
+        .ai_socktype = SOCK_STREAM,
+    };
+    struct addrinfo **tail = &owned->addresses;
+
+    for (long i = 0; i < RARRAY_LEN(addresses); i++) {
+        VALUE sockaddr = rb_funcall(rb_ary_entry(addresses, i), rb_intern("to_sockaddr"), 0);
+        char host[NI_MAXHOST], service[NI_MAXSERV];
+        StringValue(sockaddr);
+        int error = getnameinfo((const struct sockaddr *)RSTRING_PTR(sockaddr), (socklen_t)RSTRING_LEN(sockaddr), host,
+                                sizeof(host), service, sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV);
+        if (!error) error = getaddrinfo(host, service, &hints, tail);
+        if (error) {
+            *tail = NULL;
+            rb_raise(rb_eArgError, "not an address to connect to: %+"PRIsVALUE, rb_ary_entry(addresses, i));
+        }
+        while (*tail) tail = &(*tail)->ai_next;
+    }
+}
+
 static int64_t
 happy_ruby_now_ms(void)
 {
@@ -81,7 +107,8 @@ happy_ruby_begin(struct happy_ruby_connect *self)
     const struct happy_ruby_request *request = self->request;
     happy_options options = HAPPY_OPTIONS_INIT;
     int lookup_flags = 0, local_flags = 0;
-    const char *host = happy_ruby_host(request->remote_host, self->host, sizeof(self->host));
+    bool known = !NIL_P(request->addresses);
+    const char *host = known ? NULL : happy_ruby_host(request->remote_host, self->host, sizeof(self->host));
     const char *service = happy_ruby_service(request->remote_service, self->service, sizeof(self->service),
                                              &lookup_flags);
 
@@ -107,7 +134,11 @@ happy_ruby_begin(struct happy_ruby_connect *self)
     /* Where CRuby races, it looks up the family of the local address alone. */
     if (happy_ruby_races_p(self)) options.family = self->local_family;
 
-    bool test_mode = RB_TYPE_P(request->test_mode_settings, T_HASH);
+    if (known) {
+        happy_ruby_known_addresses(request->addresses, self->owned);
+        options.addresses = self->owned->addresses;
+    }
+    bool test_mode = !known && RB_TYPE_P(request->test_mode_settings, T_HASH);
     bool ask_scheduler = request->ask_scheduler && !NIL_P(scheduler) && host && !self->literal;
     bool tracing = !NIL_P(request->trace);
     /* What an exception says of a limit depends on how the race stood. */
@@ -307,7 +338,7 @@ happy_ruby_init_inetsock(VALUE (*make_socket)(VALUE self, int fd), HAPPY_RUBY_IN
         .local_host = local_host, .local_service = local_serv,
         .resolv_timeout = resolv_timeout, .connect_timeout = connect_timeout, .open_timeout = Qnil,
         .resolution_delay = Qnil, .connection_attempt_delay = Qnil,
-        .test_mode_settings = Qnil, .trace = Qnil, .fast_fallback = true,
+        .addresses = Qnil, .test_mode_settings = Qnil, .trace = Qnil, .fast_fallback = true,
         .make_socket = make_socket, .self = self,
     };
 

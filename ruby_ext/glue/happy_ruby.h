@@ -68,6 +68,7 @@
 struct happy_ruby_request {
     VALUE remote_host, remote_service;
     VALUE local_host, local_service;
+    VALUE addresses;                                      /* an Array of Addrinfo instead of the remote host, or nil */
     VALUE resolv_timeout, connect_timeout, open_timeout;  /* seconds */
     VALUE resolution_delay, connection_attempt_delay;     /* seconds */
     VALUE test_mode_settings;                             /* {delay: {ipv6: ms, ...}, error: {ipv4: EAI, ...}} */
@@ -118,7 +119,7 @@ struct happy_ruby_event {
 struct happy_ruby_owned {
     happy_connect *connect;
     struct happy_ruby_shared *shared;
-    struct addrinfo *addresses;      /* what a fiber scheduler found, NULL if none was asked */
+    struct addrinfo *addresses;      /* known addresses, or what a fiber scheduler found; else NULL */
     int fd;                          /* the winner, until a Ruby socket owns it */
 };
 

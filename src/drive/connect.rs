@@ -2,10 +2,11 @@
 
 use super::key::Key;
 use super::plan::Plan;
-use super::reactor::Reactor;
+use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use super::running::Running;
 use crate::lookup::{Client, Mailbox, Query, Reason, WalkId, Watcher};
+use crate::race::{Permits, Placed};
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::poll::{self, PollFd, milliseconds_until};
 use crate::sys::timer::Timer;
@@ -60,6 +61,8 @@ pub struct Connect {
     tokens: Vec<u64>,
     /// Nothing was done yet: the first step is due.
     fresh: bool,
+    /// Of a rehearsal that is over: what would have been attempted.
+    order: Option<Vec<Placed>>,
 }
 
 /// What surrounds the race.
@@ -67,6 +70,8 @@ struct Surroundings {
     watch: Watch,
     /// Made when the first name is looked up.
     client: Option<Box<Client>>,
+    /// Attempts may start; a rehearsal makes none.
+    attempts: bool,
 }
 
 /// Who waits for the sockets: nobody but the next poll(2), or a set whose descriptor was given away.
@@ -110,6 +115,10 @@ impl Reactor for Surroundings {
         self.watch.remove(fd);
     }
 
+    fn permits(&self, _own: InFlight) -> Permits {
+        Permits { lookups: true, attempts: self.attempts }
+    }
+
     fn look_up(&mut self, now: Instant, query: &Query) -> Result<WalkId, Reason> {
         let client = self.client.get_or_insert_with(|| Box::new(Client::lone()));
         client.begin(now, query, 0, &mut self.watch)
@@ -150,10 +159,28 @@ impl Connect {
             mailbox,
             signals,
             private: true,
-            surroundings: Surroundings { watch: Watch::Poll(Vec::new()), client: None },
+            surroundings: Surroundings { watch: Watch::Poll(Vec::new()), client: None, attempts: true },
             tokens: Vec::new(),
             fresh: true,
+            order: None,
         }
+    }
+
+    /// Begins a connect that makes no attempt: it looks up what a connect would, and finds the order of the
+    /// addresses. It is over when every lookup has ended; then [`order`](Connect::order) answers, and its
+    /// outcome is that of a race that was cancelled, or the reason why there is no address.
+    pub fn rehearse(plan: Plan) -> Connect {
+        let mut connect = Connect::new(plan);
+        connect.surroundings.attempts = false;
+        connect
+    }
+
+    /// What would have been attempted, once a [rehearsal](Connect::rehearse) is over: the addresses of both
+    /// families in the order of RFC 6724, each with the rule that put it behind the one before. A race takes them
+    /// by turns between the families. None before, where there is no address, and for a connect that is no
+    /// rehearsal.
+    pub fn order(&self) -> Option<&[Placed]> {
+        self.order.as_deref()
     }
 
     /// What other threads may use to end or interrupt it.
@@ -203,8 +230,19 @@ impl Connect {
                 break false;
             }
         };
+        let finished = finished || self.end_rehearsal(now);
         self.arm();
         finished
+    }
+
+    /// A rehearsal is over when no lookup is left. True if it is.
+    fn end_rehearsal(&mut self, now: Instant) -> bool {
+        if self.surroundings.attempts || self.running.in_flight().lookups > 0 {
+            return false;
+        }
+        self.order = Some(self.running.order());
+        self.running.cancel(now);
+        self.running.advance(now, &mut self.surroundings)
     }
 
     /// Hands in what the client has found out. Whether there was something.
@@ -359,7 +397,7 @@ impl Connect {
     }
 
     fn hand_in_ready(&mut self, now: Instant, ready: Vec<Key>) {
-        let Surroundings { watch, client } = &mut self.surroundings;
+        let Surroundings { watch, client, .. } = &mut self.surroundings;
         if let Some(client) = client {
             for key in &ready {
                 if let Key::Lookup(socket) = key {

@@ -2,7 +2,7 @@
 
 use super::plan::address_family;
 use super::reactor::Reactor;
-use crate::lookup::{Answer, Form, Found, Mailbox, Query, Source, Told, WalkId, order};
+use crate::lookup::{Answer, Form, Found, Mailbox, Query, Reason, Source, Told, WalkId, order};
 use crate::race::{AnsweredBy, Families, Family, LookupError, LookupId, Question, QuestionKind, Urgency};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,8 +22,12 @@ pub(super) struct Lookups {
     unstarted: usize,
     /// How the host is looked up.
     host: Host,
+    /// The port of the remote service, once the host is looked up without a thread.
+    port: u16,
     /// What came of it for families that were not asked for yet.
     early: Vec<(Family, Answer, AnsweredBy)>,
+    /// Why libc was asked for the host, if it was.
+    why_libc: Option<Reason>,
 }
 
 /// How the host is looked up. A name is walked as a whole, as getaddrinfo(3) walks it for `AF_UNSPEC`: what
@@ -43,7 +47,7 @@ impl Lookups {
     pub fn new(remote: Query, local: Option<Query>, families: Families, mailbox: &Arc<Mailbox>, token: u64) -> Lookups {
         let host = if remote.has_callback() { Host::Apart } else { Host::NotBegun };
         let (mailbox, running, early) = (Arc::clone(mailbox), Vec::new(), Vec::new());
-        Lookups { remote, local, families, mailbox, token, running, unstarted: 0, host, early }
+        Lookups { remote, local, families, mailbox, token, running, unstarted: 0, host, early, port: 0, why_libc: None }
     }
 
     /// Takes a question in, to be started with those that come in a row with it.
@@ -100,8 +104,19 @@ impl Lookups {
         let form = if both { Form::Addresses } else { Form::Unsorted };
         let query = self.remote.with(address_family(self.families), form);
         self.host = match reactor.look_up(now, &query) {
-            Ok(walk) => Host::Walks(walk),
-            Err(_) => {
+            Ok(walk) => match self.remote.service_port() {
+                Ok(port) => {
+                    self.port = port;
+                    Host::Walks(walk)
+                }
+                // Nothing is asked where the service is unknown.
+                Err(error) => {
+                    reactor.abandon(now, walk);
+                    Host::Whole(Source::ready(Err(error), AnsweredBy::Nobody))
+                }
+            },
+            Err(reason) => {
+                self.why_libc = Some(reason);
                 let whole = Source::now(query, &self.mailbox, self.token);
                 Source::start(std::iter::once(&whole));
                 Host::Whole(whole)
@@ -109,11 +124,16 @@ impl Lookups {
         };
     }
 
+    /// Why libc was asked for the host; None: it was not, or nobody could have been asked instead.
+    pub fn why_libc(&self) -> Option<Reason> {
+        self.why_libc
+    }
+
     /// The driver's client has the last word of a family of the host.
     pub fn told(&mut self, told: Told) {
         let family = if told.family == libc::AF_INET6 { Family::V6 } else { Family::V4 };
         let by = told.by;
-        let answer = told.into_answer(self.remote.port().unwrap_or(0));
+        let answer = told.into_answer(self.port);
         self.host_answered(family, answer, by);
     }
 

@@ -1,6 +1,6 @@
 //! What a race came to.
 
-use crate::race::{AnsweredBy, Attempt, Operation, Outcome};
+use crate::race::{AnsweredBy, Attempt, Family, Operation, Outcome};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
@@ -13,10 +13,15 @@ pub struct Report<'a> {
     pub socket: Option<OwnedFd>,
     /// In the order of their start; times count from `began`.
     pub attempts: &'a [Attempt],
+    /// A family that does not answer in this network, as the history says or this race has found.
+    pub unanswered: Option<Family>,
     /// When the race began: its limits count from then.
     pub began: Instant,
     /// Who has told the addresses of the host, last.
     pub answered_by: AnsweredBy,
+    /// Why libc was asked for the host, where this library would else have asked by itself: a sentence's
+    /// part, as in "libc was asked, since nscd is running". None: libc was not asked.
+    pub why_libc: Option<&'static str>,
 }
 
 /// What failed at a step of an attempt: the system call as a person writes it, or the caller's function by

@@ -51,6 +51,17 @@ impl Query {
         }
     }
 
+    /// The port of the service: libc is asked where it has a name. For a system whose services are in files.
+    pub fn service_port(&self) -> Result<u16, LookupError> {
+        if let Some(port) = self.port() {
+            return Ok(port);
+        }
+        let flags = self.hints().flags & libc::AI_NUMERICSERV | libc::AI_NUMERICHOST;
+        let hints = Hints { flags, family: libc::AF_INET, ..self.hints() };
+        let list = ask_libc(Some(c"0.0.0.0"), self.service(), hints)?;
+        Ok(list.iter().next().map_or(0, |address| address.port()))
+    }
+
     /// Asks, and takes as long as it takes. For worker threads.
     pub fn ask(&self) -> Answer {
         let list = match self.callback() {

@@ -73,9 +73,6 @@ impl Lone {
             Some(family) => family,
             None => return Ok(Begun::Answer(Err(LookupError { gai_error: libc::EAI_NONAME, sys_errno: 0 }))),
         };
-        if query.port().is_none() {
-            return Err(Reason::Service);
-        }
         let mut client = Client::in_place_of_libc();
         let mut set = Set(set);
         // The families were chosen above; the rest of the flags the client judges.

@@ -13,7 +13,7 @@ use crate::sys::timer::Timer;
 use crate::sys::{Interest, fork};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// How long a wait lasts at most where no wake-up descriptor could be made.
@@ -283,6 +283,27 @@ impl Lookup {
         }
         Ok(self.progress.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        if !self.is_forked() {
+            return;
+        }
+        // A thread of the parent's may have been at work in here at the moment of the fork: what it held locked is in
+        // no state that could be taken apart, and its descriptors may be closed already. It is left as it is.
+        if is_held(&self.lone) {
+            std::mem::forget(self.lone.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        }
+        if is_held(&self.progress) {
+            std::mem::forget(self.progress.get_mut().unwrap_or_else(PoisonError::into_inner).watch.take());
+        }
+    }
+}
+
+/// Whether a lock was held at the moment of the fork, by a thread that is not here.
+fn is_held<T>(lock: &Mutex<T>) -> bool {
+    matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 impl Progress {

@@ -44,6 +44,7 @@ pub(super) struct System {
     resolv_conf_stamp: Stamp,
     /// The paths of which only it matters whether they exist, and whether they did.
     existing: Vec<(&'static str, bool)>,
+    services_are_local: bool,
     environment: Environment,
 }
 
@@ -159,6 +160,7 @@ impl System {
             hosts_stamp,
             resolv_conf_stamp,
             existing,
+            services_are_local: services_are_local(nsswitch.as_deref()),
             environment,
         }
     }
@@ -175,6 +177,11 @@ impl System {
         }
     }
 
+    /// Whether a service's port is found in files of this machine, without anybody being waited for.
+    pub fn services_are_local(&self) -> bool {
+        self.services_are_local
+    }
+
     /// The hosts; None where there is no such file, or none that can be read.
     pub fn hosts(&self) -> Option<&Hosts> {
         self.hosts.as_ref()
@@ -187,6 +194,16 @@ impl System {
 
 fn contains(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|window| window == word)
+}
+
+/// By the last `services` line of nsswitch.conf(5); without one it is `files`.
+fn services_are_local(nsswitch: Option<&[u8]>) -> bool {
+    let line = |line: &[u8]| line.trim_ascii().strip_prefix(b"services").map(<[u8]>::to_vec);
+    let last = nsswitch.unwrap_or_default().split(|&byte| byte == b'\n').filter_map(line).last();
+    let Some(sources) = last else { return true };
+    let sources = sources.trim_ascii_start().strip_prefix(b":").unwrap_or_default();
+    let mut sources = sources.split(u8::is_ascii_whitespace).filter(|source| !source.is_empty()).peekable();
+    sources.peek().is_some() && sources.all(|source| matches!(source, b"files" | b"db"))
 }
 
 /// Once in the life of a process, as in glibc.

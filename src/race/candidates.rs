@@ -2,7 +2,7 @@
 use super::attempt::CandidateId;
 use super::family::Family;
 use super::loopback::is_loopback;
-use super::order::{self, Rank};
+use super::order::{self, Placed, Rank};
 use std::net::SocketAddr;
 
 #[derive(Clone, Debug)]
@@ -78,6 +78,28 @@ impl Candidates {
         // Without any rank there is only one, or the order is not asked for.
         let place = places.iter().find(of_wanted).or(places.first()).copied().unwrap_or(0);
         self.take(place)
+    }
+
+    /// All of them, in the order that [`Candidates::take_best`] follows within a family; as they came where no
+    /// route was asked for.
+    pub(super) fn placed(&self) -> Vec<Placed> {
+        let places = self.order();
+        if places.len() < self.untried.len() {
+            let unsorted = |candidate: &Candidate| Placed { address: candidate.address, is_usable: true, rule: None };
+            return self.untried.iter().map(unsorted).collect();
+        }
+        let ranked = places.iter().filter_map(|&place| {
+            let candidate = &self.untried[place];
+            Some((candidate.address, candidate.rank.as_ref()?))
+        });
+        let before = std::iter::once(None).chain(ranked.clone().map(|(_, rank)| Some(rank)));
+        std::iter::zip(ranked, before)
+            .map(|((address, rank), before)| Placed {
+                address,
+                is_usable: rank.is_usable(),
+                rule: before.map(|before| before.decided_by(rank)),
+            })
+            .collect()
     }
 
     /// The family that a list begins with which has `head` too, the best of those tried.

@@ -10,7 +10,7 @@
 //! [`PolicyTable`] has those of the table.
 use super::policy::PolicyTable;
 use std::cmp::{Ordering, Reverse};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// What the surroundings know of the way to one destination. What they do not know keeps its default.
@@ -26,6 +26,9 @@ pub struct Route {
     pub native: bool,
     /// The bits of the source address's subnet (rule 9, IPv4 only); 0: not known.
     pub prefix_length: u8,
+    /// Attempts from that source have gone unanswered lately: whatever is reached from another one goes
+    /// first.
+    pub unanswered: bool,
     /// The round-trip time seen earlier in this network (RFC 8305, section 4: between rules 8 and 9).
     pub round_trip: Option<Duration>,
     /// The address was used before in this network (RFC 8305, section 4).
@@ -47,6 +50,8 @@ pub struct Rank {
 struct Key {
     /// Rule 1: avoid unusable destinations.
     unusable: bool,
+    /// Our rule: what goes unanswered is nearly unusable.
+    unanswered: bool,
     /// Rule 2: prefer matching scope.
     scope_differs: bool,
     /// Rule 3: avoid deprecated addresses.
@@ -75,6 +80,7 @@ impl Rank {
         let source = route.source;
         let key = Key {
             unusable: source.is_none(),
+            unanswered: source.is_some() && route.unanswered,
             scope_differs: source.is_some_and(|source| policy.scope(source) != scope),
             source_deprecated: source.is_some() && route.source_deprecated,
             source_is_care_of: source.is_some() && !route.source_is_home,
@@ -86,8 +92,8 @@ impl Rank {
             never_used: !route.used_before,
         };
         let common_prefix = match (source, destination) {
-            // Deliberate deviation, as in glibc: RFC 6724, section 2.2 counts no more bits than the prefix of the
-            // source has, usually 64.
+            // Deliberate deviation, as in glibc: RFC 6724, section 2.2 counts no more bits than the prefix of
+            // the source has, usually 64.
             (Some(IpAddr::V6(source)), IpAddr::V6(destination)) => {
                 (source.to_bits() ^ destination.to_bits()).leading_zeros()
             }
@@ -164,4 +170,84 @@ fn merge_sort(places: &mut [usize], room: &mut [usize], compare: &impl Fn(&usize
         *half = &half[1..];
     }
     places.copy_from_slice(room);
+}
+
+/// What puts one destination before another: a rule of RFC 6724, section 6, or of RFC 8305, section 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// Rule 1: avoid unusable destinations.
+    Usable,
+    /// Rule 2: prefer matching scope.
+    MatchingScope,
+    /// Rule 3: avoid deprecated addresses.
+    NotDeprecated,
+    /// Rule 4: prefer home addresses.
+    HomeAddress,
+    /// Rule 5: prefer matching label.
+    MatchingLabel,
+    /// Rule 6: prefer higher precedence.
+    HigherPrecedence,
+    /// Rule 7: prefer native transport.
+    NativeTransport,
+    /// Rule 8: prefer smaller scope.
+    SmallerScope,
+    /// RFC 8305, section 4: the lower round-trip time first.
+    RoundTrip,
+    /// RFC 8305, section 4: what was used before first.
+    UsedBefore,
+    /// Rule 9: use longest matching prefix.
+    LongestPrefix,
+    /// Rule 10: leave the order unchanged.
+    Unchanged,
+}
+
+impl Rule {
+    /// Its number in RFC 6724; None for those of RFC 8305.
+    pub const fn number(self) -> Option<u32> {
+        Some(match self {
+            Rule::Usable => 1,
+            Rule::MatchingScope => 2,
+            Rule::NotDeprecated => 3,
+            Rule::HomeAddress => 4,
+            Rule::MatchingLabel => 5,
+            Rule::HigherPrecedence => 6,
+            Rule::NativeTransport => 7,
+            Rule::SmallerScope => 8,
+            Rule::RoundTrip | Rule::UsedBefore => return None,
+            Rule::LongestPrefix => 9,
+            Rule::Unchanged => 10,
+        })
+    }
+}
+
+impl Rank {
+    /// The first rule by which one of two destinations goes before the other; [`Rule::Unchanged`] where none does.
+    pub fn decided_by(&self, other: &Rank) -> Rule {
+        let (one, two) = (&self.key, &other.key);
+        let differences = [
+            (Rule::Usable, one.unusable != two.unusable),
+            (Rule::MatchingScope, one.scope_differs != two.scope_differs),
+            (Rule::NotDeprecated, one.source_deprecated != two.source_deprecated),
+            (Rule::HomeAddress, one.source_is_care_of != two.source_is_care_of),
+            (Rule::MatchingLabel, one.label_differs != two.label_differs),
+            (Rule::HigherPrecedence, one.precedence != two.precedence),
+            (Rule::NativeTransport, one.encapsulated != two.encapsulated),
+            (Rule::SmallerScope, one.scope != two.scope),
+            (Rule::RoundTrip, one.round_trip != two.round_trip),
+            (Rule::UsedBefore, one.never_used != two.never_used),
+            (Rule::LongestPrefix, self.compare(other).is_ne()),
+        ];
+        differences.iter().find(|(_, differs)| *differs).map_or(Rule::Unchanged, |(rule, _)| *rule)
+    }
+}
+
+/// A destination in its place among those that it was sorted with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Where to.
+    pub address: SocketAddr,
+    /// Whether the system knows a way there. A destination that is alone is not asked about: then it counts as usable.
+    pub is_usable: bool,
+    /// What put it behind the one before it; None for the first, and where the list was taken as it came.
+    pub rule: Option<Rule>,
 }

@@ -56,9 +56,11 @@ pub struct Exception {
 
 /// The exception for a question that libc does not survive.
 pub const LIBC_CRASHES: &str = "libc-crashes";
+/// The exception for addresses that libc takes back.
+pub const TOLD_AT_ONCE: &str = "told-at-once";
 
 /// All of them. What is not here is a failure.
-pub const EXCEPTIONS: [Exception; 5] = [
+pub const EXCEPTIONS: [Exception; 6] = [
     Exception {
         id: "system-enoent",
         meant: true,
@@ -105,7 +107,35 @@ pub const EXCEPTIONS: [Exception; 5] = [
         // What has no answer is not compared.
         applies: |_, _, _| false,
     },
+    Exception {
+        id: TOLD_AT_ONCE,
+        meant: true,
+        reason: "a server answers one family and fails, or answers with rubbish, at the other: a race has begun with the \
+                 first (RFC 8305, section 3), getaddrinfo(3) waits for both and lets the second decide",
+        // It takes what the servers were asked to tell.
+        applies: |_, _, _| false,
+    },
 ];
+
+/// Replies that may take back, in libc, what the other question has brought.
+const SPOILING: [&str; 9] =
+    ["CutOff", "Mutated", "Truncated", "WrongCount", "Short", "HeaderOnly", "Silence", "Code", "Aliases"];
+
+/// Whether what was asked of the servers explains that a race knows an address which getaddrinfo(3) does not.
+pub fn is_told_at_once(difference: &Difference, questions: &[String]) -> bool {
+    difference.check == Check::Subset
+        && questions.iter().any(|question| SPOILING.iter().any(|reply| question.contains(&format!(": {reply}"))))
+}
+
+/// Whether libc does not know what it does: a `hosts:` line without a source leaves it with a pointer that it has not
+/// set (glibc 2.36).
+pub fn is_undefined(case: &Case) -> bool {
+    let Some(text) = case.etc.text("nsswitch.conf") else { return false };
+    let text = String::from_utf8_lossy(text);
+    let sources =
+        |line: &str| line.trim().strip_prefix("hosts").map(|rest| rest.trim().trim_start_matches(':').to_owned());
+    text.lines().filter_map(sources).last().is_some_and(|sources| sources.trim().is_empty())
+}
 
 /// The codes of h_errno, and one of getaddrinfo(3) that is GNU's (netdb.h).
 const NETDB_INTERNAL: i32 = -1;

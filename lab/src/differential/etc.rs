@@ -40,6 +40,14 @@ pub struct Wishes<'a> {
 }
 
 impl Etc {
+    /// The text of a file; None where there is none.
+    pub fn text(&self, file: &str) -> Option<&[u8]> {
+        match self.files.get(file) {
+            Some(Entry::Text(text)) => Some(text.as_bytes()),
+            _ => None,
+        }
+    }
+
     /// Draws the files of a case. The second value says whether the servers have to reply alike, since nobody
     /// knows which one a resolver begins with.
     pub fn draw(rng: &mut Rng, wishes: Wishes) -> (Etc, bool) {

@@ -27,6 +27,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::sandbox::Sandbox;
+use answer::Answers;
 pub use arena::cover_etc;
 use arena::{Arena, Failure, Told, Who};
 use case::{Asked, Case};
@@ -225,10 +226,22 @@ fn run(arena: &Arena, options: &Options, case: &Case) -> Result<Run> {
             vec![Difference { exception, ..no_answer(options, "libc", failure) }]
         }
         (Err(failure), _) => vec![no_answer(options, "libc", failure)],
+        // It has asked libc, which crashes or not by what lay in its memory.
+        (Ok(_), Err(failure @ Failure::Crashed(_))) if compare::is_undefined(case) => {
+            let exception = Some(compare::LIBC_CRASHES);
+            vec![Difference { exception, ..no_answer(options, "the library", failure) }]
+        }
         (Ok(_), Err(failure)) => vec![no_answer(options, "the library", failure)],
         (Ok(libc), Ok(library)) => compare::compare(case, &options.checks, libc, library),
     };
-    if let Some(count @ 1..) = library.clones {
+    for difference in &mut differences {
+        if difference.exception.is_none() && compare::is_told_at_once(difference, &library.questions) {
+            difference.exception = Some(compare::TOLD_AT_ONCE);
+        }
+    }
+    // What only libc can look up it looks up on a thread.
+    let by_libc = |answers: &Answers| answers.keys().any(|question| question.starts_with("libc-"));
+    if let Some(count @ 1..) = library.clones.filter(|_| !library.answers.as_ref().is_ok_and(by_libc)) {
         let text = format!("{count} calls of clone(2)");
         differences.push(Difference { check: Check::Clones, question: "all", text, exception: None });
     }

@@ -95,6 +95,24 @@ class TestHappySock < Minitest::Test
     assert(steps.all? { |step| step.frozen? && step[:host] == "dead6.test" && step[:port] == PORT })
   end
 
+  # The tracer is on the connecting thread, and runs while the race does.
+  def test_a_trace_is_told_as_it_happens
+    told = {}
+    start = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    trace = ->(step) { told[step[:name]] ||= [Process.clock_gettime(Process::CLOCK_MONOTONIC) - start, Thread.current] }
+    HappySock.tcp("slow.test", PORT, trace: trace).close
+    assert_operator told[:lookup_started][0], :<, 0.7, "the lookups take a second"
+    assert_operator told[:finished][0], :>=, 0.95
+    assert_equal [Thread.current], told.values.map(&:last).uniq
+  end
+
+  def test_a_limit_is_told_too
+    steps = []
+    assert_raises(*timeout_classes) { HappySock.tcp(silent_name, PORT, open_timeout: 0.05, trace: steps.method(:<<)) }
+    assert_equal :finished, steps.last[:name]
+    assert_equal 2, steps.count { |step| step[:name] == :lookup_abandoned }
+  end
+
   def test_trace_of_all_connects
     steps = []
     assert_nil HappySock.trace { |step| steps << step }

@@ -92,6 +92,9 @@ pub struct Client {
     pub(super) resolved: u32,
     /// Lookups that wait for their servers' windows, in the order in which they came there.
     pub(super) waiting: VecDeque<WalkId>,
+    /// When some of them may have room although no answer comes. What an abandoned lookup has left is theirs at
+    /// the next turn only: many are abandoned in a row, as a rule, and those that wait among them.
+    pub(super) room_at: Option<Instant>,
     pub(super) deadlines: Option<Deadlines>,
     /// Lookups in flight by what they ask.
     pub(super) equal: HashMap<u64, u32>,
@@ -178,6 +181,7 @@ impl Client {
             servers: Vec::new(),
             resolved: 0,
             waiting: VecDeque::new(),
+            room_at: None,
             deadlines: None,
             equal: HashMap::new(),
             hasher: RandomState::new(),

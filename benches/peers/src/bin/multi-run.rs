@@ -1,6 +1,6 @@
 //! Runs the multi benchmark: every program in turn, several rounds, in one run; prints a table and writes JSON.
 //!
-//! Started by `make bench-multi`, inside the test network and beside benches/multi_server.c.
+//! Started by `make bench-multi` and `make bench-dns`, inside the test network and beside benches/multi_server.c.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,12 +9,19 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 /// The most a connect by number may cost, as a multiple of the floor, and keep in memory.
 const GOAL_RATIO: f64 = 1.2;
 const GOAL_HEAP: f64 = 1024.0;
+/// The most that a connect by a name that DNS knows may cost, as a multiple of the floor: of many, and of up to a thousand.
+const GOAL_DNS_MANY: f64 = 1.3;
+const GOAL_DNS_FEW: f64 = 1.5;
+/// The most that looking a name up may keep in memory, beside the connect.
+const GOAL_DNS_HEAP: f64 = 256.0;
+/// The most that cancelling a thousand lookups may take, in microseconds.
+const GOAL_CANCEL: f64 = 1000.0;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// A host that answers nobody, see scripts/in-test-network.
 const SILENT: &str = "192.0.2.77";
@@ -32,6 +39,9 @@ struct Arguments {
     names: usize,
     #[arg(long, default_value_t = 512)]
     threads: usize,
+    /// What is measured.
+    #[arg(long, value_enum, default_value_t = Subject::Connects)]
+    subject: Subject,
     /// The port that the server listens on.
     #[arg(long)]
     port: u16,
@@ -43,6 +53,16 @@ struct Arguments {
     check: bool,
     /// The programs; one that does not exist is left out. The first is the floor.
     programs: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    /// Connects, by number and by name, as many as `counts`; names by threads where a program knows no other way.
+    Connects,
+    /// Names that a DNS server answers; `threads` is how many may be in flight.
+    Dns,
+    /// Whether questions are lost at a DNS server with the buffer that any begins with.
+    Loss,
 }
 
 /// What a program prints.
@@ -60,6 +80,13 @@ struct Run {
     resident_each: Option<f64>,
     cancel_us: Option<f64>,
     free_us: Option<f64>,
+    /// Of names that nobody answers, after all were cancelled: how long the next good one takes, and what is left.
+    next_us: Option<f64>,
+    threads_left: Option<usize>,
+    descriptors_left: Option<i64>,
+    /// How many questions the server's socket had no room for.
+    #[serde(default)]
+    lost: u64,
     /// What it was run for: "live", "hole", "name dual" and so on.
     #[serde(default)]
     setting: String,
@@ -71,11 +98,47 @@ struct Setting {
     host: &'static str,
     count: usize,
     threads: usize,
+    /// Of the programs, by the end of their names, those that cannot do it.
+    without: &'static [&'static str],
 }
 
 fn settings(arguments: &Arguments) -> Vec<Setting> {
-    let numeric = |name, host| move |&count: &usize| Setting { name, mode: name, host, count, threads: 1 };
-    let by_name = |name, host, count, threads| Setting { name, mode: "name", host, count, threads };
+    let numeric =
+        |name, host| move |&count: &usize| Setting { name, mode: name, host, count, threads: 1, without: &[] };
+    let by_name = |name, host, count, threads| Setting { name, mode: "name", host, count, threads, without: &[] };
+    let threads = arguments.threads;
+    match arguments.subject {
+        Subject::Connects => {}
+        Subject::Dns => {
+            let mut settings = Vec::new();
+            for &count in &arguments.counts {
+                settings.push(by_name("dns: at once", "now.test", count, threads));
+                settings.push(by_name("dns: after 20 ms", "both.test", count, threads));
+            }
+            let largest = arguments.counts.iter().copied().max().unwrap_or(0);
+            for count in [1000.min(largest), largest] {
+                let without = &["multi-hickory"];
+                settings.push(Setting {
+                    name: "unanswered",
+                    mode: "unanswered",
+                    host: "never.test",
+                    count,
+                    threads,
+                    without,
+                });
+            }
+            let without = &["multi_dns_floor", "multi_cares", "multi-hickory"];
+            settings.push(Setting { name: "hole", mode: "hole", host: SILENT, count: largest, threads: 1, without });
+            return settings;
+        }
+        Subject::Loss => {
+            let largest = arguments.counts.iter().copied().max().unwrap_or(0);
+            return vec![
+                by_name("loss: at once", "now.test", largest, threads),
+                by_name("loss: after 20 ms", "both.test", largest, threads),
+            ];
+        }
+    }
     let mut settings: Vec<Setting> = arguments.counts.iter().map(numeric("live", "::1")).collect();
     settings.extend(arguments.counts.iter().map(numeric("hole", SILENT)));
     settings.push(by_name("name: both families", "both.test", arguments.names, arguments.threads));
@@ -85,7 +148,18 @@ fn settings(arguments: &Arguments) -> Vec<Setting> {
     settings
 }
 
+/// How many questions found no room at the server's socket since it was opened: the last column of /proc/net/udp.
+fn lost_questions() -> Result<u64> {
+    /// 127.0.0.53, port 53.
+    const SERVER: &str = "3500007F:0035";
+    let table = std::fs::read_to_string("/proc/net/udp")?;
+    let line =
+        table.lines().find(|line| line.split_whitespace().nth(1) == Some(SERVER)).context("the server's socket")?;
+    Ok(line.split_whitespace().last().context("drops")?.parse()?)
+}
+
 fn run(program: &Path, setting: &Setting, port: u16) -> Result<Run> {
+    let lost_before = lost_questions()?;
     let mut child = Command::new(program)
         .args([setting.mode, &setting.count.to_string(), &setting.threads.to_string(), &port.to_string(), setting.host])
         .stdout(Stdio::piped())
@@ -105,6 +179,7 @@ fn run(program: &Path, setting: &Setting, port: u16) -> Result<Run> {
     ensure!(output.status.success(), "{}: {}: {}", program.display(), setting.name, output.status);
     let mut run: Run = serde_json::from_slice(&output.stdout).with_context(|| program.display().to_string())?;
     run.setting = setting.name.to_owned();
+    run.lost = lost_questions()? - lost_before;
     Ok(run)
 }
 
@@ -137,10 +212,15 @@ struct Summary {
     resident_each: Option<f64>,
     cancel_us_each: Option<f64>,
     free_us_each: Option<f64>,
+    next_us: Option<f64>,
+    threads_left: Option<usize>,
+    descriptors_left: Option<i64>,
+    lost: u64,
 }
 
 fn summarize(setting: &Setting, runs: &BTreeMap<usize, Vec<Run>>) -> Vec<Summary> {
-    let floor = &runs[&0];
+    // Without a floor nothing is a multiple of it.
+    let floor = runs.get(&0).map_or(&[][..], |floor| floor);
     let of = |runs: &[Run], value: &dyn Fn(&Run) -> Option<f64>| median(runs.iter().filter_map(value).collect());
     runs.values()
         .map(|runs| {
@@ -163,6 +243,10 @@ fn summarize(setting: &Setting, runs: &BTreeMap<usize, Vec<Run>>) -> Vec<Summary
                 resident_each: of(runs, &|run| run.resident_each),
                 cancel_us_each: of(runs, &|run| run.cancel_us.map(|us| us / each)),
                 free_us_each: of(runs, &|run| run.free_us.map(|us| us / each)),
+                next_us: of(runs, &|run| run.next_us),
+                threads_left: runs.iter().filter_map(|run| run.threads_left).max(),
+                descriptors_left: runs.iter().filter_map(|run| run.descriptors_left).max(),
+                lost: runs.iter().map(|run| run.lost).sum(),
             }
         })
         .collect()
@@ -212,7 +296,51 @@ fn print(summaries: &[Summary]) {
             optional(row.cancel_us_each, 2),
             optional(row.free_us_each, 2),
         );
+        if row.lost > 0 {
+            println!("{:27} {} questions were lost at the server", "", row.lost);
+        }
+        if let (Some(next), Some(threads), Some(descriptors)) = (row.next_us, row.threads_left, row.descriptors_left) {
+            println!(
+                "{:27} after the cancel: {threads} threads, {descriptors} descriptors; the next name took {next:.0} us",
+                ""
+            );
+        }
     }
+}
+
+/// The goals for names that DNS knows.
+fn dns_goals(summaries: &[Summary]) -> Vec<(bool, String)> {
+    let mut goals = Vec::new();
+    let ours: Vec<&Summary> = summaries.iter().filter(|row| row.who == "happysock").collect();
+    for row in ours.iter().filter(|row| row.setting.starts_with("dns")) {
+        let most = if row.count > 1000 { GOAL_DNS_MANY } else { GOAL_DNS_FEW };
+        for (ratio, time) in [(row.wall_of_floor, "time"), (row.cpu_of_floor, "CPU time")] {
+            let text =
+                format!("{}, {} names: {ratio:.2} times the floor's {time} (at most {most})", row.setting, row.count);
+            goals.push((ratio <= most, text));
+        }
+        goals.push((row.threads == 1, format!("{}, {} names: {} threads (1)", row.setting, row.count, row.threads)));
+    }
+    let heap = |setting: &str| ours.iter().rfind(|row| row.setting == setting).and_then(|row| row.heap_each);
+    if let (Some(names), Some(numbers)) = (heap("unanswered"), heap("hole")) {
+        let more = names - numbers;
+        let text =
+            format!("a name that is looked up keeps {more:.0} bytes beyond a connect (at most {GOAL_DNS_HEAP:.0})");
+        goals.push((more <= GOAL_DNS_HEAP, text));
+    }
+    if let Some(row) = ours.iter().find(|row| row.setting == "unanswered")
+        && let (Some(cancel), Some(threads)) = (row.cancel_us_each, row.threads_left)
+    {
+        let all = cancel * row.count as f64;
+        let text = format!("{} lookups cancelled in {all:.0} us (at most {GOAL_CANCEL:.0})", row.count);
+        goals.push((all <= GOAL_CANCEL, text));
+        goals.push((threads == 1, format!("after that {threads} threads (1)")));
+    }
+    for row in ours.iter().filter(|row| row.setting.starts_with("loss")) {
+        goals
+            .push((row.lost == 0, format!("{}, {} names: {} questions lost (none)", row.setting, row.count, row.lost)));
+    }
+    goals
 }
 
 /// The goals, each with whether it was met.
@@ -280,10 +408,7 @@ fn main() -> Result<()> {
     for program in missing {
         eprintln!("left out, not built: {}", program.display());
     }
-    ensure!(
-        programs.first() == arguments.programs.first().as_ref() && programs.len() > 1,
-        "the floor and another are needed"
-    );
+    ensure!(programs.first() == arguments.programs.first().as_ref() && !programs.is_empty(), "the floor is needed");
 
     let (mut all, mut summaries) = (Vec::new(), Vec::new());
     let settings = settings(&arguments);
@@ -298,7 +423,8 @@ fn main() -> Result<()> {
                 setting.count
             );
             std::io::stderr().flush()?;
-            for (index, program) in programs.iter().enumerate() {
+            let can = |program: &Path| !setting.without.iter().any(|name| program.ends_with(name));
+            for (index, program) in programs.iter().enumerate().filter(|(_, program)| can(program)) {
                 runs.entry(index).or_default().push(run(program, setting, arguments.port)?);
             }
         }
@@ -307,7 +433,10 @@ fn main() -> Result<()> {
     }
     eprintln!();
     print(&summaries);
-    let goals = goals(&summaries, *arguments.counts.iter().max().unwrap_or(&0));
+    let goals = match arguments.subject {
+        Subject::Connects => goals(&summaries, *arguments.counts.iter().max().unwrap_or(&0)),
+        Subject::Dns | Subject::Loss => dns_goals(&summaries),
+    };
     for (met, text) in &goals {
         println!("{}  {text}", if *met { "met   " } else { "missed" });
     }

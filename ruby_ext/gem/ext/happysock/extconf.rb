@@ -36,6 +36,8 @@ glue = ["#{crate}/glue", File.expand_path("../../../glue", __dir__)].find { |pat
 require "mkmf"
 
 append_cflags("-fvisibility=hidden")
+# The other file is a part of it, as the glue is: one object, all names static.
+$srcs = ["happysock.c"]
 $INCFLAGS << [*include_directories, glue].map { |path| " -I#{path}" }.join
 $libs << " #{archive} -lpthread -ldl -lm"
 # The Rust library is the extension's own business: none of its names shows, and nothing of it stays that is not used.

@@ -1,160 +1,209 @@
-/* The extension of the gem: HappySock::Native, which the Ruby files of the gem call. */
+/* The extension of the gem: what connects for TCPSocket, Socket and HappySock, and HappySock::Lookup. */
 
 #include "happy_ruby.c"
 
-/* Where a lookup's answer and its handle live: released by garbage collection where no ensure runs. */
-struct native_lookup {
-    happy_lookup *handle;
-    struct addrinfo *list;
-};
+#include <ruby/ractor.h>
 
-static void
-native_lookup_release(struct native_lookup *lookup)
-{
-    happy_lookup_unref(lookup->handle);
-    if (lookup->list) freeaddrinfo(lookup->list);
-    *lookup = (struct native_lookup){ NULL, NULL };
-}
+#include "native_lookup.c"
 
-static void
-native_lookup_free(void *lookup)
-{
-    native_lookup_release(lookup);
-    xfree(lookup);
-}
-
-static const rb_data_type_t native_lookup_type = {
-    .wrap_struct_name = "happy_lookup",
-    .function = { .dfree = native_lookup_free },
-    .flags = RUBY_TYPED_FREE_IMMEDIATELY | RUBY_TYPED_WB_PROTECTED,
-};
-
-static ID id_bind_call, id_binmode, id_sync, id_do_not_reverse_lookup;
+static VALUE native_mHappySock, native_cTCPSocket, native_cBasicSocket, native_cSocket;
 static VALUE native_io_initialize;
+static ID id_bind_call, id_binmode, id_sync, id_do_not_reverse_lookup, id_set_do_not_reverse_lookup;
+static ID id_settings, id_close, id_tcp_fast_fallback;
+/* Each Ractor has a tracer of its own: it is seldom something that another may use. */
+static rb_ractor_local_key_t native_tracer;
 
 /* Makes `socket`, which was allocated, a Ruby socket over `fd`: what the socket library does for its own. */
 static VALUE
 native_make_socket(VALUE socket, int fd)
 {
-    VALUE basic_socket = rb_path2class("BasicSocket");
-
-    rb_funcall(native_io_initialize, id_bind_call, 3, socket, INT2NUM(fd), INT2FIX(O_RDWR));
+    rb_funcall(native_io_initialize, id_bind_call, 3, socket, INT2FIX(fd), INT2FIX(O_RDWR));
     rb_funcall(socket, id_binmode, 0);
     rb_funcall(socket, id_sync, 1, Qtrue);
-    rb_funcall(socket, id_do_not_reverse_lookup, 1, rb_funcall(basic_socket, rb_intern("do_not_reverse_lookup"), 0));
+    rb_funcall(socket, id_set_do_not_reverse_lookup, 1, rb_funcall(native_cBasicSocket, id_do_not_reverse_lookup, 0));
     return socket;
 }
 
-static VALUE
-native_option(VALUE options, const char *name)
+/* ---- options ---- */
+
+/* The options of a connect. Those before NATIVE_SETTINGS are the members of HappySock::Settings, in its order. */
+enum native_option {
+    NATIVE_FAST_FALLBACK, NATIVE_RESOLV_TIMEOUT, NATIVE_CONNECT_TIMEOUT, NATIVE_OPEN_TIMEOUT, NATIVE_RESOLUTION_DELAY,
+    NATIVE_CONNECTION_ATTEMPT_DELAY, NATIVE_ASK_SCHEDULER, NATIVE_SETTINGS,
+    NATIVE_TRACE = NATIVE_SETTINGS, NATIVE_TEST_MODE_SETTINGS, NATIVE_OPTIONS
+};
+
+static const char *const native_option_names[NATIVE_OPTIONS] = {
+    "fast_fallback", "resolv_timeout", "connect_timeout", "open_timeout", "resolution_delay",
+    "connection_attempt_delay", "ask_scheduler", "trace", "test_mode_settings",
+};
+static ID native_option_ids[NATIVE_OPTIONS];
+
+static bool
+native_limit_p(int option)
 {
-    return rb_hash_lookup(options, ID2SYM(rb_intern(name)));
+    return option == NATIVE_RESOLV_TIMEOUT || option == NATIVE_CONNECT_TIMEOUT || option == NATIVE_OPEN_TIMEOUT;
 }
 
-/* connect(socket, host, port, local_host, local_port, options): connects an allocated socket and answers it. */
-static VALUE
-native_connect(VALUE self, VALUE socket, VALUE host, VALUE port, VALUE local_host, VALUE local_port, VALUE options)
+/*
+ * Reads the keywords of a call. What it leaves open is as HappySock.configure has it; limits are left open together, since
+ * a default must not meet one of the call's that excludes it.
+ */
+static void
+native_options(VALUE keywords, struct happy_ruby_request *request)
 {
-    Check_Type(options, T_HASH);
-    struct happy_ruby_request request = {
-        .remote_host = host, .remote_service = port,
-        .local_host = local_host, .local_service = local_port,
-        .resolv_timeout = native_option(options, "resolv_timeout"),
-        .connect_timeout = native_option(options, "connect_timeout"),
-        .open_timeout = native_option(options, "open_timeout"),
-        .resolution_delay = native_option(options, "resolution_delay"),
-        .connection_attempt_delay = native_option(options, "connection_attempt_delay"),
-        .test_mode_settings = native_option(options, "test_mode_settings"),
-        .trace = native_option(options, "trace"),
-        .fast_fallback = RTEST(native_option(options, "fast_fallback")),
-        .socket_tcp = RTEST(native_option(options, "socket_tcp")),
-        .make_socket = native_make_socket, .self = socket,
-    };
+    VALUE values[NATIVE_OPTIONS];
+    bool limited = false;
 
+    for (int i = 0; i < NATIVE_OPTIONS; i++) values[i] = Qundef;
+    if (!NIL_P(keywords)) rb_get_kwargs(keywords, native_option_ids, 0, NATIVE_OPTIONS, values);
+    for (int i = 0; i < NATIVE_OPTIONS; i++) {
+        if (values[i] == Qundef) values[i] = Qnil;
+        limited |= native_limit_p(i) && !NIL_P(values[i]);
+    }
+
+    VALUE settings = rb_ivar_get(native_mHappySock, id_settings);
+    for (int i = 0; i < NATIVE_SETTINGS; i++) {
+        if (NIL_P(values[i]) && !(native_limit_p(i) && limited)) values[i] = RSTRUCT_GET(settings, i);
+    }
+    if (NIL_P(values[NATIVE_FAST_FALLBACK]) && rb_respond_to(native_cSocket, id_tcp_fast_fallback)) {
+        values[NATIVE_FAST_FALLBACK] = rb_funcall(native_cSocket, id_tcp_fast_fallback, 0);
+    }
+    if (NIL_P(values[NATIVE_TRACE])) values[NATIVE_TRACE] = rb_ractor_local_storage_value(native_tracer);
+
+    request->fast_fallback = NIL_P(values[NATIVE_FAST_FALLBACK]) || RTEST(values[NATIVE_FAST_FALLBACK]);
+    request->resolv_timeout = values[NATIVE_RESOLV_TIMEOUT];
+    request->connect_timeout = values[NATIVE_CONNECT_TIMEOUT];
+    request->open_timeout = values[NATIVE_OPEN_TIMEOUT];
+    request->resolution_delay = values[NATIVE_RESOLUTION_DELAY];
+    request->connection_attempt_delay = values[NATIVE_CONNECTION_ATTEMPT_DELAY];
+    request->ask_scheduler = RTEST(values[NATIVE_ASK_SCHEDULER]);
+    request->trace = values[NATIVE_TRACE];
+    request->test_mode_settings = values[NATIVE_TEST_MODE_SETTINGS];
+}
+
+/* ---- connects ---- */
+
+static struct happy_ruby_request
+native_request(VALUE socket)
+{
+    return (struct happy_ruby_request){
+        .remote_host = Qnil, .remote_service = Qnil, .local_host = Qnil, .local_service = Qnil,
+        .addresses = Qnil, .make_socket = native_make_socket, .self = socket,
+    };
+}
+
+/* What TCPSocket.new, Socket.tcp and HappySock.tcp have in common: (host, port, local_host = nil, local_port = nil, **). */
+static VALUE
+native_connect(int argc, const VALUE *argv, VALUE socket, bool socket_tcp)
+{
+    struct happy_ruby_request request = native_request(socket);
+    VALUE keywords;
+
+    rb_scan_args(argc, argv, "22:", &request.remote_host, &request.remote_service, &request.local_host,
+                 &request.local_service, &keywords);
+    native_options(keywords, &request);
+    request.socket_tcp = socket_tcp;
     return happy_ruby_connect(&request);
 }
 
-struct native_lookup_call {
-    struct native_lookup *lookup;
-    VALUE host, service, timeout;
-    struct addrinfo hints;
-};
-
-/* Waits on the lookup's descriptor, so that signals, Thread#raise and a fiber scheduler work as with any IO. */
-static int
-native_lookup_wait(happy_lookup *handle, struct addrinfo **ret_list)
+static VALUE
+native_close(VALUE socket)
 {
-    while (happy_lookup_dispatch(handle) == HAPPY_EAGAIN) {
-        int fd = happy_lookup_get_fd(handle);
-        if (fd < 0) rb_sys_fail("happy_lookup_get_fd");
-        rb_wait_for_single_fd(fd, RB_WAITFD_IN, NULL);
-    }
-    return happy_lookup_take_result(handle, ret_list);
+    return rb_funcall(socket, id_close, 0);
 }
 
 static VALUE
-native_lookup_list(const struct addrinfo *list)
+native_yield_and_close(VALUE socket)
 {
-    VALUE found = rb_ary_new();
+    if (!rb_block_given_p()) return socket;
+    return rb_ensure(rb_yield, socket, native_close, socket);
+}
 
-    for (const struct addrinfo *entry = list; entry; entry = entry->ai_next) {
-        rb_ary_push(found, rb_ary_new_from_args(4, rb_str_new((const char *)entry->ai_addr, entry->ai_addrlen),
-                                                INT2NUM(entry->ai_family), INT2NUM(entry->ai_socktype),
-                                                INT2NUM(entry->ai_protocol)));
-    }
-    return found;
+/* TCPSocket#initialize of happysock/tcp_socket. */
+static VALUE
+native_initialize(int argc, VALUE *argv, VALUE self)
+{
+    return native_connect(argc, argv, self, false);
+}
+
+/* Socket.tcp of happysock/tcp_socket. */
+static VALUE
+native_socket_tcp(int argc, VALUE *argv, VALUE self)
+{
+    return native_yield_and_close(native_connect(argc, argv, rb_obj_alloc(self), true));
+}
+
+/*
+ * call-seq:
+ *   tcp(host, port, local_host = nil, local_port = nil, **options) -> tcp_socket
+ *   tcp(host, port, local_host = nil, local_port = nil, **options) {|tcp_socket| ... } -> object
+ *
+ * Connects to +host+ and +port+ and returns a TCPSocket, or yields it and closes it after the block.
+ *
+ * Both address families are looked up at once, and connection attempts are started one after the other without
+ * waiting for the ones before to fail; the first to succeed wins.
+ *
+ * host, port:: as TCPSocket.new takes them
+ * local_host, local_port:: the local address to bind to
+ * resolv_timeout:: limit for the lookups, in seconds from the start
+ * connect_timeout:: limit for connecting, in seconds from the start of the last address' attempt
+ * open_timeout:: limit over everything; not together with the other two
+ * fast_fallback:: +false+ tries one address after the other, in the system's order
+ * resolution_delay:: how long an IPv4 answer waits for the IPv6 answer, in seconds (RFC 8305, section 3)
+ * connection_attempt_delay:: the time between two attempts, in seconds, held within 0.01 to 2 (RFC 8305, section 5)
+ * ask_scheduler:: +true+ has the fiber scheduler find the addresses, where it has +address_resolve+
+ * trace:: called with each step of the race, see ::trace
+ *
+ * What is not given is as ::configure has it.
+ *
+ * Raises what TCPSocket.new of the running Ruby raises: SystemCallError, Socket::ResolutionError (SocketError before
+ * 3.3), IO::TimeoutError (Errno::ETIMEDOUT before 4.0), ArgumentError. The exception answers +attempts+: an array of
+ * HappySock::Attempt.
+ */
+static VALUE
+native_tcp(int argc, VALUE *argv, VALUE self)
+{
+    return native_yield_and_close(native_connect(argc, argv, rb_obj_alloc(native_cTCPSocket), false));
+}
+
+/*
+ * call-seq:
+ *   connect_to(addresses, **options) -> tcp_socket
+ *   connect_to(addresses, **options) {|tcp_socket| ... } -> object
+ *
+ * Connects to one of +addresses+, an array of Addrinfo with their ports, as ::tcp does to those that a lookup finds:
+ * they are sorted, and raced. For those who know the addresses already.
+ *
+ *   HappySock.connect_to([Addrinfo.tcp("2001:db8::7", 80), Addrinfo.tcp("192.0.2.7", 80)], open_timeout: 5)
+ */
+static VALUE
+native_connect_to(int argc, VALUE *argv, VALUE self)
+{
+    struct happy_ruby_request request = native_request(rb_obj_alloc(native_cTCPSocket));
+    VALUE keywords;
+
+    rb_scan_args(argc, argv, "1:", &request.addresses, &keywords);
+    request.addresses = rb_Array(request.addresses);
+    if (RARRAY_LEN(request.addresses) == 0) rb_raise(rb_eArgError, "there are no addresses to connect to");
+    native_options(keywords, &request);
+    /* What exceptions name where there is no host. */
+    request.remote_host = rb_str_new_cstr("known addresses");
+    return native_yield_and_close(happy_ruby_connect(&request));
+}
+
+/* The tracer of this Ractor, see HappySock.trace. */
+static VALUE
+native_get_tracer(VALUE self)
+{
+    return rb_ractor_local_storage_value(native_tracer);
 }
 
 static VALUE
-native_lookup_body(VALUE argument)
+native_set_tracer(VALUE self, VALUE tracer)
 {
-    struct native_lookup_call *call = (struct native_lookup_call *)argument;
-    struct native_lookup *lookup = call->lookup;
-    char host_buffer[NI_MAXHOST], service_buffer[NI_MAXSERV];
-    const char *host = happy_ruby_host(call->host, host_buffer, sizeof(host_buffer));
-    const char *service = happy_ruby_service(call->service, service_buffer, sizeof(service_buffer),
-                                             &call->hints.ai_flags);
-    int32_t timeout_ms = happy_ruby_milliseconds(call->timeout);
-
-    int status = happy_lookup_new(host, service, &call->hints, timeout_ms, &lookup->handle);
-    if (status == HAPPY_OK) status = happy_lookup_start(lookup->handle);
-    if (status == HAPPY_OK) status = native_lookup_wait(lookup->handle, &lookup->list);
-
-    if (status == 0) return native_lookup_list(lookup->list);
-    int sys_errno = errno;
-    if (status == EAI_SYSTEM && sys_errno == ETIMEDOUT && timeout_ms >= 0) {
-        rb_exc_raise(happy_ruby_limit_error(call->host, call->service));
-    }
-    if (status <= HAPPY_ERESOLVE) {
-        rb_raise(rb_eIOError, "looking up %+"PRIsVALUE" failed: %s", call->host, happy_status_str(status));
-    }
-    rb_exc_raise(happy_ruby_resolution_error(status, sys_errno, "getaddrinfo"));
-}
-
-static VALUE
-native_lookup_cleanup(VALUE argument)
-{
-    native_lookup_release(((struct native_lookup_call *)argument)->lookup);
-    return Qnil;
-}
-
-/* lookup(host, service, family, socktype, protocol, flags, timeout): [[sockaddr, family, socktype, protocol], ...] */
-static VALUE
-native_lookup(VALUE self, VALUE host, VALUE service, VALUE family, VALUE socktype, VALUE protocol, VALUE flags,
-              VALUE timeout)
-{
-    struct native_lookup_call call = {
-        .host = host, .service = service, .timeout = timeout,
-        .hints = {
-            .ai_family = NUM2INT(family), .ai_socktype = NUM2INT(socktype),
-            .ai_protocol = NUM2INT(protocol), .ai_flags = NUM2INT(flags),
-        },
-    };
-    VALUE owner = TypedData_Make_Struct(rb_cObject, struct native_lookup, &native_lookup_type, call.lookup);
-    VALUE found = rb_ensure(native_lookup_body, (VALUE)&call, native_lookup_cleanup, (VALUE)&call);
-
-    RB_GC_GUARD(owner);
-    return found;
+    rb_ractor_local_storage_value_set(native_tracer, tracer);
+    return tracer;
 }
 
 RUBY_FUNC_EXPORTED void
@@ -164,13 +213,35 @@ Init_happysock(void)
     id_bind_call = rb_intern("bind_call");
     id_binmode = rb_intern("binmode");
     id_sync = rb_intern("sync=");
-    id_do_not_reverse_lookup = rb_intern("do_not_reverse_lookup=");
+    id_do_not_reverse_lookup = rb_intern("do_not_reverse_lookup");
+    id_set_do_not_reverse_lookup = rb_intern("do_not_reverse_lookup=");
+    id_settings = rb_intern("@settings");
+    id_close = rb_intern("close");
+    id_tcp_fast_fallback = rb_intern("tcp_fast_fallback");
+    for (int i = 0; i < NATIVE_OPTIONS; i++) native_option_ids[i] = rb_intern(native_option_names[i]);
+    native_tracer = rb_ractor_local_storage_value_newkey();
+
+    native_cTCPSocket = rb_path2class("TCPSocket");
+    native_cBasicSocket = rb_path2class("BasicSocket");
+    native_cSocket = rb_path2class("Socket");
+    rb_gc_register_address(&native_cTCPSocket);
+    rb_gc_register_address(&native_cBasicSocket);
+    rb_gc_register_address(&native_cSocket);
     rb_gc_register_address(&native_io_initialize);
     native_io_initialize = rb_funcall(rb_cIO, rb_intern("instance_method"), 1, ID2SYM(rb_intern("initialize")));
 
-    VALUE happysock = rb_define_module("HappySock");
-    VALUE native = rb_define_module_under(happysock, "Native");
-    rb_define_singleton_method(native, "connect", native_connect, 6);
-    rb_define_singleton_method(native, "lookup", native_lookup, 7);
-    happy_ruby_define_errors(happysock);
+    native_mHappySock = rb_define_module("HappySock");
+    rb_define_singleton_method(native_mHappySock, "tcp", native_tcp, -1);
+    rb_define_singleton_method(native_mHappySock, "connect_to", native_connect_to, -1);
+
+    /* :nodoc: */
+    VALUE native = rb_define_module_under(native_mHappySock, "Native");
+    rb_define_singleton_method(native, "tracer", native_get_tracer, 0);
+    rb_define_singleton_method(native, "tracer=", native_set_tracer, 1);
+    /* Prepended by happysock/tcp_socket. */
+    rb_define_method(rb_define_module_under(native, "TCPSocketInitialize"), "initialize", native_initialize, -1);
+    rb_define_method(rb_define_module_under(native, "SocketTCP"), "tcp", native_socket_tcp, -1);
+
+    native_define_lookup(native_mHappySock);
+    happy_ruby_define_errors(native_mHappySock);
 }

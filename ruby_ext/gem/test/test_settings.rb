@@ -1,0 +1,104 @@
+require "helper"
+require "happysock"
+
+# What HappySock.configure sets holds for calls that leave it open.
+class TestSettings < Minitest::Test
+  include Helper
+
+  def teardown
+    HappySock.configure do |settings|
+      HappySock::Settings.members.each { |name| settings.public_send("#{name}=", nil) }
+      settings.tracer = nil
+    end
+  end
+
+  def test_a_default_limit
+    HappySock.configure { |settings| settings.open_timeout = 0.1 }
+    taken = seconds { assert_raises(*timeout_classes) { HappySock.tcp(silent_name, PORT) } }
+    assert_in_delta 0.1, taken, 0.4
+    assert_in_delta 0.1, HappySock.settings.open_timeout
+  end
+
+  # A limit of the call stands for itself: it does not meet the default that would exclude it.
+  def test_a_limit_of_the_call_goes_before
+    HappySock.configure { |settings| settings.open_timeout = 0.01 }
+    HappySock.tcp("slow.test", PORT, connect_timeout: 5).close
+    HappySock.tcp("slow.test", PORT, open_timeout: 10).close
+  end
+
+  def test_fast_fallback_and_delays
+    HappySock.configure { |settings| settings.connection_attempt_delay = 0.02 }
+    assert_operator seconds { HappySock.tcp("dead6.test", PORT).close }, :<, 0.22
+    HappySock.configure { |settings| settings.fast_fallback = false }
+    assert_raises(*timeout_classes) { HappySock.tcp("dead6.test", PORT, open_timeout: 0.5) }
+    HappySock.tcp("dead6.test", PORT, open_timeout: 5, fast_fallback: true).close
+  end
+
+  def test_a_tracer
+    steps = []
+    HappySock.configure { |settings| settings.tracer = steps.method(:<<) }
+    HappySock.tcp("dual.test", PORT).close
+    assert_equal :finished, steps.last[:name]
+  end
+
+  def test_what_is_refused_changes_nothing
+    HappySock.configure { |settings| settings.open_timeout = 5 }
+    before = HappySock.settings
+    refused = {
+      { open_timeout: -1 } => /\Aopen_timeout: -1 is not within/, { open_timeout: Float::NAN } => /\Aopen_timeout: NaN/,
+      { connect_timeout: 1 } => /\Aopen_timeout: cannot be set along/
+    }
+    refused.each do |values, message|
+      error = assert_raises(ArgumentError) do
+        HappySock.configure { |settings| values.each { |name, value| settings.public_send("#{name}=", value) } }
+      end
+      assert_match(message, error.message)
+      assert_same before, HappySock.settings
+    end
+    assert_raises(TypeError) { HappySock.configure { |settings| settings.resolution_delay = "soon" } }
+    assert_raises(NoMethodError) { HappySock.configure { |settings| settings.surprise = 1 } }
+    assert_same before, HappySock.settings
+    assert_predicate before, :frozen?
+  end
+
+  def test_in_a_ractor_and_in_a_child
+    output = run_ruby(<<~'RUBY', silent_name, PORT)
+      require "happysock"
+      Warning[:experimental] = false
+      HappySock.configure { |settings| settings.open_timeout = 0.1; settings.tracer = ->(step) { step } }
+      attempt = lambda do |name, port|
+        HappySock.tcp(name, port)
+      rescue => error
+        error.class
+      end
+      fork { p attempt.call(ARGV[0], ARGV[1]) }.then { |child| Process.wait(child) }
+      ractor = Ractor.new(*ARGV) do |name, port|
+        begin
+          HappySock.tcp(name, port)
+        rescue => error
+          [error.class, HappySock.settings.open_timeout, HappySock.trace(nil)]
+        end
+      end
+      p ractor.respond_to?(:value) ? ractor.value : ractor.take
+    RUBY
+    lines = output.lines
+    assert_includes timeout_classes.map(&:to_s), lines[0].chomp
+    assert_match(/\A\[#{Regexp.union(timeout_classes.map(&:to_s))}, 0\.1, nil\]\n\z/, lines[1])
+  end
+
+  def test_the_scheduler_is_asked_where_that_is_said
+    require "scheduler"
+    scheduler = ResolvingScheduler.new({ "known.test" => ["2001:db8:2::66", "203.0.113.1"], "unknown.test" => [] })
+    HappySock.configure { |settings| settings.ask_scheduler = true }
+    Thread.new do
+      Fiber.set_scheduler(scheduler)
+      Fiber.schedule do
+        HappySock.tcp("known.test", PORT) { |socket| assert_equal "203.0.113.1", socket.remote_address.ip_address }
+        assert_raises(SocketError) { HappySock.tcp("unknown.test", PORT) }
+        HappySock.tcp("203.0.113.1", PORT).close
+        HappySock.tcp("dual.test", PORT, ask_scheduler: false).close
+      end
+    end.join
+    assert_equal %w[known.test unknown.test], scheduler.asked
+  end
+end
