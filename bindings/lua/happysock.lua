@@ -71,7 +71,6 @@ typedef struct happy_result {
     happy_attempt *attempts;
     size_t attempts_capacity;
     size_t attempt_size;
-    const char *source;
     uint64_t room[16];
 } happy_result;
 
