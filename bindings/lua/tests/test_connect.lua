@@ -21,8 +21,8 @@ return {
     { name = "bytes go both ways", run = function()
         local listener, port = support.listen("127.0.0.1")
         local socket = assert(happysock.connect("localhost", tostring(port), { family = 4, local_host = "127.0.0.9" }))
-        support.answer(listener, "bye")
         equal(socket:send("good"), true)
+        support.answer(listener, "bye", true)
         equal(socket:receive(2), "by")
         local fd = socket:detach()
         assert(fd >= 0)
@@ -85,7 +85,7 @@ return {
         local folder = arg[0]:match("^(.*)/") .. "/.."
         local command = ("LUA_PATH='%s/?.lua' luajit %s/examples/get.lua half.test %d /page"):format(folder, folder, port)
         local running = assert(io.popen(command))
-        support.answer(listener, "hello")
+        support.answer(listener, "hello", true)
         equal(running:read("*a"), "hello")
         running:close()
         support.close(listener)
