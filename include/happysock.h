@@ -947,6 +947,13 @@ typedef struct happy_result {
     /** sizeof(happy_attempt) as whoever made the room was compiled: from one attempt to the next. */
     size_t attempt_size;
     /**
+     * 1: IPv6 does not answer in this network, as earlier connects with the same history have found, or this
+     * one: an attempt had no answer in the time in which the other family had one after it. Else 0.
+     */
+    int32_t unanswered_v6;
+    /** The same of IPv4. */
+    int32_t unanswered_v4;
+    /**
      * Who has answered the last lookup of the remote host: "hosts" (the file), "dns" (name servers) or
      * "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
      * function). NULL where nobody had to be asked, or none has answered.
@@ -1022,13 +1029,13 @@ const char *happy_limit_str(int limit);
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {}, 0, NULL, 0, sizeof(happy_attempt), NULL \
+        {}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL \
     }
 #else
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {0}, 0, NULL, 0, sizeof(happy_attempt), NULL \
+        {0}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL \
     }
 #endif
 

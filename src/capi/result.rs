@@ -91,15 +91,15 @@ pub struct happy_result {
     pub attempts_capacity: usize,
     /// sizeof(happy_attempt) as whoever made the room was compiled: from one attempt to the next.
     pub attempt_size: usize,
-    /// Who has answered the last lookup of the remote host: "hosts" (the file), "dns" (name servers) or
-    /// "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
-    /// function). NULL where nobody had to be asked, or none has answered.
-    pub source: *const c_char,
     /// 1: IPv6 does not answer in this network, as earlier connects with the same history have found, or this
     /// one: an attempt had no answer in the time in which the other family had one after it. Else 0.
     pub unanswered_v6: i32,
     /// The same of IPv4.
     pub unanswered_v4: i32,
+    /// Who has answered the last lookup of the remote host: "hosts" (the file), "dns" (name servers) or
+    /// "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
+    /// function). NULL where nobody had to be asked, or none has answered.
+    pub source: *const c_char,
 }
 
 impl happy_attempt {
@@ -142,9 +142,9 @@ impl happy_result {
             attempts: std::ptr::null_mut(),
             attempts_capacity: 0,
             attempt_size: size_of::<happy_attempt>(),
-            source: std::ptr::null(),
             unanswered_v6: 0,
             unanswered_v4: 0,
+            source: std::ptr::null(),
         }
     }
 
@@ -162,9 +162,9 @@ impl happy_result {
     pub(crate) fn of_report(report: &mut Report<'_>) -> happy_result {
         let mut result = happy_result::of_status(status_of(&report.outcome));
         result.attempts_count = report.attempts.len() as u32;
-        result.source = source_name(report.answered_by);
         result.unanswered_v6 = i32::from(report.unanswered == Some(Family::V6));
         result.unanswered_v4 = i32::from(report.unanswered == Some(Family::V4));
+        result.source = source_name(report.answered_by);
         // The winner's address, or that of the attempt that failed last: the latest to end.
         let shown = match report.outcome {
             Outcome::Connected { attempt } | Outcome::AttemptsFailed { last: attempt } => {
@@ -382,7 +382,7 @@ fn text(text: *const c_char) -> Option<String> {
 const EAI_ADDRFAMILY: i32 = -9;
 
 /// The sizes of the structs in 0.1.0, the first version: a smaller one is no struct but an accident.
-const FIRST_SIZE: usize = offset_of!(happy_result, unanswered_v4) + size_of::<i32>();
+const FIRST_SIZE: usize = offset_of!(happy_result, source) + size_of::<*const c_char>();
 const FIRST_ATTEMPT_SIZE: usize = offset_of!(happy_attempt, address) + size_of::<libc::sockaddr_storage>();
 // What is appended goes behind what was there, and padding would be a field of theirs with any value.
 const _: () = assert!(FIRST_SIZE == size_of::<happy_result>(), "no padding behind the last field");

@@ -144,11 +144,11 @@ pub struct Options<'a> {
     /// The greatest number of attempts in flight; 0: no cap. Where it is reached, the oldest is abandoned for
     /// the next address once the Connection Attempt Delay is over.
     pub max_attempts: u32,
+    /// The remote host is looked up by libc, on a thread, also where the library could do it by itself.
+    pub lookup_by_libc: bool,
     /// What earlier connects have learnt of the networks, and where this one adds what it learns. The order
     /// of addresses, the family that is begun with and the Connection Attempt Delay follow it then.
     pub history: Option<Arc<History>>,
-    /// The remote host is looked up by libc, on a thread, also where the library could do it by itself.
-    pub lookup_by_libc: bool,
     /// Stands in for libc's lookup of the remote host.
     pub lookup: Option<Arc<LookupCallback>>,
     /// What the connect calls while it runs.

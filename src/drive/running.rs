@@ -27,11 +27,11 @@ pub struct Running {
     began: Instant,
     lookups: Option<Box<Lookups>>,
     dials: Dials,
-    learning: Option<Box<Learning>>,
     /// Who has answered the last lookup of the host.
     answered_by: AnsweredBy,
     /// Why libc was asked for the host, if it was.
     why_libc: Option<Reason>,
+    learning: Option<Box<Learning>>,
 }
 
 impl Running {
@@ -59,8 +59,8 @@ impl Running {
             answered_by: AnsweredBy::Nobody,
             why_libc: None,
             lookups,
-            dials: Dials::new(nonblocking, hooks, local_addresses),
             learning,
+            dials: Dials::new(nonblocking, hooks, local_addresses),
         }
     }
 
@@ -274,8 +274,8 @@ impl Running {
             outcome,
             socket,
             attempts: self.race.attempts(),
-            unanswered,
             began: self.began,
+            unanswered,
             answered_by: self.answered_by,
             why_libc: self.why_libc.map(Reason::text),
         })

@@ -8,8 +8,7 @@
 //!
 //! ```
 //! use happysock::race::{
-//!     Action, AnsweredBy, Event, Family, LookupId, Outcome, Permits, Question, QuestionKind, Race, Settings,
-//!     Urgency,
+//!     Action, AnsweredBy, Event, Family, LookupId, Outcome, Permits, Question, QuestionKind, Race, Settings, Urgency,
 //! };
 //! use std::time::{Duration, Instant};
 //!

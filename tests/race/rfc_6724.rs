@@ -183,9 +183,8 @@ fn rule_9_counts_every_bit_of_ipv6() {
     prefers(("2001:db8::4", from("2001:db8::5")), ("2001:db8::3", from("2001:db8::9")));
 }
 
-// RFC 6724, section 6: "Rule 9: Use longest matching prefix."
-// Deliberate deviation, as in glibc: beyond the source's subnet an order by prefix would undo DNS round
-// robin.
+// RFC 6724, section 6: "Rule 9: Use longest matching prefix." Deliberate deviation, as in glibc: beyond the
+// source's subnet an order by prefix would undo DNS round robin.
 #[test]
 fn rule_9_compares_ipv4_within_the_subnet_of_the_source() {
     let office = |bits| within("192.0.2.2", bits);
