@@ -134,9 +134,9 @@ fn rank() -> impl Strategy<Value = Rank> {
                 source_is_home: home,
                 native,
                 prefix_length,
+                unanswered,
                 round_trip: round_trip.map(Duration::from_millis),
                 used_before: used,
-                unanswered,
             };
             Rank::new(destination, &route, &PolicyTable::default())
         },

@@ -257,11 +257,11 @@ pub enum Step {
     ResolutionDelayExpired,
     CandidateAdded { address: String, port: u16 },
     CandidateDropped { address: String, port: u16 },
+    FamilyUnanswered { family: String },
     AttemptStarted { attempt: u32, address: String, port: u16 },
     AttemptEnded { attempt: u32, address: String, port: u16, outcome: AttemptState },
     NextAttemptTimerSet { delay_ms: f64 },
     NextAttemptTimerFired,
-    FamilyUnanswered { family: String },
     Finished { status: Status },
 }
 
