@@ -65,7 +65,7 @@ help:
 	@echo "  make soak               many connects for MINUTES=60, with descriptors, threads and memory watched"
 	@echo "  make models             the handoff between threads in every order that loom finds"
 	@echo "  make fuzz               each fuzz target for SECONDS=60 (nightly Rust); FUZZ_TARGETS="
-	@echo "  make mutants            mutation tests of the state machine; SHARD=0/40 tries every fortieth"
+	@echo "  make mutants            mutation tests of the state machine, or ROOM=dns; SHARD=0/40 tries a fortieth"
 	@echo "  make dns-differential   lookups beside getaddrinfo's in random systems; CASES= SEED= CHECKS="
 	@echo "  make order-differential the order of addresses beside getaddrinfo's in random systems; CASES= SEED="
 	@echo "Packages and releases"
