@@ -19,9 +19,21 @@ static rb_ractor_local_key_t native_tracer;
 static VALUE
 native_make_socket(VALUE socket, int fd)
 {
+#if HAPPY_RUBY_VERSION < 303
+    /* As the socket library does it. IO#initialize asks the system twice for what is known here. */
+    rb_io_t *io;
+    MakeOpenFile(socket, io);
+    io->fd = fd;
+    io->mode = FMODE_READWRITE | FMODE_DUPLEX;
+    rb_io_ascii8bit_binmode(socket);
+    rb_io_synchronized(io);
+    rb_update_max_fd(fd);
+#else
+    /* From 3.3 on the members of an IO are Ruby's own. */
     rb_funcall(native_io_initialize, id_bind_call, 3, socket, INT2FIX(fd), INT2FIX(O_RDWR));
     rb_funcall(socket, id_binmode, 0);
     rb_funcall(socket, id_sync, 1, Qtrue);
+#endif
     rb_funcall(socket, id_set_do_not_reverse_lookup, 1, rb_funcall(native_cBasicSocket, id_do_not_reverse_lookup, 0));
     return socket;
 }
