@@ -130,6 +130,9 @@ impl Record {
                 self.end_waits(at);
                 Step::NextAttemptTimerFired
             }
+            TraceKind::FamilyUnanswered { family } => {
+                Step::FamilyUnanswered { family: names::family(family).to_owned() }
+            }
             TraceKind::Finished { outcome, .. } => {
                 self.end_waits(at);
                 let ending = self.ending(at, outcome);
