@@ -65,7 +65,7 @@ help:
 	@echo "  make soak               many connects for MINUTES=60, with descriptors, threads and memory watched"
 	@echo "  make models             the handoff between threads in every order that loom finds"
 	@echo "  make fuzz               each fuzz target for SECONDS=60 (nightly Rust); FUZZ_TARGETS="
-	@echo "  make mutants            mutation tests of the state machine; SHARD=0/40 tries every fortieth"
+	@echo "  make mutants            mutation tests of the state machine, or ROOM=dns; SHARD=0/40 tries a fortieth"
 	@echo "  make dns-differential   lookups beside getaddrinfo's in random systems; CASES= SEED= CHECKS="
 	@echo "  make order-differential the order of addresses beside getaddrinfo's in random systems; CASES= SEED="
 	@echo "Packages and releases"
@@ -80,7 +80,8 @@ help:
 	@echo "  make bench-check        the same, judged"
 	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
 	@echo "  make bench-dns          many names by DNS, beside c-ares and hickory"
-	@echo "  make bench-ruby         TCPSocket.new beside stock Ruby's"
+	@echo "  make bench-ruby         TCPSocket.new and Socket.tcp beside stock Ruby's, for each of RUBIES="
+	@echo "  make ruby-measure       what a name server that hangs costs a Ruby program: stock and ours"
 	@echo "  make bench-python       Python's connects beside asyncio's own happy_eyeballs_delay"
 	@echo "Other languages"
 	@echo "  make bindings           tests of the bindings; LANGUAGES=\"python rust node go lua\" chooses"
@@ -188,13 +189,16 @@ suite-format:
 suite-scripts:
 	@MAKE="$(MAKE)" scripts/test-scripts
 
+# The library also as programs get it, without what the tests turn on; and the tests also without the exports.
 suite-clippy:
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
-	RUSTFLAGS="-D warnings" $(CARGO) check --quiet --lib --target-dir target/plain
-	RUSTFLAGS="-D warnings" $(CARGO) check --quiet --lib --no-default-features --target-dir target/plain
+	$(CARGO) clippy --quiet --all-targets --no-default-features -- -D warnings
+	@set -e; for features in "" --no-default-features "--no-default-features --features internals" --all-features; do \
+	    echo "the library with: $${features:-its default features}"; $(CARGO) clippy --quiet --lib $$features -- -D warnings; done
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --lib --no-deps
 
-# The oldest Rust that Cargo.toml promises compiles it. Asked of rustup by name: cargo +VERSION could fetch it.
+# The oldest Rust that Cargo.toml promises compiles it. Asked of rustup by name: cargo +VERSION could fetch it. That its standard
+# library has all that is used, the lint incompatible_msrv of clippy holds in any case.
 suite-msrv:
 	@if rustup toolchain list 2>/dev/null | grep -q '^$(MSRV)[.-]'; then \
 	    $(CARGO) +$(MSRV) check --quiet --lib --target-dir target/msrv && echo "1 passed, 0 failed"; \

@@ -45,5 +45,5 @@ run-bench-dns: $(BENCH_DNS_PROGRAMS) $(BENCH_DIRECTORY)/multi_server $(BENCH_PEE
 	    --threads 1024 --counts 10,100,1000,10000 --json $(BENCH_DIRECTORY)/dns.json $(BENCH_DNS) $(BENCH_DNS_PROGRAMS) \
 	    target/peers/release/multi-hickory
 	@BENCH_SERVER_BUFFER=default scripts/in-test-network $(BENCH_DIRECTORY)/multi_server $(BENCH_PORT) 20 $(BENCH_PEERS) \
-	    --port $(BENCH_PORT) --subject loss --threads 256 --counts 10000 --json $(BENCH_DIRECTORY)/loss.json $(BENCH_DNS) \
+	    --port $(BENCH_PORT) --subject loss --threads 100 --counts 10000 --json $(BENCH_DIRECTORY)/loss.json $(BENCH_DNS) \
 	    $(BENCH_DIRECTORY)/multi_dns_floor $(BENCH_DIRECTORY)/multi_happy

@@ -181,8 +181,8 @@ static inline void bench_print(const char *who)
         if (bench.freed > 0)
             printf(",\"free_us\":%.0f", bench.freed);
         if (bench.next_us > 0)
-            printf(",\"next_us\":%.0f,\"threads_left\":%d,\"descriptors_left\":%d", bench.next_us,
-                   bench.threads_left, bench.descriptors_left);
+            printf(",\"next_us\":%.0f,\"threads_left\":%d,\"descriptors_left\":%d", bench.next_us, bench.threads_left,
+                   bench.descriptors_left);
     }
     printf("}\n");
 }

@@ -113,8 +113,8 @@ static void start_connect(struct name *name)
     const struct sockaddr *address = six ? (struct sockaddr *)&name->six : (struct sockaddr *)&name->four;
     name->connecting = true;
     name->fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-    if (name->fd < 0 || (connect(name->fd, address, six ? sizeof name->six : sizeof name->four) != 0 &&
-                         errno != EINPROGRESS))
+    if (name->fd < 0 ||
+        (connect(name->fd, address, six ? sizeof name->six : sizeof name->four) != 0 && errno != EINPROGRESS))
         fail("connect");
     struct epoll_event event = {.events = EPOLLOUT, .data.ptr = name};
     if (epoll_ctl(set, EPOLL_CTL_ADD, name->fd, &event) != 0)

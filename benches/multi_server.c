@@ -68,7 +68,7 @@ static struct question {
     struct sockaddr_in from;
     int length;
     unsigned char packet[LONGEST + 64];
-} * ring;
+} *ring;
 static unsigned first, last;
 
 static void first_label(const unsigned char *packet, char label[64])

@@ -2,7 +2,7 @@
 
 MANUAL := target/manual
 # Debian's, for which the packages are.
-MANUAL_PYTHON := /usr/bin/python3 -B
+MANUAL_PYTHON ?= /usr/bin/python3 -B
 SPHINX := $(MANUAL_PYTHON) -m sphinx
 MANDIR ?= $(DATADIR)/man
 DOCDIR ?= $(DATADIR)/doc/happysock
@@ -42,6 +42,7 @@ $(C_DIRECTORY)/manual/io_uring_loop: MANUAL_LINK = -luring
 .PHONY: suite-manual
 suite-manual:
 	@$(MAKE) -s build
+	@$(MANUAL_PYTHON) docs/tests/test_generator.py 2>&1
 	@$(MAKE) -s manual-programs PROFILE=release
 	@$(MAKE) -s manual
 	@$(RUN_IN) $(MANUAL_PYTHON) docs/tests/run_examples.py target/c/release/manual

@@ -6,8 +6,9 @@
  * Two jobs
  *
  *   A lookup that can be interrupted: happy_lookup, and rb_getaddrinfo_happy for a blocking call with a
- *   limit. getaddrinfo(3) runs on a worker thread; the caller waits with a limit, polls a descriptor, cancels
- *   from any thread or signal handler, or walks away.
+ *   limit. The caller waits with a limit, polls a descriptor, cancels from any thread or signal handler, or
+ *   walks away. Where the library can look a name up just as libc would (hosts, DNS, systemd-resolved), it
+ *   does so without a thread; everything else libc is asked for, on a worker thread.
  *
  *   A connect by name: Happy Eyeballs, RFC 8305. Both address families are looked up at once, connection
  *   attempts are raced with the standard's delays, the first to complete wins and the others are closed.
@@ -63,7 +64,8 @@
  *
  * Ownership
  *
- *   _new makes an object for one owner, _free ends it. happy_lookup is reference-counted: _ref, _unref.
+ *   _new makes an object for one owner, _free ends it. happy_lookup and happy_history are
+ *   reference-counted: _ref, _unref.
  *   _get_* lends, _take_* hands over. Strings and structs that are passed in are copied before the call
  *   returns. No _free and no _unref waits for a lookup: a worker that is still inside libc frees what is left
  *   when it comes back.
@@ -265,8 +267,9 @@ happy_lookup *happy_lookup_ref(happy_lookup *self);
 void happy_lookup_unref(happy_lookup *self);
 
 /**
- * Starts the lookup and returns at once. IP literals with numeric services are answered on the spot, without
- * a thread.
+ * Starts the lookup and returns at once. IP literals with numeric services are answered on the spot. A name
+ * that the library can look up just as libc would goes on while somebody waits for it or dispatches it, and
+ * needs no thread; for others libc is asked, on a worker.
  *
  * Returns
  *   HAPPY_OK          it runs, or is finished already; its limit counts from here
@@ -331,7 +334,7 @@ void happy_lookup_cancel_callback(void *lookup);
  * The one descriptor: readable when happy_lookup_dispatch has something to do, its limit included, and once
  * the lookup is finished; from then on it stays readable. The same before the start and after it. It is the
  * lookup's own: do not read it or close it; it lives until the last reference is dropped. Made by the first
- * call: one descriptor without a limit, three with one.
+ * call (three descriptors: epoll, eventfd, timerfd).
  *
  * Returns
  *   a descriptor      the lookup's own
@@ -347,17 +350,16 @@ int happy_lookup_get_fd(happy_lookup *self);
  * own; rounded up.
  *
  * Returns
- *   0                 at once: it is finished, or its limit has come
- *   more              until its limit
- *   -1                it has no limit; or there is nothing to dispatch: not started, made before a fork,
- *                     NULL
+ *   0                 at once: it is finished, or something is due
+ *   more              until then
+ *   -1                no limit; or there is nothing to dispatch: not started, made before a fork, NULL
  *
  * Threads: any
  */
 int happy_lookup_get_timeout_ms(happy_lookup *self);
 
 /**
- * Does what is due: ends the lookup when its limit has come. Never blocks.
+ * Does what is due; never blocks.
  *
  * Returns
  *   HAPPY_OK          finished: take the result
@@ -446,6 +448,118 @@ uint32_t happy_lookup_get_thread_limit(void);
 int happy_lookup_end_idle_workers(void);
 
 /* ---- What a connect is asked to do --------------------------------------------------------------------- */
+
+/**
+ * What connects have learnt of the networks that this system is in, for those that come after them: put it
+ * into `history` of their options.
+ *
+ * It remembers handshake times by the address of this system and that of the destination, which addresses
+ * were used, and by the address of this system whether attempts go unanswered. So what was learnt in one
+ * network is never used in another (RFC 8305, section 4). With it
+ *
+ *   * of addresses that rank alike those with the shorter handshake go first, then those that were used
+ *     before;
+ *   * the time to the next attempt is that after which the first packet of the handshake would be sent again
+ *     (RFC 6298), from 100 ms, or `connection_attempt_delay_ms` if that is less, to 2 s;
+ *   * a family that goes unanswered is kept one attempt behind the other, so that a network without a
+ *     working IPv6 costs one delay and not one a connect.
+ *
+ * Ten minutes after the last news everything is forgotten, and one connect in 64 takes the standard's order.
+ * It holds at most 1024 destinations, in less than 128 KiB, and writes nothing to a disk.
+ *
+ * Reference-counted: happy_history_new gives one reference, a connect keeps what it needs of it. Any
+ * function may be called from any thread, several at once. The child of a fork makes its own: there one from
+ * before the fork is empty and stays so.
+ */
+typedef struct happy_history happy_history;
+
+/**
+ * Makes an empty history.
+ *
+ * Parameters
+ *   ret_history       receives one reference, to be dropped with happy_history_unref; written only with
+ *                     HAPPY_OK
+ *
+ * Returns
+ *   HAPPY_OK          and one reference in `*ret_history`
+ *   HAPPY_EINVALID    `ret_history` is NULL
+ *   HAPPY_ENOMEM
+ *
+ * Threads: any
+ */
+int happy_history_new(happy_history **ret_history);
+
+/**
+ * Takes one more reference, to be dropped with happy_history_unref.
+ *
+ * Returns
+ *   self              the same; NULL for NULL
+ *
+ * Threads: any, at the same time, while one has a reference
+ */
+happy_history *happy_history_ref(happy_history *self);
+
+/**
+ * Drops a reference. Connects that were begun with it go on using it. NULL is a no-op.
+ *
+ * Parameters
+ *   self              the reference that is given up
+ *
+ * Threads: any
+ */
+void happy_history_unref(happy_history *self);
+
+/**
+ * Forgets everything. For a system that has moved to another network whose addresses are like those of the
+ * last; it is not needed otherwise.
+ *
+ * Returns
+ *   HAPPY_OK
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any
+ */
+int happy_history_flush(happy_history *self);
+
+/**
+ * What a history holds at a moment. Set `size` before it is filled: `happy_history_report report =
+ * HAPPY_HISTORY_REPORT_INIT;`
+ */
+typedef struct happy_history_report {
+    /**
+     * sizeof(happy_history_report) as the caller was compiled. Only fields that lie within it are written.
+     */
+    size_t size;
+    /** Destinations of which something is known. */
+    uint32_t destinations;
+    /** Networks, by the addresses that this system has in them. */
+    uint32_t networks;
+    /** Networks in which IPv6 does not answer. */
+    uint32_t unanswered_v6;
+    /** Networks in which IPv4 does not answer. */
+    uint32_t unanswered_v4;
+} happy_history_report;
+
+/**
+ * Tells what the history holds now: how much it knows, and in how many networks a family does not answer,
+ * which a race hides otherwise.
+ *
+ * Parameters
+ *   ret_report        receives the report; its `size` is set before, by HAPPY_HISTORY_REPORT_INIT; written
+ *                     only with HAPPY_OK
+ *
+ * Returns
+ *   HAPPY_OK          and the report in `*ret_report`
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` or `ret_report` is NULL, or its `size` is not sizeof(happy_history_report)
+ *
+ * Threads: any
+ */
+int happy_history_get_report(happy_history *self, happy_history_report *ret_report);
+
+/** An empty happy_history_report: `happy_history_report report = HAPPY_HISTORY_REPORT_INIT;` */
+#define HAPPY_HISTORY_REPORT_INIT { sizeof(happy_history_report), 0u, 0u, 0u, 0u }
 
 /**
  * Attempts one address after the other in the system's order, without a race: the next only when the one
@@ -560,6 +674,12 @@ typedef void (*happy_userdata_free_fn)(void *userdata);
 #define HAPPY_TRACE_FINISHED 12
 /** A lookup that gave way to those of other connects has become needed and goes before them; `family`. */
 #define HAPPY_TRACE_LOOKUP_HASTENED 13
+
+/**
+ * Attempts of a family go unanswered in this network, as earlier connects with the same history have found,
+ * or this one; `family`.
+ */
+#define HAPPY_TRACE_FAMILY_UNANSWERED 14
 
 /** One step of a race. */
 typedef struct happy_trace_event {
@@ -728,6 +848,11 @@ typedef struct happy_options {
      * `local_service`.
      */
     const struct sockaddr_in6 *local_v6;
+    /**
+     * What earlier connects have learnt, and where this one adds what it learns; or NULL: nothing is known
+     * and nothing is kept. The connect keeps what it needs of it.
+     */
+    happy_history *history;
 } happy_options;
 
 /** The defaults of happy_options: `happy_options options = HAPPY_OPTIONS_INIT;` */
@@ -735,7 +860,7 @@ typedef struct happy_options {
     { \
         sizeof(happy_options), NULL, NULL, AF_UNSPEC, AF_UNSPEC, 0u, 0, -1, -1, -1, \
         50, 250, 1u, 0u, \
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
     }
 
 /* ---- What a connect came to ---------------------------------------------------------------------------- */
@@ -850,6 +975,13 @@ typedef struct happy_result {
     /** sizeof(happy_attempt) as whoever made the room was compiled: from one attempt to the next. */
     size_t attempt_size;
     /**
+     * 1: IPv6 does not answer in this network, as earlier connects with the same history have found, or this
+     * one: an attempt had no answer in the time in which the other family had one after it. Else 0.
+     */
+    int32_t unanswered_v6;
+    /** The same of IPv4. */
+    int32_t unanswered_v4;
+    /**
      * Who has answered the last lookup of the remote host: "hosts" (the file), "dns" (name servers) or
      * "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
      * function). NULL where nobody had to be asked, or none has answered.
@@ -925,13 +1057,13 @@ const char *happy_limit_str(int limit);
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {}, 0, NULL, 0, sizeof(happy_attempt), NULL \
+        {}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL \
     }
 #else
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {0}, 0, NULL, 0, sizeof(happy_attempt), NULL \
+        {0}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL \
     }
 #endif
 
@@ -1503,7 +1635,8 @@ int happy_multi_set_max_attempts(happy_multi *self, uint32_t max_attempts);
  * hosts ask nothing.
  *
  * Parameters
- *   max_lookups       a number of questions; 0, the default: no cap but the worker threads of the process
+ *   max_lookups       a number of questions; 0, the default: no cap but the worker threads of the process,
+ *                     and what name servers keep up with
  *
  * Returns
  *   HAPPY_OK

@@ -42,6 +42,15 @@ mod drive;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 #[cfg_attr(not(feature = "capi"), allow(dead_code))]
+pub mod history;
+#[cfg(not(feature = "internals"))]
+#[cfg_attr(not(feature = "capi"), allow(dead_code))]
+#[allow(unused_imports)]
+mod history;
+
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+#[cfg_attr(not(feature = "capi"), allow(dead_code))]
 pub mod lookup;
 #[cfg(not(feature = "internals"))]
 #[cfg_attr(not(feature = "capi"), allow(dead_code))]
@@ -71,6 +80,7 @@ pub use drive::{
     Argument, Connect, ConnectError, Connecting, EventLoop, Hooks, Invalid, Multi, Options, Plan, PlanError, Refused,
     Report, Signals, Target, connect, connect_with,
 };
+pub use history::{History, Report as HistoryReport};
 pub use lookup::{LookupCallback, LookupFunction};
 pub use sys::Interest;
 

@@ -125,15 +125,16 @@ fn address() -> impl Strategy<Value = IpAddr> {
 }
 
 fn rank() -> impl Strategy<Value = Rank> {
-    let route = (proptest::option::of(address()), any::<[bool; 4]>(), 0..33u8, proptest::option::of(0..3u64));
+    let route = (proptest::option::of(address()), any::<[bool; 5]>(), 0..33u8, proptest::option::of(0..3u64));
     (address(), route).prop_map(
-        |(destination, (source, [deprecated, home, native, used], prefix_length, round_trip))| {
+        |(destination, (source, [deprecated, home, native, used, unanswered], prefix_length, round_trip))| {
             let route = Route {
                 source: source.filter(|source| source.is_ipv6() == destination.is_ipv6()),
                 source_deprecated: deprecated,
                 source_is_home: home,
                 native,
                 prefix_length,
+                unanswered,
                 round_trip: round_trip.map(Duration::from_millis),
                 used_before: used,
             };
@@ -164,6 +165,7 @@ fn each_rule_is_told_where_it_is_the_first_that_differs() {
     let ms = |number| Some(Duration::from_millis(number));
     for (other, rule, number) in [
         (rank("2001:db8::1", Route { source: None, ..v6 }), Rule::Usable, Some(1)),
+        (rank("2001:db8::1", Route { unanswered: true, ..v6 }), Rule::Answered, None),
         (rank("2001:db8::1", Route { source: source("fe80::5"), ..v6 }), Rule::MatchingScope, Some(2)),
         (rank("2001:db8::1", Route { source_deprecated: true, ..v6 }), Rule::NotDeprecated, Some(3)),
         (rank("2001:db8::1", Route { source_is_home: false, ..v6 }), Rule::HomeAddress, Some(4)),

@@ -95,7 +95,11 @@ class Manual:
         """Puts lists from the header in the place of their marks."""
         statuses = [f"`{name}`\n: {pages.inline_markdown(says)}\n" for name, says in self.statuses.items()]
         functions = [f"`{page.name}`\n: {page.short()}\n" for page in self.reference]
-        lists = {"statuses": statuses, "functions": functions, "reasons": [f"- {why}" for why in reasons_for_libc()]}
+        lists = {
+            "statuses": statuses,
+            "functions": functions,
+            "reasons": [f"- {why}" for why in reasons_for_libc()],
+        }
         for name, lines in lists.items():
             text = text.replace(f"<!-- {name} -->", "\n".join(lines))
         return text
@@ -169,7 +173,8 @@ class Manual:
             title, path = match.groups()
             title = title.replace('"', "'")
             themes = [
-                f'```{{image}} {path}-{theme}.svg\n:class: only-{theme}\n:alt: "{title}"\n```' for theme in ("light", "dark")
+                f'```{{image}} {path}-{theme}.svg\n:class: only-{theme}\n:alt: "{title}"\n```'
+                for theme in ("light", "dark")
             ]
             return "\n\n".join(themes)
 
@@ -190,7 +195,11 @@ class Manual:
             here = [page for page in self.reference if page.entry.section == section]
             out += [f"## {section}", ""]
             for page in here:
-                out += [f"[`{page.name}`]({page.name}.md)", f": {pages.inline_markdown(page.doc.summary)}.", ""]
+                out += [
+                    f"[`{page.name}`]({page.name}.md)",
+                    f": {pages.inline_markdown(page.doc.summary)}.",
+                    "",
+                ]
         out += ["```{toctree}", ":hidden:", "", *sorted(page.name for page in self.reference), "```", ""]
         return "\n".join(out)
 

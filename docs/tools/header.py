@@ -4,6 +4,9 @@ The comments are the one source of the reference. Their form:
 
     A paragraph, and more of them, and code that is indented by four blanks.
 
+      * a list
+      * of such lines
+
     Parameters
       name, name        what it is, its unit, who owns it
 
@@ -21,7 +24,7 @@ from dataclasses import dataclass, field
 class Doc:
     """What a comment says."""
 
-    blocks: list = field(default_factory=list)  # ("text", sentence...) or ("code", lines)
+    blocks: list = field(default_factory=list)  # ("text", sentence), ("code", lines) or ("list", sentences)
     parameters: list = field(default_factory=list)  # (names, text)
     returns: list = field(default_factory=list)  # (value, text)
     threads: str = ""
@@ -61,6 +64,9 @@ def parse_doc(comment):
             doc.returns = parse_rows(paragraph)
         elif paragraph.startswith("Threads: "):
             doc.threads = " ".join(paragraph.removeprefix("Threads: ").split())
+        elif paragraph.startswith("  * "):
+            items = re.split(r"(?:^|\n)  \* ", paragraph)[1:]
+            doc.blocks.append(("list", [" ".join(item.split()) for item in items]))
         elif paragraph.startswith("    "):
             doc.blocks.append(("code", [line[4:] for line in paragraph.splitlines()]))
         elif paragraph.strip():

@@ -15,6 +15,7 @@ CONSTANTS = {
     "happy_result": ("HAPPY_LIMIT_", "HAPPY_RESULT_INIT"),
     "happy_attempt": ("HAPPY_OUTCOME_",),
     "happy_trace_event": ("HAPPY_TRACE_",),
+    "happy_history_report": ("HAPPY_HISTORY_REPORT_",),
     "happy_socket_fn": ("HAPPY_POLL_",),
     "happy_multi_socket_action": ("HAPPY_SOCKET_",),
 }
@@ -87,7 +88,7 @@ class Page:
         ]
         if self.entry.kind == "handle":
             named += [entry.name for entry in entries if entry.name.startswith(self.name + "_")]
-        if match := re.match(r"happy_(lookup|connect|multi)_", self.name):
+        if match := re.match(r"happy_(lookup|connect|multi|history)_", self.name):
             named.append(f"happy_{match.group(1)}")
         return sorted(set(named) - {self.name})
 
@@ -100,7 +101,7 @@ class Page:
         rows = list(self.doc.parameters)
         names = [name for row, _ in rows for name in row.split(", ")]
         if self.entry.parameters and self.entry.parameters[0][1] == "self" and "self" not in names:
-            noun = {"happy_lookup": "lookup", "happy_connect": "connect"}.get(
+            noun = {"happy_lookup": "lookup", "happy_connect": "connect", "happy_history": "history"}.get(
                 self.entry.parameters[0][0].rstrip(" *"), "handle"
             )
             rows.insert(0, ("self", SELF.format(noun=noun)))
@@ -212,11 +213,8 @@ class Page:
         return "\n".join(out)
 
     def markdown_blocks(self, blocks):
-        """Paragraphs and code."""
-        out = []
-        for kind, content in blocks:
-            out += [inline_markdown(content), ""] if kind == "text" else ["```c", *content, "```", ""]
-        return out
+        """Paragraphs, lists and code."""
+        return [line for block in blocks for line in (markdown_block(*block), "")]
 
     def markdown_rows(self, rows, names=False):
         """A definition list."""
@@ -281,10 +279,19 @@ class Page:
         return writer.code(self.entry.code.splitlines())
 
     def mdoc_blocks(self, writer, blocks):
-        """Paragraphs and code."""
+        """Paragraphs, lists and code."""
         out = []
         for kind, content in blocks:
-            out += ([".Pp"] if out else []) + writer.text(content) if kind == "text" else writer.code(content)
+            if kind == "text":
+                out += ([".Pp"] if out else []) + writer.text(content)
+            elif kind == "list":
+                out += [
+                    ".Bl -bullet",
+                    *(line for item in content for line in (".It", *writer.text(item))),
+                    ".El",
+                ]
+            else:
+                out += writer.code(content)
         return out
 
 
@@ -307,12 +314,18 @@ def definition(text):
     return [f": {lines[0]}", *("  " + line if line else "" for line in lines[1:])]
 
 
+def markdown_block(kind, content):
+    """A paragraph, a list, or code."""
+    if kind == "text":
+        return inline_markdown(content)
+    if kind == "list":
+        return "\n".join(f"- {inline_markdown(item)}" for item in content)
+    return "\n".join(["```c", *content, "```"])
+
+
 def markdown_of(doc):
     """A comment inside of a list."""
-    out = []
-    for kind, content in doc.blocks:
-        out.append(inline_markdown(content) if kind == "text" else "\n".join(["```c", *content, "```"]))
-    return "\n\n".join(out)
+    return "\n\n".join(markdown_block(*block) for block in doc.blocks)
 
 
 def inline_markdown(text):

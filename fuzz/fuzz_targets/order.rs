@@ -57,8 +57,8 @@ fuzz_target!(|bytes: &[u8]| {
 
     let ordered: Vec<&Rank> = places.iter().map(|&place| ranks[place]).collect();
     assert!(ordered.is_sorted_by_key(|rank| !rank.is_usable()), "a way stands behind none");
-    // Within a family the rules are an order, and two of a list stand as they would alone. Where two families tie
-    // they may go round in a circle.
+    // Within a family the rules are an order, and two of a list stand as they would alone. Where two families
+    // tie they may go round in a circle.
     for family in [true, false] {
         let alike: Vec<&Rank> = ranks.iter().copied().filter(|rank| rank.is_ipv6() == family).collect();
         let alike: Vec<&Rank> = sorted(&alike).into_iter().map(|place| alike[place]).collect();

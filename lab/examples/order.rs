@@ -51,8 +51,8 @@ fn print(label: &str, addresses: impl IntoIterator<Item = IpAddr>) {
 /// The addresses in the order of getaddrinfo(3); none where it knows none of that family.
 fn getaddrinfo(name: &CStr, family: libc::c_int) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
-    // SAFETY: all zeros is a valid addrinfo; the list that getaddrinfo(3) made is read while it lives, each address
-    // as its family says, and freed once.
+    // SAFETY: all zeros is a valid addrinfo; the list that getaddrinfo(3) made is read while it lives, each
+    // address as its family says, and freed once.
     unsafe {
         let mut hints: libc::addrinfo = std::mem::zeroed();
         (hints.ai_family, hints.ai_socktype) = (family, libc::SOCK_STREAM);
@@ -76,8 +76,8 @@ fn getaddrinfo(name: &CStr, family: libc::c_int) -> Vec<IpAddr> {
     addresses
 }
 
-/// The addresses in the order in which a race attempts them, if every attempt fails. The routes are those of the
-/// system; no attempt is made.
+/// The addresses in the order in which a race attempts them, if every attempt fails. The routes are those of
+/// the system; no attempt is made.
 fn attempts(addresses: &[SocketAddr]) -> Vec<IpAddr> {
     let policy = policy();
     let settings = Settings { preferred_family: policy.preferred_family(), policy, ..Settings::default() };

@@ -7,8 +7,9 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
@@ -72,8 +73,9 @@ impl Namespace {
             }
             Ok(())
         };
-        // SAFETY: between fork and exec the closure only makes system calls on descriptors and a path that it owns;
-        // it takes no lock and allocates nothing (a path of less than 1024 bytes is copied to the stack).
+        // SAFETY: between fork and exec the closure only makes system calls on descriptors and a path that it
+        // owns; it takes no lock and allocates nothing (a path of less than 1024 bytes is copied to the
+        // stack).
         unsafe { command.pre_exec(enter) };
         Ok(command)
     }
@@ -129,31 +131,45 @@ pub fn set_sysctl(name: &str, value: &str) -> Result<()> {
     std::fs::write(&file, value).with_context(|| format!("cannot write {value} to {file}"))
 }
 
-/// Lays files over those of the same path, in the mount namespace of the calling thread.
+/// Gives the mount namespace of the calling thread an /etc of its own: these files by their names, and links
+/// to what else the machine has there.
 ///
-/// The contents live in a tmpfs that nothing but these mounts refers to: no file is made on any disk.
-pub fn cover_files(files: &[(&str, String)]) -> Result<()> {
+/// Laid over each file alone, the kernel would take them away where somebody replaces that file of the
+/// machine's, as a DHCP client or the installation of a package does. They live in a tmpfs that nothing but
+/// this mount refers to: no file is made on any disk.
+pub fn cover_etc(files: &[(&str, String)]) -> Result<()> {
+    const ETC: &str = "/etc";
+    /// Where the machine's own is seen, below the new one.
+    const MACHINE: &str = ".machine";
     // A place where the tmpfs can be reached for a moment, seen by this mount namespace alone.
-    const PLACE: &str = "/tmp";
-    let place = Path::new(PLACE);
-    mount(Some("tmpfs"), place, Some("tmpfs"), MsFlags::empty(), Some("size=1m,mode=0755"))
+    let place = Path::new("/tmp");
+    let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+    mount(Some("tmpfs"), place, Some("tmpfs"), MsFlags::empty(), Some("size=4m,mode=0755"))
         .context("cannot mount a tmpfs")?;
-    let covered = files.iter().try_for_each(|(target, text)| cover_file(place, Path::new(target), text));
+    let filled = (|| {
+        for entry in std::fs::read_dir(ETC)? {
+            let entry = entry?;
+            let target = match entry.file_type()?.is_symlink() {
+                // Where a link leads to may depend on where it is.
+                true => std::fs::read_link(entry.path())?,
+                false => Path::new(MACHINE).join(entry.file_name()),
+            };
+            // In a namespace within another one that is there already.
+            let ours = entry.file_name() == MACHINE || files.iter().any(|(name, _)| entry.file_name() == *name);
+            if !ours {
+                symlink(target, place.join(entry.file_name()))?;
+            }
+        }
+        for (name, text) in files {
+            std::fs::write(place.join(name), text)?;
+        }
+        std::fs::create_dir(place.join(MACHINE))?;
+        mount(Some(ETC), &place.join(MACHINE), None::<&str>, bind, None::<&str>)?;
+        mount(Some(place), ETC, None::<&str>, bind, None::<&str>)?;
+        Ok::<(), io::Error>(())
+    })();
     umount2(place, MntFlags::MNT_DETACH).context("cannot unmount the tmpfs")?;
-    covered
-}
-
-fn cover_file(place: &Path, target: &Path, text: &str) -> Result<()> {
-    match std::fs::metadata(target) {
-        Ok(_) => (),
-        // An absent file that is to be empty is as good as covered.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && text.is_empty() => return Ok(()),
-        Err(error) => return Err(error).with_context(|| format!("{} has to exist to be covered", target.display())),
-    }
-    let source: PathBuf = place.join(target.file_name().context("a file to cover has no name")?);
-    std::fs::write(&source, text)?;
-    mount(Some(&source), target, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-        .with_context(|| format!("cannot cover {}", target.display()))
+    filled.context("cannot cover /etc")
 }
 
 /// Hides a directory behind an empty one where it exists, in the mount namespace of the calling thread.

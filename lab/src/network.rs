@@ -12,7 +12,7 @@ use nix::sched::CloneFlags;
 use crate::capture::{Capture, Packet};
 use crate::dns::{Question, Zone};
 use crate::name_server::{self, Endpoint};
-use crate::namespace::{Namespace, cover_files, hide_directory, ip_batch, set_sysctl};
+use crate::namespace::{Namespace, cover_etc, hide_directory, ip_batch, set_sysctl};
 use crate::scenario::{Family, Path, Rule, Scenario};
 use crate::server::{BACKLOG, Servers};
 use crate::tun;
@@ -257,11 +257,11 @@ fn set_up_client(scenario: &Scenario) -> Result<(File, Capture)> {
     ip_batch(&lines)?;
     // Round trips remembered from one connection would change the retransmission times of the next.
     set_sysctl("net/ipv4/tcp_no_metrics_save", "1")?;
-    cover_files(&[
-        ("/etc/resolv.conf", scenario.resolv_conf()),
-        ("/etc/hosts", scenario.hosts()),
-        ("/etc/nsswitch.conf", scenario.nsswitch_conf()),
-        ("/etc/gai.conf", scenario.etc.gai_conf.clone()),
+    cover_etc(&[
+        ("resolv.conf", scenario.resolv_conf()),
+        ("hosts", scenario.hosts()),
+        ("nsswitch.conf", scenario.nsswitch_conf()),
+        ("gai.conf", scenario.etc.gai_conf.clone()),
     ])?;
     // A name service cache daemon of the machine would answer for the lab's names through its socket.
     hide_directory("/run/nscd")?;

@@ -6,7 +6,7 @@ class Scheduler
     @timeout_answer = timeout_answer
     @waiting = {}    # fiber => [io, events, time]
     @sleeping = {}   # fiber => time
-    @timers = []     # [time, fiber, exception]
+    @timers = []     # [time, fiber, exception, message]
     @ready = []
     @waited_for = []
     @lock = Thread::Mutex.new
@@ -56,7 +56,7 @@ class Scheduler
 
   # Timeout.timeout calls this.
   def timeout_after(duration, exception, message)
-    timer = [now + duration, Fiber.current, exception.new(message)]
+    timer = [now + duration, Fiber.current, exception, message]
     @timers << timer
     yield duration
   ensure
@@ -86,7 +86,7 @@ class Scheduler
     @wakeup.read_nonblock(100, exception: false) if reads&.include?(@wakeup)
     resume_waiting(reads || [], writes || [])
     due, @timers = @timers.partition { |time,| time <= now }
-    due.each { |_, fiber, exception| fiber.raise(exception) if fiber.alive? }
+    due.each { |_, fiber, exception, message| fiber.raise(exception, message) if fiber.alive? }
     expired = @sleeping.select { |_, time| time <= now }.keys
     expired.each { |fiber| fiber.resume if fiber.alive? }
   end

@@ -26,8 +26,9 @@ class TestFiberScheduler < Minitest::Test
       end
     end
     yield
-    done = true
     longest
+  ensure
+    done = true
   end
 
   # A lookup that blocks the thread stalls it for a second and more; a loaded machine for much less.

@@ -117,6 +117,9 @@ pub const HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED: i32 = 11;
 pub const HAPPY_TRACE_FINISHED: i32 = 12;
 /// A lookup that gave way to those of other connects has become needed and goes before them; `family`.
 pub const HAPPY_TRACE_LOOKUP_HASTENED: i32 = 13;
+/// Attempts of a family go unanswered in this network, as earlier connects with the same history have found,
+/// or this one; `family`.
+pub const HAPPY_TRACE_FAMILY_UNANSWERED: i32 = 14;
 
 pub(super) fn trace_kind_name(kind: i32) -> &'static CStr {
     match kind {
@@ -132,6 +135,7 @@ pub(super) fn trace_kind_name(kind: i32) -> &'static CStr {
         HAPPY_TRACE_NEXT_ATTEMPT_TIMER_SET => c"next attempt timer set",
         HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED => c"next attempt timer fired",
         HAPPY_TRACE_FINISHED => c"finished",
+        HAPPY_TRACE_FAMILY_UNANSWERED => c"family unanswered",
         HAPPY_TRACE_LOOKUP_HASTENED => c"lookup hastened",
         _ => c"unknown kind",
     }

@@ -169,8 +169,9 @@ pub unsafe extern "C" fn happy_lookup_unref(self_: *mut happy_lookup) {
     })
 }
 
-/// Starts the lookup and returns at once. IP literals with numeric services are answered on the spot, without
-/// a thread.
+/// Starts the lookup and returns at once. IP literals with numeric services are answered on the spot. A name
+/// that the library can look up just as libc would goes on while somebody waits for it or dispatches it, and
+/// needs no thread; for others libc is asked, on a worker.
 ///
 /// Returns
 ///   HAPPY_OK          it runs, or is finished already; its limit counts from here
@@ -243,7 +244,7 @@ pub unsafe extern "C" fn happy_lookup_cancel_callback(lookup: *mut c_void) {
 /// The one descriptor: readable when happy_lookup_dispatch has something to do, its limit included, and once
 /// the lookup is finished; from then on it stays readable. The same before the start and after it. It is the
 /// lookup's own: do not read it or close it; it lives until the last reference is dropped. Made by the first
-/// call: one descriptor without a limit, three with one.
+/// call (three descriptors: epoll, eventfd, timerfd).
 ///
 /// Returns
 ///   a descriptor      the lookup's own
@@ -268,10 +269,9 @@ pub unsafe extern "C" fn happy_lookup_get_fd(self_: *mut happy_lookup) -> c_int 
 /// own; rounded up.
 ///
 /// Returns
-///   0                 at once: it is finished, or its limit has come
-///   more              until its limit
-///   -1                it has no limit; or there is nothing to dispatch: not started, made before a fork,
-///                     NULL
+///   0                 at once: it is finished, or something is due
+///   more              until then
+///   -1                no limit; or there is nothing to dispatch: not started, made before a fork, NULL
 ///
 /// Threads: any
 #[unsafe(no_mangle)]
@@ -279,7 +279,7 @@ pub unsafe extern "C" fn happy_lookup_get_timeout_ms(self_: *mut happy_lookup) -
     export!(Milliseconds, lookup = self_, { Milliseconds(lookup.lookup.timeout_ms().unwrap_or(-1)) })
 }
 
-/// Does what is due: ends the lookup when its limit has come. Never blocks.
+/// Does what is due; never blocks.
 ///
 /// Returns
 ///   HAPPY_OK          finished: take the result

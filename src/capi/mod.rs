@@ -14,6 +14,7 @@ mod boundary;
 mod callbacks;
 mod codes;
 mod connect;
+mod history;
 mod hooks;
 mod lookup;
 mod message;
@@ -27,6 +28,6 @@ mod trace;
 // C has them by their symbols.
 #[cfg(feature = "internals")]
 pub use self::{
-    blocking::*, callbacks::*, codes::*, connect::*, lookup::*, multi::*, multi_handle::*, options::*, result::*,
-    status::*,
+    blocking::*, callbacks::*, codes::*, connect::*, history::*, lookup::*, multi::*, multi_handle::*, options::*,
+    result::*, status::*,
 };

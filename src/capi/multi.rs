@@ -506,7 +506,8 @@ pub unsafe extern "C" fn happy_multi_set_max_attempts(self_: *mut happy_multi, m
 /// hosts ask nothing.
 ///
 /// Parameters
-///   max_lookups       a number of questions; 0, the default: no cap but the worker threads of the process
+///   max_lookups       a number of questions; 0, the default: no cap but the worker threads of the process,
+///                     and what name servers keep up with
 ///
 /// Returns
 ///   HAPPY_OK

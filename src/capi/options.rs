@@ -3,6 +3,7 @@
 use super::boundary::string;
 use super::callbacks::*;
 use super::codes::{HAPPY_EINVALID, HAPPY_ENOMEM};
+use super::history::happy_history;
 use super::hooks::{CallerHooks, Userdata};
 use super::message::set_message;
 use crate::drive::{Argument, Invalid, Options, Plan, PlanError};
@@ -103,10 +104,13 @@ pub struct happy_options {
     /// What attempts over IPv6 are bound to, or NULL: they are not bound. Not together with `local_host` or
     /// `local_service`.
     pub local_v6: *const libc::sockaddr_in6,
+    /// What earlier connects have learnt, and where this one adds what it learns; or NULL: nothing is known
+    /// and nothing is kept. The connect keeps what it needs of it.
+    pub history: *mut happy_history,
 }
 
 /// The size of the struct in 0.1.0, the first version: a smaller one is no struct but an accident.
-const FIRST_SIZE: usize = offset_of!(happy_options, local_v6) + size_of::<*const libc::sockaddr_in6>();
+const FIRST_SIZE: usize = offset_of!(happy_options, history) + size_of::<*mut happy_history>();
 // What is appended goes behind what was there, and padding would be a field of theirs with any value.
 const _: () = assert!(FIRST_SIZE == size_of::<happy_options>(), "no padding behind the last field");
 /// So is a larger one.
@@ -136,6 +140,7 @@ fn defaults() -> happy_options {
         connection_attempt_delay,
         first_address_family_count,
         max_attempts,
+        history: None,
         lookup: None,
         hooks: None,
         trace: false,
@@ -168,6 +173,7 @@ fn defaults() -> happy_options {
         addresses: std::ptr::null(),
         local_v4: std::ptr::null(),
         local_v6: std::ptr::null(),
+        history: std::ptr::null_mut(),
     }
 }
 
@@ -238,7 +244,7 @@ impl happy_options {
     ///
     /// # Safety
     /// The strings are NULL or end with a zero byte, and live as long as the answer; the addresses are NULL
-    /// or can be read.
+    /// or can be read; the history is NULL or live.
     unsafe fn check<'a>(&self, addresses: &'a mut Vec<SocketAddr>) -> Result<Options<'a>, PlanError> {
         let families = match self.family {
             libc::AF_UNSPEC => Families::Both,
@@ -300,6 +306,8 @@ impl happy_options {
             connection_attempt_delay: delay(Argument::ConnectionAttemptDelay, self.connection_attempt_delay_ms)?,
             first_address_family_count: self.first_address_family_count,
             max_attempts: self.max_attempts,
+            // SAFETY: NULL, or a live handle, promised by the caller.
+            history: unsafe { self.history.as_ref() }.map(happy_history::shared),
             lookup: None,
             hooks: None,
             trace: self.trace.is_some(),

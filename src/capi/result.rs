@@ -6,7 +6,7 @@ use super::message::set_message;
 use super::options::Refusal;
 use super::trace::{address_family_of, source_name};
 use crate::drive::{Argument, Report, system_call};
-use crate::race::{Attempt, AttemptOutcome, LookupError, Operation, Outcome};
+use crate::race::{Attempt, AttemptOutcome, Family, LookupError, Operation, Outcome};
 use crate::sys::address::{RawAddress, socket_address};
 use crate::sys::words::{errno_text, gai_text};
 use std::ffi::{CStr, c_char, c_int};
@@ -91,6 +91,11 @@ pub struct happy_result {
     pub attempts_capacity: usize,
     /// sizeof(happy_attempt) as whoever made the room was compiled: from one attempt to the next.
     pub attempt_size: usize,
+    /// 1: IPv6 does not answer in this network, as earlier connects with the same history have found, or this
+    /// one: an attempt had no answer in the time in which the other family had one after it. Else 0.
+    pub unanswered_v6: i32,
+    /// The same of IPv4.
+    pub unanswered_v4: i32,
     /// Who has answered the last lookup of the remote host: "hosts" (the file), "dns" (name servers) or
     /// "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
     /// function). NULL where nobody had to be asked, or none has answered.
@@ -137,6 +142,8 @@ impl happy_result {
             attempts: std::ptr::null_mut(),
             attempts_capacity: 0,
             attempt_size: size_of::<happy_attempt>(),
+            unanswered_v6: 0,
+            unanswered_v4: 0,
             source: std::ptr::null(),
         }
     }
@@ -155,6 +162,8 @@ impl happy_result {
     pub(crate) fn of_report(report: &mut Report<'_>) -> happy_result {
         let mut result = happy_result::of_status(status_of(&report.outcome));
         result.attempts_count = report.attempts.len() as u32;
+        result.unanswered_v6 = i32::from(report.unanswered == Some(Family::V6));
+        result.unanswered_v4 = i32::from(report.unanswered == Some(Family::V4));
         result.source = source_name(report.answered_by);
         // The winner's address, or that of the attempt that failed last: the latest to end.
         let shown = match report.outcome {

@@ -3,7 +3,7 @@
 use super::callbacks::happy_trace_event;
 use super::codes::*;
 use crate::drive::system_call;
-use crate::race::{AnsweredBy, LookupError, Question, QuestionKind, Trace, TraceKind};
+use crate::race::{AnsweredBy, Family, LookupError, Question, QuestionKind, Trace, TraceKind};
 use crate::sys::address::RawAddress;
 use std::ffi::c_char;
 use std::mem::size_of;
@@ -106,6 +106,10 @@ pub(crate) fn with_event(began: Instant, trace: &Trace, see: impl FnOnce(&happy_
             happy_trace_event { delay_ms: milliseconds(delay), ..of(HAPPY_TRACE_NEXT_ATTEMPT_TIMER_SET) }
         }
         TraceKind::NextAttemptTimerFired => of(HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED),
+        TraceKind::FamilyUnanswered { family } => {
+            let family = if family == Family::V6 { libc::AF_INET6 } else { libc::AF_INET };
+            happy_trace_event { family, ..of(HAPPY_TRACE_FAMILY_UNANSWERED) }
+        }
         TraceKind::Finished { outcome, address: winner } => {
             address = winner;
             let attempt = match outcome {

@@ -110,6 +110,8 @@ pub struct Exchange {
     /// As libc has it: the A question leaves first, and nothing is given before both outcomes are known.
     as_libc: bool,
     heard: bool,
+    /// A server has said that it failed.
+    told_failure: bool,
     servfail: bool,
     answered: bool,
     /// The AAAA question is asked as one for A records, and only whether the name exists counts (`no-aaaa`).
@@ -152,6 +154,7 @@ impl Exchange {
             by_tcp: schedule.use_vc,
             as_libc: false,
             heard: false,
+            told_failure: false,
             servfail: false,
             answered: false,
             no_aaaa,
@@ -267,6 +270,15 @@ impl Exchange {
         self.ids[index_of(family)] = Some(id);
     }
 
+    /// What becomes of a question that nobody has answered.
+    fn unanswered(&self, cause: Cause) -> Outcome {
+        // In libc the question that stands in for the AAAA question leaves an empty answer behind before it is asked
+        // (`__res_handle_no_aaaa`), and only what comes from a server changes that.
+        let asked = self.sent.iter().any(Option::is_some);
+        let as_if_empty = self.no_aaaa && self.families == Families::Only(Family::V6) && asked && !self.told_failure;
+        Outcome::Unanswered(Unanswered { cause, servfail: self.servfail, as_if_empty })
+    }
+
     /// The server whose turn it is.
     fn server(&self, schedule: &Schedule) -> u8 {
         ((u16::from(self.first_server) + u16::from(self.turn)) % u16::from(schedule.count())) as u8
@@ -338,6 +350,7 @@ impl Exchange {
     }
 
     fn server_failed(&mut self, family: Family, servfail: bool) {
+        self.told_failure = true;
         // glibc looks at what came first from a server.
         if !matches!(self.progress[index_of(other(family))], Progress::Failed(Setback::ServerFailure)) {
             self.servfail = servfail;
@@ -404,10 +417,10 @@ impl Exchange {
             self.expire();
         }
         if self.answered {
+            let unanswered = self.unanswered(Cause::TimedOut);
             for progress in &mut self.progress {
                 if matches!(progress, Progress::Failed(Setback::ServerFailure)) {
-                    let unanswered = Unanswered { cause: Cause::TimedOut, servfail: self.servfail };
-                    *progress = Progress::Done(Outcome::Unanswered(unanswered));
+                    *progress = Progress::Done(unanswered.clone());
                 }
             }
         }
@@ -437,8 +450,7 @@ impl Exchange {
                 self.repeated += 1;
                 Progress::ToSend(transport)
             } else if family == Family::V6 {
-                let unanswered = Unanswered { cause: Cause::TimedOut, servfail: self.servfail };
-                Progress::Done(Outcome::Unanswered(unanswered))
+                Progress::Done(self.unanswered(Cause::TimedOut))
             } else {
                 Progress::Failed(Setback::NoServer)
             };
@@ -477,10 +489,10 @@ impl Exchange {
             (false, true) => Cause::TimedOut,
             (false, false) => Cause::Refused,
         };
-        let unanswered = Unanswered { cause, servfail: self.servfail };
+        let unanswered = self.unanswered(cause);
         for family in FAMILIES {
             if self.is_undecided(family) {
-                self.progress[index_of(family)] = Progress::Done(Outcome::Unanswered(unanswered));
+                self.progress[index_of(family)] = Progress::Done(unanswered.clone());
             }
         }
         self.streams = Streams::default();

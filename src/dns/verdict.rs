@@ -127,8 +127,9 @@ impl Heard {
             Heard::NoData => Miss::told(HostError::NoData),
             Heard::NoSuchName => Miss::told(HostError::HostNotFound),
             Heard::ServerFailure => Miss { servfail: true, ..Miss::told(HostError::TryAgain) },
-            Heard::Unanswered(Unanswered { cause, servfail }) => {
-                Miss { error: HostError::TryAgain, cause: Some(cause), servfail }
+            Heard::Unanswered(Unanswered { cause, servfail, as_if_empty }) => {
+                let error = if as_if_empty { HostError::NoData } else { HostError::TryAgain };
+                Miss { error, cause: Some(cause), servfail }
             }
             Heard::Addresses | Heard::Malformed | Heard::NoAddress | Heard::Refusal => {
                 Miss::told(HostError::NoRecovery)

@@ -157,7 +157,7 @@ impl Walk {
     }
 
     /// Walks it as getaddrinfo(3) does, and not as a race wants it: see [`Exchange::do_as_libc`].
-    pub fn as_libc(self) -> Walk {
+    pub fn like_libc(self) -> Walk {
         Walk { as_libc: true, ..self }
     }
 

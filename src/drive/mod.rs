@@ -10,6 +10,7 @@ mod connect;
 mod connecting;
 mod dials;
 mod key;
+mod learning;
 mod lookups;
 mod multi;
 mod plan;

@@ -1,5 +1,6 @@
 //! What one connect is to do, checked.
 
+use crate::history::History;
 use crate::lookup::{Form, Hints, LookupCallback, Query, QueryArgument, Rejection};
 use crate::race::{Families, Family, Settings};
 use std::ffi::CStr;
@@ -145,6 +146,9 @@ pub struct Options<'a> {
     pub max_attempts: u32,
     /// The remote host is looked up by libc, on a thread, also where the library could do it by itself.
     pub lookup_by_libc: bool,
+    /// What earlier connects have learnt of the networks, and where this one adds what it learns. The order
+    /// of addresses, the family that is begun with and the Connection Attempt Delay follow it then.
+    pub history: Option<Arc<History>>,
     /// Stands in for libc's lookup of the remote host.
     pub lookup: Option<Arc<LookupCallback>>,
     /// What the connect calls while it runs.
@@ -174,6 +178,7 @@ impl Default for Options<'_> {
             connection_attempt_delay: crate::race::CONNECTION_ATTEMPT_DELAY,
             first_address_family_count: crate::race::FIRST_ADDRESS_FAMILY_COUNT,
             max_attempts: 0,
+            history: None,
             lookup: None,
             hooks: None,
             trace: false,
@@ -221,6 +226,7 @@ pub struct Plan {
     pub(super) preferred_family: Option<Family>,
     pub(super) nonblocking: bool,
     pub(super) hooks: Option<Arc<dyn Hooks>>,
+    pub(super) history: Option<Arc<History>>,
 }
 
 /// A host that needs no lookup: one address, or several (both loopback addresses of a NULL host, or what the
@@ -286,8 +292,9 @@ impl Plan {
         };
         let literal = known.map_or_else(|| literal(host, service, &remote, options), Literal::Many);
         let (nonblocking, hooks) = (options.nonblocking, options.hooks.clone());
+        let history = options.history.clone();
         let preferred_family = options.preferred_family;
-        Ok(Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks })
+        Ok(Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks, history })
     }
 }
 
@@ -353,8 +360,8 @@ pub(super) fn address_family(families: Families) -> i32 {
 /// a scope, NULL) libc is asked, which does no I/O for them. One that does not fit the family is left to the
 /// lookup, which answers as libc does.
 fn literal(host: Option<&CStr>, service: Option<&CStr>, remote: &Query, options: &Options<'_>) -> Literal {
-    // Flags that are more than a promise (AI_ADDRCONFIG, unknown ones) may change the answer: they are libc's to
-    // judge.
+    // Flags that are more than a promise (AI_ADDRCONFIG, unknown ones) may change the answer: they are libc's
+    // to judge.
     let plain = options.lookup_flags & !(libc::AI_NUMERICHOST | libc::AI_NUMERICSERV) == 0;
     let address =
         host.filter(|_| plain).and_then(|host| host.to_str().ok()).and_then(|host| host.parse::<IpAddr>().ok());

@@ -1,6 +1,6 @@
 //! What a race came to.
 
-use crate::race::{AnsweredBy, Attempt, Operation, Outcome};
+use crate::race::{AnsweredBy, Attempt, Family, Operation, Outcome};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
@@ -13,6 +13,8 @@ pub struct Report<'a> {
     pub socket: Option<OwnedFd>,
     /// In the order of their start; times count from `began`.
     pub attempts: &'a [Attempt],
+    /// A family that does not answer in this network, as the history says or this race has found.
+    pub unanswered: Option<Family>,
     /// When the race began: its limits count from then.
     pub began: Instant,
     /// Who has told the addresses of the host, last.

@@ -2,6 +2,7 @@
 
 use super::dials::{Dials, Failed};
 use super::key::Key;
+use super::learning::Learning;
 use super::lookups::Lookups;
 use super::plan::Plan;
 use super::reactor::{InFlight, Reactor};
@@ -9,11 +10,12 @@ use super::report::Report;
 use crate::lookup::order::Surroundings;
 use crate::lookup::{Answer, Found, Mailbox, Reason, Told, policy};
 use crate::race::{
-    Action, AnsweredBy, AttemptId, Event, Failure, LookupId, Outcome, Placed, PolicyTable, Question, QuestionKind,
-    Race, Settings, Wanted,
+    Action, AnsweredBy, AttemptId, Event, Failure, Family, LookupId, Outcome, Placed, PolicyTable, Question,
+    QuestionKind, Race, Settings, Wanted,
 };
 use crate::sys::{Interest, errno_of};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,23 +27,31 @@ pub struct Running {
     began: Instant,
     lookups: Option<Box<Lookups>>,
     dials: Dials,
+    /// Its lookups or all of it has a limit.
+    has_limit: bool,
     /// Who has answered the last lookup of the host.
     answered_by: AnsweredBy,
     /// Why libc was asked for the host, if it was.
     why_libc: Option<Reason>,
+    learning: Option<Box<Learning>>,
 }
 
 impl Running {
     /// Begins a race: its limits count from `now`. Answers of workers come through `mailbox` under `token`.
     pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
-        let Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks } = plan;
+        let Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks, history } =
+            plan;
         let policy = match preferred_family {
             None => policy(),
             Some(family) => Arc::new(PolicyTable::preferring(&policy(), family)),
         };
-        let settings = Settings { preferred_family: policy.preferred_family(), policy, ..settings };
+        let learning = history.map(|history| Box::new(Learning::new(history)));
+        let preferred_family = policy.preferred_family();
+        let unanswered = learning.as_ref().and_then(|learning| learning.unanswered_family(now, preferred_family));
+        let settings = Settings { preferred_family, unanswered, policy, ..settings };
         let lookups = (literal.addresses().is_none() || local.is_some())
             .then(|| Box::new(Lookups::new(remote, local, settings.families, mailbox, token)));
+        let has_limit = settings.resolve_limit.is_some() || settings.open_limit.is_some();
         let race = match literal.addresses() {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
             None => Race::new(settings, now),
@@ -49,9 +59,11 @@ impl Running {
         Running {
             race,
             began: now,
+            has_limit,
             answered_by: AnsweredBy::Nobody,
             why_libc: None,
             lookups,
+            learning,
             dials: Dials::new(nonblocking, hooks, local_addresses),
         }
     }
@@ -152,11 +164,19 @@ impl Running {
             }
             Action::FindRoute { candidate, destination } => {
                 let route = surroundings.route(&destination);
+                let route = match &self.learning {
+                    None => route,
+                    Some(learning) => learning.add_to(now, destination.ip(), route),
+                };
                 self.race.handle(now, Event::RouteFound { candidate, route });
             }
             Action::StartAttempt { attempt, destination } => match self.dials.begin(attempt, &destination, reactor) {
-                Ok(false) => {}
-                Ok(true) => self.race.handle(now, Event::AttemptConnected { attempt }),
+                Ok(connected) => {
+                    self.begun(now, attempt, destination);
+                    if connected {
+                        self.race.handle(now, Event::AttemptConnected { attempt });
+                    }
+                }
                 Err(failed) => self.failed(now, attempt, failed),
             },
             Action::AbandonAttempt { attempt } => {
@@ -166,8 +186,20 @@ impl Running {
                 if let Outcome::Connected { attempt } = outcome {
                     self.dials.win(attempt, reactor);
                 }
+                if let Some(learning) = &self.learning {
+                    learning.learn(now, &self.race, self.dials.round_trip_of_winner());
+                }
                 self.close(now, reactor);
             }
+        }
+    }
+
+    /// An attempt has begun: tells the race what is known of its handshake.
+    fn begun(&mut self, now: Instant, attempt: AttemptId, destination: SocketAddr) {
+        let Some(learning) = &mut self.learning else { return };
+        let source = self.dials.source(attempt);
+        if let Some(within) = learning.begun(now, attempt, source, destination.ip()) {
+            self.race.handle(now, Event::HandshakeExpected { attempt, within });
         }
     }
 
@@ -212,6 +244,11 @@ impl Running {
         self.race.order()
     }
 
+    /// Whether a limit may end its lookups.
+    pub fn has_limit(&self) -> bool {
+        self.has_limit
+    }
+
     /// When to advance again although nothing happened.
     pub fn deadline(&self) -> Option<Instant> {
         self.race.deadline()
@@ -241,11 +278,13 @@ impl Running {
     pub fn report(&mut self) -> Option<Report<'_>> {
         let outcome = self.race.outcome()?;
         let socket = self.dials.take_winner();
+        let unanswered = [Family::V6, Family::V4].into_iter().find(|&family| self.race.is_unanswered(family));
         Some(Report {
             outcome,
             socket,
             attempts: self.race.attempts(),
             began: self.began,
+            unanswered,
             answered_by: self.answered_by,
             why_libc: self.why_libc.map(Reason::text),
         })

@@ -53,6 +53,9 @@ struct Interfaces {
     netlink: Option<Netlink>,
     /// By their bits.
     addresses: Vec<(u128, InterfaceAddress)>,
+    /// The addresses that are not for the loopback or the link alone and have a subnet around them, and so a
+    /// route.
+    with_subnet: Vec<IpAddr>,
     /// Interfaces that were asked for, and whether they are native.
     native: Vec<(u32, bool)>,
 }
@@ -71,20 +74,30 @@ impl Surroundings {
         Route { native: interface.is_some_and(|interface| self.is_native(interface)), ..route }
     }
 
-    /// Whether a family has a network: an address to send from, and a route to the world, neither of them for the
-    /// loopback or the link alone.
+    /// Whether a family has a network: an address to send from and a route, neither of them for the loopback
+    /// or the link alone (version 3 of Happy Eyeballs, section 4.2). Where the system does not tell, it has.
     pub fn has_connectivity(&mut self, family: Family) -> bool {
-        // Addresses that are routed in all the world and belong to nobody: those of the sinks for reverse lookups of
-        // private addresses (RFC 7535). Nothing is sent there.
+        self.source_to_the_world(family).is_some() || self.interfaces().with_subnet(family).next().is_some()
+    }
+
+    /// The addresses that a family's packets may come from: the one towards the world, or without a way there
+    /// those with a subnet.
+    pub fn sources(&mut self, family: Family) -> Vec<IpAddr> {
+        match self.source_to_the_world(family) {
+            Some(source) => vec![source],
+            None => self.interfaces().with_subnet(family).collect(),
+        }
+    }
+
+    fn source_to_the_world(&mut self, family: Family) -> Option<IpAddr> {
+        // Addresses that are routed in all the world and belong to nobody: those of the sinks for reverse
+        // lookups of private addresses (RFC 7535). Nothing is sent there.
         let anywhere: IpAddr = match family {
             Family::V6 => Ipv6Addr::new(0x2001, 4, 0x112, 0, 0, 0, 0, 1).into(),
             Family::V4 => Ipv4Addr::new(192, 31, 196, 1).into(),
         };
         // Any port that is not 0.
-        self.probe.source(&SocketAddr::new(anywhere, 53)).is_some_and(|source| match source {
-            IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
-            IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
-        })
+        self.probe.source(&SocketAddr::new(anywhere, 53)).filter(|source| is_beyond_link(*source))
     }
 
     /// The way to `destination`, but for whether it is native, and the interface of its source address.
@@ -116,8 +129,17 @@ impl Surroundings {
 impl Interfaces {
     fn ask() -> Interfaces {
         let mut netlink = Netlink::open().ok();
-        let addresses = netlink.as_mut().and_then(|netlink| netlink.addresses().ok()).unwrap_or_default();
-        Interfaces { netlink, addresses: known(addresses), native: Vec::new() }
+        let addresses = netlink.as_mut().and_then(|netlink| netlink.addresses().ok());
+        let with_subnet = match &addresses {
+            // The kernel does not tell: there may be one of each.
+            None => vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()],
+            Some(addresses) => addresses.iter().filter(|one| has_subnet(one)).map(|one| one.address).collect(),
+        };
+        Interfaces { netlink, addresses: known(addresses.unwrap_or_default()), with_subnet, native: Vec::new() }
+    }
+
+    fn with_subnet(&self, family: Family) -> impl Iterator<Item = IpAddr> {
+        self.with_subnet.iter().copied().filter(move |address| address.is_ipv6() == (family == Family::V6))
     }
 
     /// The entry of a source address. Where several interfaces have it, this is the one that bsearch(3) comes
@@ -165,6 +187,19 @@ fn known(addresses: Vec<InterfaceAddress>) -> Vec<(u128, InterfaceAddress)> {
     let mut addresses: Vec<_> = addresses.into_iter().map(|one| (bits(one.address), one)).collect();
     addresses.sort_by_key(|(bits, _)| *bits);
     addresses
+}
+
+/// Whether an address is neither the loopback's nor of the link alone.
+fn is_beyond_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
+        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
+    }
+}
+
+fn has_subnet(address: &InterfaceAddress) -> bool {
+    let bits = if address.address.is_ipv6() { 128 } else { 32 };
+    is_beyond_link(address.address) && address.prefix_length < bits
 }
 
 fn bits(address: IpAddr) -> u128 {

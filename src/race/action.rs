@@ -22,9 +22,9 @@ pub enum Action {
         /// The one that was asked.
         lookup: LookupId,
     },
-    /// Find out whether a family has a network: an address of this system and a route, neither of them for the
-    /// loopback or the link alone (version 3, section 4.2). Answered by `Event::ConnectivityFound` before the
-    /// next action is asked for. Asked at most once, when the Resolution Delay would begin.
+    /// Find out whether a family has a network: an address of this system and a route, neither of them for
+    /// the loopback or the link alone (version 3, section 4.2). Answered by `Event::ConnectivityFound` before
+    /// the next action is asked for. Asked at most once, when the Resolution Delay would begin.
     FindConnectivity {
         /// The preferred one.
         family: Family,

@@ -80,6 +80,28 @@ impl Candidates {
         self.take(place)
     }
 
+    /// All of them, in the order that [`Candidates::take_best`] follows within a family; as they came where no
+    /// route was asked for.
+    pub(super) fn placed(&self) -> Vec<Placed> {
+        let places = self.order();
+        if places.len() < self.untried.len() {
+            let unsorted = |candidate: &Candidate| Placed { address: candidate.address, is_usable: true, rule: None };
+            return self.untried.iter().map(unsorted).collect();
+        }
+        let ranked = places.iter().filter_map(|&place| {
+            let candidate = &self.untried[place];
+            Some((candidate.address, candidate.rank.as_ref()?))
+        });
+        let before = std::iter::once(None).chain(ranked.clone().map(|(_, rank)| Some(rank)));
+        std::iter::zip(ranked, before)
+            .map(|((address, rank), before)| Placed {
+                address,
+                is_usable: rank.is_usable(),
+                rule: before.map(|before| before.decided_by(rank)),
+            })
+            .collect()
+    }
+
     /// The family that a list begins with which has `head` too, the best of those tried.
     pub(super) fn first_family(&self, head: &Candidate) -> Family {
         let best = self.order().first().map(|&place| &self.untried[place]);
@@ -98,25 +120,6 @@ impl Candidates {
     pub(super) fn are_mixed(&self) -> bool {
         let mut families = self.untried.iter().map(|candidate| Family::of_packets(&candidate.address));
         families.next().is_some_and(|first| families.any(|family| family != first))
-    }
-
-    /// All of them, in the order that [`Candidates::take_best`] follows within a family; as they came where no
-    /// route was asked for.
-    pub(super) fn placed(&self) -> Vec<Placed> {
-        let ranks: Vec<&Rank> = self.untried.iter().map_while(|candidate| candidate.rank.as_ref()).collect();
-        if ranks.len() < self.untried.len() {
-            let unsorted = |candidate: &Candidate| Placed { address: candidate.address, is_usable: true, rule: None };
-            return self.untried.iter().map(unsorted).collect();
-        }
-        let places = order::sorted(&ranks);
-        let before = std::iter::once(None).chain(places.iter().map(|&place| Some(ranks[place])));
-        std::iter::zip(&places, before)
-            .map(|(&place, before)| Placed {
-                address: self.untried[place].address,
-                is_usable: ranks[place].is_usable(),
-                rule: before.map(|before: &Rank| before.decided_by(ranks[place])),
-            })
-            .collect()
     }
 
     /// Takes out the one that came first.

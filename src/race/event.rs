@@ -6,6 +6,7 @@ use super::order::Route;
 use super::question::LookupId;
 use super::trace::AnsweredBy;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Something that happened. Events about ids that are unknown or have ended are ignored.
 #[derive(Clone, Debug)]
@@ -42,6 +43,14 @@ pub enum Event<'a> {
         family: Family,
         /// Whether it has a network.
         connected: bool,
+    },
+    /// What earlier connects say of an attempt that has begun: when the first packet of its handshake would
+    /// be sent again. That is the delay to the next attempt then (RFC 8305, section 5).
+    HandshakeExpected {
+        /// Which one.
+        attempt: AttemptId,
+        /// Counted from its start.
+        within: Duration,
     },
     /// An attempt is connected. The first one that the race is told of wins.
     AttemptConnected {

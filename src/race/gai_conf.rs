@@ -29,8 +29,8 @@ impl GaiConf {
     /// Reads the text of a file; lines that libc would not accept are skipped.
     ///
     /// One `label` line replaces the whole table of labels, and likewise for `precedence` and `scopev4`; a
-    /// table without an entry for everything gets one; among equal prefixes the first line counts. What
-    /// the file does not say is as [`PolicyTable::of_glibc`] has it.
+    /// table without an entry for everything gets one; among equal prefixes the first line counts. What the
+    /// file does not say is as [`PolicyTable::of_glibc`] has it.
     ///
     /// In one case glibc before 2.41 cannot be followed: it took a prefix without a length for valid or not
     /// as a pointer without a value had it. Here it is the whole address, as it is since.

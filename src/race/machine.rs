@@ -14,7 +14,10 @@ use super::lookups::Lookups;
 use super::loopback::is_loopback;
 use super::order::{Placed, Rank, Route};
 use super::outcome::Outcome;
-use super::settings::{CONNECTION_ATTEMPT_DELAY_MAX, CONNECTION_ATTEMPT_DELAY_MIN, Limit, PUNCTUAL, Settings};
+use super::settings::{
+    CONNECTION_ATTEMPT_DELAY_MAX, CONNECTION_ATTEMPT_DELAY_MIN, CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN, Limit,
+    PUNCTUAL, Settings,
+};
 use super::trace::{Trace, TraceKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -33,6 +36,10 @@ pub struct Race {
     pub(super) local_families: Option<FamilySet>,
     /// Families without a network, as an attempt has found.
     pub(super) retired: FamilySet,
+    /// Families whose attempts go unanswered.
+    pub(super) unanswered: FamilySet,
+    /// What is known of the latest attempt: when the first packet of its handshake would be sent again.
+    pub(super) handshake_expected: Option<Duration>,
     /// Families without a network, as the surroundings say: their answers are not waited for.
     pub(super) unconnected: FamilySet,
     /// The surroundings were asked for that of the preferred family.
@@ -90,15 +97,21 @@ impl Race {
     }
 
     fn start(mut settings: Settings, remote: bool, now: Instant) -> Race {
+        let unanswered = settings.unanswered;
+        if unanswered == Some(settings.preferred_family) {
+            settings.preferred_family = settings.preferred_family.other();
+        }
         settings.connection_attempt_delay =
             settings.connection_attempt_delay.clamp(CONNECTION_ATTEMPT_DELAY_MIN, CONNECTION_ATTEMPT_DELAY_MAX);
-        Race {
+        let mut race = Race {
             started: now,
             lookups: Lookups::new(&settings, remote),
             hasten_at: None,
             resolve_error: None,
             local_families: None,
             retired: FamilySet::default(),
+            unanswered: FamilySet::default(),
+            handshake_expected: None,
             unconnected: FamilySet::default(),
             connectivity_asked: false,
             candidates: Candidates::default(),
@@ -118,7 +131,11 @@ impl Race {
             finished: false,
             log: Log::new(settings.trace),
             settings,
+        };
+        if let Some(family) = unanswered {
+            race.note_silence(now, family);
         }
+        race
     }
 
     /// The next thing to do, None when there is nothing more at this moment.
@@ -197,6 +214,7 @@ impl Race {
         };
         self.abandon_attempt(now, of_attempts).or_else(|| self.abandon_lookup(now)).or_else(|| {
             self.finished = true;
+            self.find_silence(now);
             self.candidates.clear();
             self.head = None;
             let winner = match outcome {
@@ -237,8 +255,8 @@ impl Race {
         Some(Action::Ask { lookup, question, urgency })
     }
 
-    /// Asks whether the preferred family has a network, where its answer would be waited for. Without a network
-    /// the answer is of no use, and a host with IPv4 alone would wait for nothing.
+    /// Asks whether the preferred family has a network, where its answer would be waited for. Without a
+    /// network the answer is of no use, and a host with IPv4 alone would wait for nothing.
     fn find_connectivity(&mut self) -> Option<Action> {
         if self.resolution_delay_ends.is_none() || std::mem::replace(&mut self.connectivity_asked, true) {
             return None;
@@ -283,6 +301,7 @@ impl Race {
         self.delay_counts_from = if by_timer && now - due <= PUNCTUAL { due } else { now };
         self.timer_traced = false;
         self.pulled_forward = false;
+        self.handshake_expected = None;
         let attempt = AttemptId(self.attempts.len() as u32);
         if self.attempts.is_empty() {
             // Most races make one attempt; a vector would make room for four.
@@ -296,11 +315,11 @@ impl Race {
     }
 
     /// The family whose turn it is (RFC 8305, section 4): First Address Family Count addresses of the first
-    /// family, then by turns, the other one first. None before the first attempt, which goes to the head of the
-    /// order. Without a candidate of its own the turn passes to the other family.
+    /// family, then by turns, the other one first. None before the first attempt, which goes to the head of
+    /// the order. Without a candidate of its own the turn passes to the other family.
     ///
-    /// Decided at each start, over the whole list, tried and untried: a family that answers late is placed as if
-    /// it had been there from the beginning (version 3, section 7).
+    /// Decided at each start, over the whole list, tried and untried: a family that answers late is placed as
+    /// if it had been there from the beginning (version 3, section 7).
     fn next_family(&self) -> Option<Family> {
         let first = self.candidates.first_family(self.head.as_ref()?);
         let of_first = |attempt: &&Attempt| Family::of_packets(&attempt.destination) == first;
@@ -327,9 +346,9 @@ impl Race {
         })
     }
 
-    /// How early an attempt may start beside those in flight (RFC 8305, section 5: "MUST NOT be started within
-    /// 10 milliseconds of the previous attempt"). One that has ended is no reason to wait: where nothing is in
-    /// flight the next one starts at once.
+    /// How early an attempt may start beside those in flight (RFC 8305, section 5: "MUST NOT be started
+    /// within 10 milliseconds of the previous attempt"). One that has ended is no reason to wait: where
+    /// nothing is in flight the next one starts at once.
     fn apart_from_running(&self) -> Option<Instant> {
         let running = self.attempts.iter().rfind(|attempt| attempt.outcome == AttemptOutcome::Running)?;
         Some(running.started + CONNECTION_ATTEMPT_DELAY_MIN)
@@ -344,9 +363,16 @@ impl Race {
         self.settings.max_attempts != 0 && self.running >= self.settings.max_attempts
     }
 
-    /// Loopback answers or refuses at once, so what does not answer there is not worth the whole delay.
+    /// The time from the latest attempt to the next: when the first packet of its handshake would be sent
+    /// again, where that is known (RFC 8305, section 5), within what is recommended. Loopback answers or
+    /// refuses at once, so what does not answer there is not worth the whole delay.
     fn connection_attempt_delay(&self) -> Duration {
-        if self.only_loopback() { CONNECTION_ATTEMPT_DELAY_MIN } else { self.settings.connection_attempt_delay }
+        let set = self.settings.connection_attempt_delay;
+        if self.only_loopback() {
+            return CONNECTION_ATTEMPT_DELAY_MIN;
+        }
+        let least = set.min(CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN);
+        self.handshake_expected.map_or(set, |expected| expected.clamp(least, CONNECTION_ATTEMPT_DELAY_MAX))
     }
 
     /// Whether all candidates, tried or not, are loopback.

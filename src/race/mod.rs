@@ -24,7 +24,7 @@
 //! let asked = [ask(aaaa, QuestionKind::Aaaa, Urgency::Now), ask(a, QuestionKind::A, Urgency::WhenFree)];
 //! assert_eq!(actions(&mut race, start), asked);
 //!
-//! // The A answer comes first: IPv4 waits the Resolution Delay for the AAAA answer, if IPv6 has a network here.
+//! // The A answer comes first: IPv4 waits the Resolution Delay for the AAAA answer, if IPv6 has a network.
 //! let answered = start + Duration::from_millis(20);
 //! let addresses = ["192.0.2.1:80".parse().unwrap()];
 //! race.handle(answered, Event::Answered { lookup: a, addresses: &addresses, by: AnsweredBy::Nobody });
@@ -64,6 +64,7 @@ mod outcome;
 pub mod policy;
 mod question;
 mod settings;
+mod silence;
 mod trace;
 
 pub use action::{Action, Permits, Wanted};
@@ -80,7 +81,8 @@ pub use outcome::Outcome;
 pub use policy::PolicyTable;
 pub use question::{HOST, LookupId, NameId, Question, QuestionKind, Urgency};
 pub use settings::{
-    CONNECTION_ATTEMPT_DELAY, CONNECTION_ATTEMPT_DELAY_MAX, CONNECTION_ATTEMPT_DELAY_MIN, FIRST_ADDRESS_FAMILY_COUNT,
-    Families, Limit, PUNCTUAL, RESOLUTION_DELAY, Settings,
+    CONNECTION_ATTEMPT_DELAY, CONNECTION_ATTEMPT_DELAY_MAX, CONNECTION_ATTEMPT_DELAY_MIN,
+    CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN, FIRST_ADDRESS_FAMILY_COUNT, Families, Limit, PUNCTUAL, RESOLUTION_DELAY,
+    Settings,
 };
 pub use trace::{AnsweredBy, Trace, TraceKind};

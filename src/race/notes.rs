@@ -24,10 +24,16 @@ impl Race {
         match event {
             Event::Answered { lookup, addresses, by } => self.note_answer(now, lookup, addresses, by),
             Event::LookupFailed { lookup, error, by } => self.note_lookup_failure(now, lookup, error, by),
-            Event::RouteFound { candidate, route } => self.note_route(candidate, route),
+            Event::RouteFound { candidate, route } => self.note_route(now, candidate, route),
             Event::ConnectivityFound { family, connected } => {
                 if !connected {
                     self.unconnected.insert(family);
+                }
+            }
+            Event::HandshakeExpected { attempt, within } => {
+                // The delay counts from the latest attempt: of the others it has been.
+                if attempt.0 as usize + 1 == self.attempts.len() {
+                    self.handshake_expected = Some(within);
                 }
             }
             Event::AttemptConnected { attempt } => {
@@ -90,10 +96,14 @@ impl Race {
         self.log.add(now, TraceKind::ResolutionDelayStarted { delay });
     }
 
-    fn note_route(&mut self, candidate: CandidateId, route: Route) {
+    fn note_route(&mut self, now: Instant, candidate: CandidateId, route: Route) {
         let head = self.head.as_mut().filter(|head| head.id == candidate && head.rank.is_some());
         if let Some(candidate) = self.candidates.with_route(candidate).or(head) {
             candidate.rank = Some(Rank::new(candidate.address.ip(), &route, &self.settings.policy));
+            if route.unanswered {
+                let family = Family::of_packets(&candidate.address);
+                self.note_silence(now, family);
+            }
         }
     }
 

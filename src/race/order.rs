@@ -26,6 +26,9 @@ pub struct Route {
     pub native: bool,
     /// The bits of the source address's subnet (rule 9, IPv4 only); 0: not known.
     pub prefix_length: u8,
+    /// Attempts from that source have gone unanswered lately: whatever is reached from another one goes
+    /// first.
+    pub unanswered: bool,
     /// The round-trip time seen earlier in this network (RFC 8305, section 4: between rules 8 and 9).
     pub round_trip: Option<Duration>,
     /// The address was used before in this network (RFC 8305, section 4).
@@ -47,6 +50,8 @@ pub struct Rank {
 struct Key {
     /// Rule 1: avoid unusable destinations.
     unusable: bool,
+    /// Our rule: what goes unanswered is nearly unusable.
+    unanswered: bool,
     /// Rule 2: prefer matching scope.
     scope_differs: bool,
     /// Rule 3: avoid deprecated addresses.
@@ -75,6 +80,7 @@ impl Rank {
         let source = route.source;
         let key = Key {
             unusable: source.is_none(),
+            unanswered: source.is_some() && route.unanswered,
             scope_differs: source.is_some_and(|source| policy.scope(source) != scope),
             source_deprecated: source.is_some() && route.source_deprecated,
             source_is_care_of: source.is_some() && !route.source_is_home,
@@ -86,8 +92,8 @@ impl Rank {
             never_used: !route.used_before,
         };
         let common_prefix = match (source, destination) {
-            // Deliberate deviation, as in glibc: RFC 6724, section 2.2 counts no more bits than the prefix of the
-            // source has, usually 64.
+            // Deliberate deviation, as in glibc: RFC 6724, section 2.2 counts no more bits than the prefix of
+            // the source has, usually 64.
             (Some(IpAddr::V6(source)), IpAddr::V6(destination)) => {
                 (source.to_bits() ^ destination.to_bits()).leading_zeros()
             }
@@ -171,6 +177,8 @@ fn merge_sort(places: &mut [usize], room: &mut [usize], compare: &impl Fn(&usize
 pub enum Rule {
     /// Rule 1: avoid unusable destinations.
     Usable,
+    /// Our rule, with a history: what goes unanswered goes behind what does not.
+    Answered,
     /// Rule 2: prefer matching scope.
     MatchingScope,
     /// Rule 3: avoid deprecated addresses.
@@ -196,7 +204,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Its number in RFC 6724; None for those of RFC 8305.
+    /// Its number in RFC 6724; None for those of RFC 8305 and ours.
     pub const fn number(self) -> Option<u32> {
         Some(match self {
             Rule::Usable => 1,
@@ -207,7 +215,7 @@ impl Rule {
             Rule::HigherPrecedence => 6,
             Rule::NativeTransport => 7,
             Rule::SmallerScope => 8,
-            Rule::RoundTrip | Rule::UsedBefore => return None,
+            Rule::Answered | Rule::RoundTrip | Rule::UsedBefore => return None,
             Rule::LongestPrefix => 9,
             Rule::Unchanged => 10,
         })
@@ -220,6 +228,7 @@ impl Rank {
         let (one, two) = (&self.key, &other.key);
         let differences = [
             (Rule::Usable, one.unusable != two.unusable),
+            (Rule::Answered, one.unanswered != two.unanswered),
             (Rule::MatchingScope, one.scope_differs != two.scope_differs),
             (Rule::NotDeprecated, one.source_deprecated != two.source_deprecated),
             (Rule::HomeAddress, one.source_is_care_of != two.source_is_care_of),

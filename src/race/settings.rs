@@ -16,6 +16,9 @@ pub const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 pub const PUNCTUAL: Duration = Duration::from_millis(5);
 /// The least Connection Attempt Delay (RFC 8305, section 8: "MUST NOT be lower than 10 ms").
 pub const CONNECTION_ATTEMPT_DELAY_MIN: Duration = Duration::from_millis(10);
+/// The least Connection Attempt Delay that is computed from what is known of the path (RFC 8305, section 8:
+/// "The recommended minimum value is 100 milliseconds"); a caller who sets less gets less.
+pub const CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN: Duration = Duration::from_millis(100);
 /// The greatest Connection Attempt Delay (RFC 8305, section 8: "maximum ... 2 seconds").
 pub const CONNECTION_ATTEMPT_DELAY_MAX: Duration = Duration::from_secs(2);
 /// First Address Family Count: addresses of the first family before the families alternate (RFC 8305,
@@ -50,6 +53,9 @@ pub struct Settings {
     /// The family that is asked first and that a Resolution Delay waits for: IPv6, unless the policy table
     /// ranks IPv4 higher.
     pub preferred_family: Family,
+    /// A family whose attempts have gone unanswered in this network: the other one is preferred then,
+    /// whatever `preferred_family` says.
+    pub unanswered: Option<Family>,
     /// false: one question for both families (or for the one of `Families::Only`), then its addresses in the
     /// order given, the next only when the one before has failed or has used up the connect limit; no race.
     pub fast_fallback: bool,
@@ -88,6 +94,7 @@ impl Default for Settings {
         Settings {
             families: Families::Both,
             preferred_family: Family::V6,
+            unanswered: None,
             fast_fallback: true,
             local: false,
             policy: Arc::default(),

@@ -1,5 +1,6 @@
 //! What a trace tells, in the vocabulary of draft-kuehlewind-happy-qlog.
 use super::attempt::{AttemptId, AttemptOutcome, CandidateId};
+use super::family::Family;
 use super::lookup_error::LookupError;
 use super::outcome::Outcome;
 use super::question::{LookupId, Question, Urgency};
@@ -126,6 +127,11 @@ pub enum TraceKind {
     },
     /// That time has come. Not told where a failure pulled the attempt forward.
     NextAttemptTimerFired,
+    /// Attempts of a family go unanswered in this network: earlier connects have found it, or this race has.
+    FamilyUnanswered {
+        /// Which one.
+        family: Family,
+    },
     /// The winner with its address, or how else it ended.
     Finished {
         /// How the race ended.

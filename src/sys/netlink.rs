@@ -116,8 +116,8 @@ impl Netlink {
         // SAFETY: sockaddr_nl is plain data for which all zeros is a value.
         let mut from: libc::sockaddr_nl = unsafe { MaybeUninit::zeroed().assume_init() };
         let mut length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
-        // SAFETY: the buffer and the address are ours, have the lengths that are said and outlive the call. With
-        // MSG_TRUNC the answer is the datagram's full length.
+        // SAFETY: the buffer and the address are ours, have the lengths that are said and outlive the call.
+        // With MSG_TRUNC the answer is the datagram's full length.
         let received = unsafe {
             libc::recvfrom(
                 self.socket.as_raw_fd(),

@@ -90,7 +90,14 @@ fn settings(bytes: &mut Bytes<'_>) -> Settings {
     } else {
         PolicyTable::default()
     };
+    let (resolution_delay, connection_attempt_delay) = (bytes.next(), bytes.next());
+    let (first_address_family_count, max_attempts) = (bytes.next(), bytes.next());
     Settings {
+        unanswered: match max_attempts >> 6 {
+            1 => Some(Family::V6),
+            2 => Some(Family::V4),
+            _ => None,
+        },
         families: match flags & 3 {
             0 | 1 => Families::Both,
             2 => Families::Only(Family::V6),
@@ -100,10 +107,10 @@ fn settings(bytes: &mut Bytes<'_>) -> Settings {
         fast_fallback: flags & 0x38 != 0x38,
         local: flags & 0x30 == 0x10,
         policy: Arc::new(policy),
-        resolution_delay: Duration::from_millis(u64::from(bytes.next())),
-        connection_attempt_delay: Duration::from_millis(u64::from(bytes.next()) * 10),
-        first_address_family_count: u32::from(bytes.next() % 4),
-        max_attempts: u32::from(bytes.next() % 4),
+        resolution_delay: Duration::from_millis(u64::from(resolution_delay)),
+        connection_attempt_delay: Duration::from_millis(u64::from(connection_attempt_delay) * 10),
+        first_address_family_count: u32::from(first_address_family_count % 4),
+        max_attempts: u32::from(max_attempts % 4),
         resolve_limit: bytes.limit(),
         connect_limit: bytes.limit(),
         open_limit: bytes.limit(),
@@ -128,6 +135,8 @@ struct Play {
     local_families: Vec<Family>,
     running: Vec<AttemptId>,
     last_start: Option<Instant>,
+    /// Of the latest attempt.
+    handshake_expected: Option<Duration>,
     /// An attempt ended without success since the latest start.
     setback: bool,
     /// An attempt was abandoned so that the next can start.
@@ -162,6 +171,7 @@ pub fn check(story: &[u8], origin: Instant) -> Vec<Action> {
         local_families: Vec::new(),
         running: Vec::new(),
         last_start: None,
+        handshake_expected: None,
         setback: false,
         made_room: false,
         winner: None,
@@ -202,6 +212,14 @@ impl Play {
             9..=11 => {
                 let byte = bytes.next();
                 self.refuse(AttemptId(u32::from(byte % 8)), byte & 0x80 != 0);
+            }
+            12 => {
+                let (attempt, within) = (AttemptId(u32::from(bytes.next() % 8)), u64::from(bytes.next()) * 10);
+                let within = Duration::from_millis(within);
+                if attempt.0 as usize + 1 == self.race.attempts().len() && !self.decided {
+                    self.handshake_expected = Some(within);
+                }
+                self.race.handle(self.now, Event::HandshakeExpected { attempt, within });
             }
             13 => {
                 let byte = bytes.next();
@@ -400,14 +418,22 @@ impl Play {
             };
             let delay = match attempts.iter().all(loopback) {
                 true => CONNECTION_ATTEMPT_DELAY_MIN,
-                false => self
-                    .settings
-                    .connection_attempt_delay
-                    .clamp(CONNECTION_ATTEMPT_DELAY_MIN, CONNECTION_ATTEMPT_DELAY_MAX),
+                false => {
+                    let set = self.settings.connection_attempt_delay;
+                    let set = set.clamp(CONNECTION_ATTEMPT_DELAY_MIN, CONNECTION_ATTEMPT_DELAY_MAX);
+                    let least = set.min(CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN);
+                    self.handshake_expected.map_or(set, |expected| expected.clamp(least, CONNECTION_ATTEMPT_DELAY_MAX))
+                }
             };
             assert!(self.now - last >= CONNECTION_ATTEMPT_DELAY_MIN, "two starts closer than is ever allowed");
             assert!(self.now - last + PUNCTUAL >= delay, "two starts closer than the delay");
         }
+        if self.settings.fast_fallback {
+            let apart =
+                |other: &AttemptId| self.now - attempts[other.0 as usize].started >= CONNECTION_ATTEMPT_DELAY_MIN;
+            assert!(self.running.iter().all(apart), "closer to one that runs than is ever allowed");
+        }
+        self.handshake_expected = None;
         self.running.push(attempt);
         self.hasten_at = self.hasten_at.map(|_| self.now + HASTEN_AFTER);
         self.last_start = Some(self.now);

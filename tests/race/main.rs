@@ -4,6 +4,7 @@
 mod cap;
 mod gai_conf;
 mod hastening;
+mod history;
 mod invariants;
 mod limits;
 mod local_address;

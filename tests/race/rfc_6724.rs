@@ -24,6 +24,7 @@ const NO_WAY: Route = Route {
     source_is_home: false,
     native: false,
     prefix_length: 0,
+    unanswered: false,
     round_trip: None,
     used_before: false,
 };
@@ -182,9 +183,8 @@ fn rule_9_counts_every_bit_of_ipv6() {
     prefers(("2001:db8::4", from("2001:db8::5")), ("2001:db8::3", from("2001:db8::9")));
 }
 
-// RFC 6724, section 6: "Rule 9: Use longest matching prefix."
-// Deliberate deviation, as in glibc: beyond the source's subnet an order by prefix would undo DNS round
-// robin.
+// RFC 6724, section 6: "Rule 9: Use longest matching prefix." Deliberate deviation, as in glibc: beyond the
+// source's subnet an order by prefix would undo DNS round robin.
 #[test]
 fn rule_9_compares_ipv4_within_the_subnet_of_the_source() {
     let office = |bits| within("192.0.2.2", bits);
@@ -213,8 +213,8 @@ fn rule_10_leaves_the_order_unchanged() {
 // glibc: where rules 9 and 10 go round in a circle, the comparisons that its sort makes decide.
 #[test]
 fn families_that_tie_go_as_the_sort_of_glibc_finds_them() {
-    // Compared pair by pair these three go round in a circle: near before far (rule 9), far before IPv4 and IPv4
-    // before near (rule 10).
+    // Compared pair by pair these three go round in a circle: near before far (rule 9), far before IPv4 and
+    // IPv4 before near (rule 10).
     let policy = GaiConf::read(b"precedence ::ffff:0:0/96 40", MissingNumber::Nothing).policy;
     let far = ("2001:db9::1", from("2001:db8::9"));
     let near = ("2001:db8::1", from("2001:db8::9"));

@@ -284,6 +284,12 @@ impl Script {
         self.event(Event::AttemptFailed { attempt, failure })
     }
 
+    /// What earlier connects say of an attempt.
+    pub fn expects_handshake(&mut self, name: &str, within: u64) -> &mut Script {
+        let attempt = self.attempt(name);
+        self.event(Event::HandshakeExpected { attempt, within: ms(within) })
+    }
+
     /// The id of the attempt towards an address.
     pub fn attempt(&self, name: &str) -> AttemptId {
         let place = self.race.attempts().iter().position(|attempt| attempt.destination == address(name));

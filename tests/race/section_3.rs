@@ -233,8 +233,8 @@ fn section_3_numeric_addresses_of_both_families_are_raced_without_a_resolution_d
     Script::towards("v4.1 v6.1", Settings::default()).expect("start v6.1").at(250).expect("start v4.1");
 }
 
-// Version 3, section 4.2: "at least one non-loopback and non-link-local address of that address family from which
-// to send packets, and at least one non-link local route". A family without them is not waited for.
+// Version 3, section 4.2: "at least one non-loopback and non-link-local address of that address family from
+// which to send packets, and at least one non-link local route". A family without them is not waited for.
 #[test]
 fn section_3_a_family_without_a_network_is_not_waited_for() {
     let mut script = asked(Settings::default());

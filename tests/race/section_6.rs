@@ -1,5 +1,5 @@
-//! RFC 8305, section 6: DNS answer changes during the race. A question is answered once, so addresses are added
-//! and none is removed.
+//! RFC 8305, section 6: DNS answer changes during the race. A question is answered once, so addresses are
+//! added and none is removed.
 use crate::script::*;
 use happysock::race::*;
 
@@ -24,9 +24,9 @@ fn section_6_a_new_address_is_sorted_among_those_not_tried() {
         .expect("start v4.1");
 }
 
-// Version 3, section 7: "an IPv4 address endpoint should be placed next in the list of endpoints to attempt (to
-// account for interleaving address families) ahead of any remaining IPv6 address endpoints, as if it had been
-// available initially."
+// Version 3, section 7: "an IPv4 address endpoint should be placed next in the list of endpoints to attempt
+// (to account for interleaving address families) ahead of any remaining IPv6 address endpoints, as if it had
+// been available initially."
 #[test]
 fn section_6_a_family_that_answers_late_goes_next() {
     asked(Settings::default())
@@ -42,8 +42,8 @@ fn section_6_a_family_that_answers_late_goes_next() {
         .expect("start v6.2");
 }
 
-// Version 3, section 7: "its position SHOULD be determined by applying the sorting rules to the complete list of
-// endpoints, including those previously received."
+// Version 3, section 7: "its position SHOULD be determined by applying the sorting rules to the complete list
+// of endpoints, including those previously received."
 #[test]
 fn section_6_a_family_that_answers_late_makes_up_for_the_turns_that_it_has_missed() {
     // Of v6.1 v4.1 v6.2 v4.2 v6.3 v4.3 v6.4 the IPv6 ones up to v6.3 were tried.
@@ -91,7 +91,8 @@ fn section_6_the_preferred_family_begins_the_list_also_where_it_answers_late() {
         .expect("start v4.3");
 }
 
-// Version 3, section 7: the sorting rules apply to the complete list. What was tried alone has no route until then.
+// Version 3, section 7: the sorting rules apply to the complete list. What was tried alone has no route until
+// then.
 #[test]
 fn section_6_the_address_that_was_tried_is_ranked_with_those_that_come_late() {
     // IPv6 has no way there, so that v4.1 is still the head.
@@ -110,8 +111,8 @@ fn section_6_the_address_that_was_tried_is_ranked_with_those_that_come_late() {
         .expect("start v6.1")
         .at(550)
         .expect("start v4.2");
-    // One address, tried before there was anything to sort. As long as the other family alone is left there still
-    // is not.
+    // One address, tried before there was anything to sort. As long as the other family alone is left there
+    // still is not.
     let mut script = asked(Settings::default());
     script.show_routes = true;
     script

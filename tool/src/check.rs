@@ -2,13 +2,13 @@
 
 use crate::args::{CheckArguments, LookOptions};
 use crate::exit;
-use crate::interrupt::Interrupts;
+use crate::interrupt::{Interrupts, Stop};
 use crate::look::{Look, Paint};
 use crate::names;
 use crate::output;
-use crate::record::VERSION;
+use crate::record::{VERSION, unix_ms};
 use crate::sweep::{Checked, Reach, State, Sweep};
-use crate::targets;
+use crate::targets::{self, Target};
 use crate::verdict::{self, Tally, Verdict};
 use crate::watch::Watch;
 use anyhow::{Context, Result};
@@ -17,8 +17,6 @@ use happysock::race::Family;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Descriptors that are kept for everything else: standard streams, the handle's own, files that libc reads.
 const DESCRIPTORS_KEPT: u64 = 64;
@@ -44,20 +42,25 @@ struct Round<'a> {
 
 pub fn run(arguments: &CheckArguments, look: &LookOptions, interrupts: &Interrupts) -> Result<u8> {
     let targets = targets::read(&arguments.targets, arguments.port)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let sweep =
-        Sweep { targets: &targets, timeout: arguments.timeout, parallel: parallel(arguments.parallel)?, stop: &stop };
+    let problems = interrupts.until_stopped(|stop| check(arguments, look, &targets, stop))?;
+    let code = if problems { exit::NOT_CONNECTED } else { exit::FINE };
+    Ok(interrupts.exit_code().unwrap_or(code))
+}
+
+/// Whether there were problems, in the last round.
+fn check(arguments: &CheckArguments, look: &LookOptions, targets: &[Target], stop: &Stop) -> Result<bool> {
+    let sweep = Sweep { targets, timeout: arguments.timeout, parallel: parallel(arguments.parallel)?, stop };
     let term = Term::stdout();
     let (look, errors) = (Look::of(&term, look), Look::of(&Term::stderr(), look));
     let mut watch = arguments.watch.map(|seconds| Watch::new(seconds, arguments.rounds, term.clone(), look));
     let mut problems;
     loop {
-        let began_unix_ms = crate::record::Record::new("check", "", "").began_unix_ms;
-        let checked = one_round(&sweep, arguments, &errors, watch.is_some(), interrupts, &stop)?;
+        let began_unix_ms = unix_ms();
+        let checked = one_round(&sweep, arguments, &errors, watch.is_some())?;
         problems = checked.iter().any(Checked::is_problem);
         let (ipv6, ipv4) = (Tally::of(&checked, Family::V6), Tally::of(&checked, Family::V4));
         let verdict = verdict::of(&checked, &ipv6, &ipv4);
-        let complete = !stop.load(Ordering::Acquire);
+        let complete = !stop.is_set();
         if arguments.json {
             let (version, command, targets) = (VERSION, "check", checked.as_slice());
             let (ipv6, ipv4, verdict) = (&ipv6, &ipv4, &verdict);
@@ -71,17 +74,14 @@ pub fn run(arguments: &CheckArguments, look: &LookOptions, interrupts: &Interrup
                 break;
             }
             Some(watch) => {
-                let goes_on = watch.round(&ipv6, &ipv4, &verdict, !arguments.json, interrupts, &stop);
+                let goes_on = watch.round(&ipv6, &ipv4, &verdict, !arguments.json, stop);
                 if !goes_on {
                     break;
                 }
             }
         }
     }
-    if let Some(code) = interrupts.exit_code() {
-        return Ok(code);
-    }
-    Ok(if problems { exit::NOT_CONNECTED } else { exit::FINE })
+    Ok(problems)
 }
 
 /// How many connects may be in flight: as many as was said or as there are descriptors for.
@@ -93,17 +93,9 @@ fn parallel(wanted: u32) -> Result<usize> {
     Ok(if wanted == 0 { most } else { u64::from(wanted).min(most) } as usize)
 }
 
-fn one_round(
-    sweep: &Sweep<'_>,
-    arguments: &CheckArguments,
-    errors: &Look,
-    in_watch: bool,
-    interrupts: &Interrupts,
-    stop: &Arc<AtomicBool>,
-) -> Result<Vec<Checked>> {
+fn one_round(sweep: &Sweep<'_>, arguments: &CheckArguments, errors: &Look, in_watch: bool) -> Result<Vec<Checked>> {
     let bar = if in_watch || arguments.json { ProgressBar::hidden() } else { progress_bar(sweep.len(), errors) };
-    let told = Arc::clone(stop);
-    let checked = interrupts.during(move || told.store(true, Ordering::Release), || sweep.run(&mut || bar.inc(1)));
+    let checked = sweep.run(&mut || bar.inc(1));
     bar.finish_and_clear();
     Ok(checked?)
 }

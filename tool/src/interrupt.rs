@@ -1,11 +1,31 @@
 //! Control-C and its like: told to whoever is at work, or else the end of the process.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Added to a signal's number for the exit code, as shells do.
 const SIGNAL_CODE: i32 = 128;
 
 type Listener = Box<dyn Fn() + Send>;
+
+/// Whether a signal has come, for those who look and for one who waits.
+pub struct Stop {
+    set: Arc<AtomicBool>,
+    woken: Receiver<()>,
+}
+
+impl Stop {
+    pub fn is_set(&self) -> bool {
+        self.set.load(Ordering::Acquire)
+    }
+
+    /// Waits for so long; true when a signal came instead.
+    pub fn wait(&self, limit: Duration) -> bool {
+        self.woken.recv_timeout(limit).is_ok() || self.is_set()
+    }
+}
 
 /// What a signal does at this moment.
 #[derive(Clone, Default)]
@@ -50,6 +70,19 @@ impl Interrupts {
         let done = work();
         self.set(None);
         done
+    }
+
+    /// While `work` runs, a signal only sets what it is given; a second one ends the process.
+    pub fn until_stopped<T>(&self, work: impl FnOnce(&Stop) -> T) -> T {
+        let (wake, woken) = channel();
+        let stop = Stop { set: Arc::default(), woken };
+        let set = Arc::clone(&stop.set);
+        let listener = move || {
+            set.store(true, Ordering::Release);
+            // Whoever waits is gone only with the work.
+            let _ = wake.send(());
+        };
+        self.during(listener, || work(&stop))
     }
 
     /// The exit code for the signal that came, if one did.

@@ -69,6 +69,7 @@ pub fn run(arguments: &LookupArguments, look: &LookOptions, interrupts: &Interru
         families: arguments.names.families(),
         preferred_family: arguments.names.prefer.map(|family| family.family()),
         lookup_flags: arguments.names.flags(),
+        lookup_by_libc: arguments.names.libc,
         open_timeout: arguments.timeout,
         hooks: Some(starter.hooks()),
         trace: true,
@@ -147,12 +148,12 @@ fn addresses(placed: &[Placed]) -> Vec<Address> {
 /// the rest when one of them has no more (RFC 8305, section 4).
 fn turns(placed: &[Placed]) -> Vec<usize> {
     let mut turns = vec![0; placed.len()];
-    let mut wanted = placed.first().map(|one| Family::of(&one.address));
+    let mut wanted = placed.first().map(|one| Family::of_packets(&one.address));
     for turn in 1..=placed.len() {
         let left = || placed.iter().enumerate().filter(|(place, _)| turns[*place] == 0);
-        let of_wanted = left().find(|(_, one)| Some(Family::of(&one.address)) == wanted);
+        let of_wanted = left().find(|(_, one)| Some(Family::of_packets(&one.address)) == wanted);
         let Some((place, one)) = of_wanted.or_else(|| left().next()) else { break };
-        wanted = Some(Family::of(&one.address).other());
+        wanted = Some(Family::of_packets(&one.address).other());
         turns[place] = turn;
     }
     turns

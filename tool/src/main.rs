@@ -21,6 +21,7 @@ mod pipe;
 mod qlog;
 mod race;
 mod record;
+mod recording;
 mod repeat;
 mod sweep;
 mod targets;

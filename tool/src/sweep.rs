@@ -1,6 +1,7 @@
 //! Many targets over both families, at once and on one thread: what became of each.
 
 use crate::cost;
+use crate::interrupt::Stop;
 use crate::names;
 use crate::record::ms;
 use crate::targets::Target;
@@ -9,7 +10,6 @@ use happysock::{EventLoop, Interest, Multi, Options, Plan, PlanError, Report};
 use serde::Serialize;
 use std::cell::RefCell;
 use std::ffi::CString;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What a target is over one family.
@@ -183,8 +183,8 @@ pub struct Sweep<'a> {
     pub timeout: Duration,
     /// The most connects in flight.
     pub parallel: usize,
-    /// Set from another thread: what is left is left out.
-    pub stop: &'a AtomicBool,
+    /// Once it is set, what is left is left out.
+    pub stop: &'a Stop,
 }
 
 struct Caller<'a> {
@@ -236,7 +236,7 @@ impl Sweep<'_> {
         let mut jobs =
             jobs.flat_map(|(place, target)| families(target).iter().map(move |&family| (place, target, family)));
         let mut exhausted = false;
-        while !self.stop.load(Ordering::Acquire) {
+        while !self.stop.is_set() {
             // A limit counts from when a connect is added, so that none may wait in the handle for its turn.
             while !exhausted && multi.running() < self.parallel {
                 match jobs.next() {

@@ -1,14 +1,11 @@
 //! `happy check --watch`: the rounds over time.
 
-use crate::interrupt::Interrupts;
+use crate::interrupt::Stop;
 use crate::live::Live;
 use crate::look::{Look, Paint};
 use crate::names;
 use crate::verdict::{Tally, Verdict};
 use console::Term;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// What one round said of a family.
@@ -47,16 +44,8 @@ impl Watch {
     }
 
     /// Takes a round in, shows it, and waits for the next. False when there is none.
-    pub fn round(
-        &mut self,
-        ipv6: &Tally,
-        ipv4: &Tally,
-        verdict: &Verdict,
-        show: bool,
-        interrupts: &Interrupts,
-        stop: &Arc<AtomicBool>,
-    ) -> bool {
-        let ended = stop.load(Ordering::Acquire);
+    pub fn round(&mut self, ipv6: &Tally, ipv4: &Tally, verdict: &Verdict, show: bool, stop: &Stop) -> bool {
+        let ended = stop.is_set();
         if !ended {
             // A round that was broken off would look like a network that is.
             self.points[0].push(Point::of(ipv6));
@@ -68,24 +57,11 @@ impl Watch {
             self.show_round(verdict);
         }
         self.next += self.every;
-        let goes_on = !last && self.sleep(interrupts, stop);
+        let goes_on = !last && !stop.wait(self.next.saturating_duration_since(Instant::now()));
         if show && !goes_on {
             self.show_end(verdict);
         }
         goes_on
-    }
-
-    /// Waits for the time of the next round; false when a signal came instead.
-    fn sleep(&self, interrupts: &Interrupts, stop: &Arc<AtomicBool>) -> bool {
-        let (wake, woken) = channel();
-        let told = Arc::clone(stop);
-        let listener = move || {
-            told.store(true, Ordering::Release);
-            let _ = wake.send(());
-        };
-        let left = self.next.saturating_duration_since(Instant::now());
-        // The channel is closed only with the listener, which lives as long as this wait.
-        interrupts.during(listener, || woken.recv_timeout(left)).is_err()
     }
 
     fn show_round(&mut self, verdict: &Verdict) {

@@ -1,8 +1,8 @@
--- Fetches a page over HTTP/1.0: luajit get.lua HOST [PATH]
+-- Fetches a page over HTTP/1.0: luajit get.lua HOST [PORT [PATH]]
 local happysock = require("happysock")
 
-local host, path = arg[1] or "localhost", arg[2] or "/"
-local socket, message, failure = happysock.connect(host, 80, { timeout = 10 })
+local host, port, path = arg[1] or "localhost", arg[2] or 80, arg[3] or "/"
+local socket, message, failure = happysock.connect(host, port, { timeout = 10 })
 if not socket then
     io.stderr:write(message, "\n")
     for _, attempt in ipairs(failure.attempts) do

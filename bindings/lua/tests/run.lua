@@ -1,4 +1,4 @@
--- Runs the tests of the files that are named, and sums up in one line. In scripts/in-test-network.
+-- Runs the tests, and sums up in one line. In scripts/in-test-network.
 local folder = arg[0]:match("^(.*)/") or "."
 package.path = folder .. "/?.lua;" .. folder .. "/../?.lua;" .. package.path
 

@@ -2,7 +2,7 @@
 // connect() and the agents' functions, on names that are half dead, silent or unknown.
 
 const assert = require('node:assert');
-const { execFileSync } = require('node:child_process');
+const { execFile, execFileSync } = require('node:child_process');
 const crypto = require('node:crypto');
 const http = require('node:http');
 const net = require('node:net');
@@ -127,6 +127,34 @@ test('an http.Agent connects through it', async () => {
   assert.strictEqual(await takes(200, 10_000, () => get('half.test')), 'hello');
   assert.strictEqual((await refusal(get('silent.test', { connectTimeout: 100 }))).code, 'ETIMEDOUT');
   assert.strictEqual((await refusal(get('local host'))).code, 'ENOTFOUND');
+  server.close();
+});
+
+test('with a history a dead family costs one delay', async () => {
+  const { server, port } = await listening(V4);
+  const history = new happysock.History();
+  (await takes(200, 10_000, () => happysock.connect({ host: 'half.test', port, history }))).destroy();
+  const { networks, unansweredV6, unansweredV4 } = history.report();
+  assert.deepStrictEqual([networks >= 1, unansweredV6, unansweredV4], [true, 1, 0]);
+  // Nobody listens there, so that what was attempted first is told.
+  const refused = await refusal(happysock.connect({ host: 'half.test', port: await closedPort(), history, timeout: 500 }));
+  assert.strictEqual(refused.attempts[0].address, V4);
+  history.flush();
+  assert.deepStrictEqual(history.report(), { destinations: 0, networks: 0, unansweredV6: 0, unansweredV4: 0 });
+  assert.strictEqual((await refusal(happysock.connect({ port, history: {} }))).code, 'ERR_INVALID_ARG_TYPE');
+  server.close();
+});
+
+test('the example', async () => {
+  const { server, port } = await listening(V4, (peer) => {
+    peer.once('data', () => peer.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello'));
+  });
+  const example = path.join(__dirname, '..', 'examples', 'get.js');
+  const output = await new Promise((resolve, reject) => {
+    execFile(process.execPath, [example, `http://half.test:${port}/`], { timeout: 30_000 },
+      (error, stdout) => { if (error) reject(error); else resolve(stdout); });
+  });
+  assert.strictEqual(output, 'hello');
   server.close();
 });
 

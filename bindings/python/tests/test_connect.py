@@ -6,9 +6,12 @@ import os
 import pickle
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import happysock
 from support import V4, V6, TestCase, closed_port, descriptors, listening, silent_dns, silent_name
@@ -241,6 +244,23 @@ class Interrupts(TestCase):
             happysock.create_connection(("silent.test", 80), options=happysock.Options(trace=trace))
 
 
+class Histories(TestCase):
+    def test_a_dead_family_costs_one_delay_and_not_one_a_connect(self):
+        options = happysock.Options(history=happysock.History())
+        with listening(V4) as port:
+            with self.at_once(least=0.2, most=10):
+                happysock.create_connection(("half.test", port), options=options).close()
+            report = options.history.report()
+            self.assertEqual((report.networks >= 1, report.unanswered_v6, report.unanswered_v4), (True, 1, 0))
+            steps = []
+            with happysock.create_connection(("half.test", port), options=replace(options, trace=steps.append)) as sock:
+                self.assertEqual(sock.getpeername()[0], V4)
+        # By the order of the attempts, not by the clock.
+        self.assertEqual([step.address[0] for step in steps if step.kind == "attempt started"], [V4])
+        options.history.flush()
+        self.assertEqual(options.history.report(), happysock.HistoryReport(0, 0, 0, 0))
+
+
 class Objects(TestCase):
     def test_a_child_of_a_fork_connects_and_has_none_of_the_parents(self):
         with listening("127.0.0.1") as port:
@@ -275,3 +295,11 @@ class Objects(TestCase):
             connect.take()
         self.assertFalse(connect.dispatch())
         connect.close()
+
+    def test_the_example_of_a_loop_of_ones_own(self):
+        example = Path(__file__).parent.parent / "examples" / "own_loop.py"
+        with listening(V4) as port:
+            command = [sys.executable, str(example), str(port), "half.test", "no.such.host.test"]
+            output = subprocess.run(command, stdout=subprocess.PIPE, timeout=60, check=True).stdout.decode().splitlines()
+        self.assertIn(f"half.test: {V4}", output)
+        self.assertEqual([line.split(":")[0] for line in sorted(output)], ["half.test", "no.such.host.test"])

@@ -1,5 +1,5 @@
-//! `lab order-differential`: whether the library orders addresses as getaddrinfo(AF_UNSPEC) does, in thousands
-//! of random systems.
+//! `lab order-differential`: whether the library orders addresses as getaddrinfo(AF_UNSPEC) does, in
+//! thousands of random systems.
 //!
 //! A case is a network namespace with interfaces, addresses and routes, a gai.conf, and a host with a list of
 //! addresses in /etc/hosts. libc is asked for that host; the library is given the list. Two things are
@@ -105,8 +105,8 @@ impl Told {
         self.list("race") == interleaved(self.list("both"))
     }
 
-    /// Within a family the order is another one in company: rule 9 alone decides it there, and the other family
-    /// stands between here.
+    /// Within a family the order is another one in company: rule 9 alone decides it there, and the other
+    /// family stands between here.
     fn families_tie(&self) -> bool {
         [("ipv6", true), ("ipv4", false)].into_iter().any(|(name, is_ipv6)| {
             let together = self.list("both").iter().filter(|address| address.is_ipv6() == is_ipv6);
@@ -225,8 +225,8 @@ fn run(options: &Options, ask: &Path, case: Case) -> Result<Finished> {
             if options.fault || told.is_as_libc() {
                 return Ok(told);
             }
-            // The kernel takes addresses into use in its own time. If libc now says otherwise than before it was
-            // asked too early.
+            // The kernel takes addresses into use in its own time. If libc now says otherwise than before it
+            // was asked too early.
             let again = asked(ask, &["libc", HOST])?;
             if again == libc {
                 return Ok(told);

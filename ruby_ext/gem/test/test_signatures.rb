@@ -37,7 +37,7 @@ class TestSignatures < Minitest::Test
     directory = File.dirname($LOADED_FEATURES.grep(/happysock\/version\.rb\z/).first, 2)
     sources = Dir["#{directory}/**/*.rb"] + Dir[File.expand_path("../ext/**/*.c", __dir__)]
     output, status = Open3.capture2e(RbConfig.ruby, "-W0", "-S", "rdoc", "--coverage-report", *sources)
-    skip "no rdoc here" if output.include?("LoadError")
+    skip "no rdoc here" if output.match?(/LoadError|GemNotFoundException/)
     assert status.success?, output
     assert_match(/100\.00% documented/, output)
   end

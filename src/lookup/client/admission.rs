@@ -15,7 +15,7 @@ impl Client {
     }
 
     /// Whether a lookup may go to its servers now. If not it waits, without its walk.
-    pub(super) fn is_admitted(&mut self, place: u32) -> bool {
+    pub(super) fn is_admitted(&mut self, now: Instant, place: u32) -> bool {
         let Some(lookup) = self.lookups[place as usize].as_mut() else { return false };
         let Some(server) = lookup.walk.as_ref().and_then(|walk| walk.first_server()) else { return false };
         let questions: u8 = if lookup.families == Families::Both { 2 } else { 1 };
@@ -23,11 +23,12 @@ impl Client {
             self.servers.push((server, Window::new()));
             self.servers.len() - 1
         });
-        if !self.servers[window].1.admits(u32::from(questions)) {
+        if !self.servers[window].1.admits(u32::from(questions), now) {
+            self.look_again_when_open();
             self.wait_for_room(place);
             return false;
         }
-        self.servers[window].1.begin(u32::from(questions));
+        self.servers[window].1.begin(u32::from(questions), now);
         (lookup.window, lookup.counted) = (window as u16, questions);
         true
     }
@@ -40,13 +41,21 @@ impl Client {
         }
     }
 
+    /// Has those that wait looked at when a server's window opens by time alone.
+    fn look_again_when_open(&mut self) {
+        let opens = self.servers.iter().filter_map(|(_, window)| window.opens_at());
+        self.room_at = opens.chain(self.room_at).min();
+    }
+
     /// Lets those that wait go to their servers, as far as there is room.
     pub(super) fn admit_waiting(&mut self, now: Instant, watcher: &mut impl Watcher) {
+        self.room_at = None;
         for _ in 0..self.waiting.len() {
             let Some(&id) = self.waiting.front() else { return };
             // One is always let through where nothing is under way, so that is no reason to look.
             let is_full = self.resolved >= MOST_RESOLVED || self.resolved == 0;
-            if is_full && self.find(id).is_some() && !self.servers.iter().any(|(_, window)| window.admits(2)) {
+            if is_full && self.find(id).is_some() && !self.servers.iter().any(|(_, window)| window.admits(2, now)) {
+                self.look_again_when_open();
                 return;
             }
             self.waiting.pop_front();

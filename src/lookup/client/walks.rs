@@ -61,7 +61,7 @@ impl Client {
             && lookup.query.node() == query.node()
         {
             lookup.owners.push(owner);
-            self.deliveries.extend(lookup.told.iter().map(|told| Delivery { owner, told: told.clone() }));
+            self.deliveries.extend(lookup.told.iter().map(|told| Delivery { owner, told: (**told).clone() }));
             return Ok(WalkId { place, serial: lookup.serial });
         }
         self.last_serial += 1;
@@ -71,7 +71,7 @@ impl Client {
             query: query.clone(),
             families,
             owners: vec![owner],
-            told: Vec::new(),
+            told: None,
             hash,
             walk: None,
             by: AnsweredBy::NameServer(None),
@@ -87,7 +87,7 @@ impl Client {
             self.lookups.push(None);
             self.lookups.len() as u32 - 1
         });
-        self.lookups[place as usize] = Some(lookup);
+        self.lookups[place as usize] = Some(Box::new(lookup));
         self.active += 1;
         if self.shared
             && let Entry::Vacant(vacant) = self.equal.entry(hash)
@@ -112,7 +112,9 @@ impl Client {
         }
         if lookup.owners.is_empty() {
             self.end(now, id.place, watcher);
-            self.admit_waiting(now, watcher);
+            if !self.waiting.is_empty() {
+                self.room_at = Some(now);
+            }
         }
     }
 
@@ -151,7 +153,8 @@ impl Client {
 
     /// When [`Client::expire`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadlines.as_ref().and_then(Deadlines::nearest)
+        let nearest = self.deadlines.as_ref().and_then(Deadlines::nearest);
+        nearest.into_iter().chain(self.room_at).min()
     }
 
     /// The system as it is in this turn.
@@ -180,7 +183,7 @@ impl Client {
         let conf = system.resolv_conf();
         let first_server = if conf.rotate { next_first_server() } else { 0 };
         let walk = Walk::new(name, lookup.families, Arc::clone(steps), Arc::clone(conf), first_server);
-        lookup.walk = Some(Box::new(if self.as_libc { walk.as_libc() } else { walk }));
+        lookup.walk = Some(Box::new(if self.as_libc { walk.like_libc() } else { walk }));
         Ok(())
     }
 
@@ -209,7 +212,7 @@ impl Client {
                     self.renew(place);
                     continue;
                 }
-                if !self.is_admitted(place) {
+                if !self.is_admitted(now, place) {
                     return Ok(());
                 }
                 continue;

@@ -1,6 +1,7 @@
 //! `happy check`: what it finds, and what it says of the network.
 
 use crate::world::*;
+use std::io::{BufRead, BufReader, Read};
 
 #[test]
 fn every_state_is_told_apart() {
@@ -15,7 +16,7 @@ fn every_state_is_told_apart() {
         "nosuch.test:80".to_owned(),
     ];
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
-    let said = run(&[&["check", "--json", "-t", "1000"][..], &targets].concat());
+    let said = run(&[&["check", "--json", "-t", "2000"][..], &targets].concat());
     assert_eq!(said.code, Some(1), "{said:?}");
     let value = json(&said);
     let states = |family: &str| -> Vec<String> {
@@ -41,7 +42,7 @@ fn every_state_is_told_apart() {
 fn a_network_with_a_broken_ipv6_is_called_that() {
     in_network!();
     let port = greeter().to_string();
-    let said = run(&["check", "half.test", "-p", &port, "-t", "400"]);
+    let said = run(&["check", "half.test", "-p", &port, "-t", "1500"]);
     assert_eq!(said.code, Some(1), "{said:?}");
     let words = said.words();
     assert!(words.contains("IPv6 is broken: there is a route, and nothing comes back"), "{words}");
@@ -118,4 +119,20 @@ fn control_c_ends_it_with_what_is_known() {
         (&value["complete"], &value["targets"][0]["ipv6"]["state"]),
         (&serde_json::json!(false), &serde_json::json!("not_checked"))
     );
+}
+
+#[test]
+fn control_c_ends_a_watch_with_the_verdict() {
+    in_network!();
+    let port = greeter().to_string();
+    let mut child = happy(&["check", LIVE, "-p", &port, "--watch", "3600"]).spawn().expect("it runs");
+    let mut said = BufReader::new(child.stdout.take().expect("piped"));
+    let mut line = String::new();
+    said.read_line(&mut line).expect("a round has its line");
+    assert!(line.contains("IPv4 1 of 1"), "{line}");
+    interrupt(&child);
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).expect("it ends");
+    assert!(rest.contains("IPv4 works"), "{rest}");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
 }

@@ -27,6 +27,8 @@ fn a_name_in_hosts_has_its_order_explained() {
 #[test]
 fn libc_is_named_with_the_reason() {
     in_network!();
+    let source = &json(&run(&["lookup", "half.test", "--json", "--libc"]))["lookups"][0]["source"];
+    assert_eq!((&source["kind"], &source["reason"]), (&json!("libc"), &json!("the program asked for libc")));
     let said =
         Said::from(happy(&["lookup", "half.test", "--json"]).env("HAPPYSOCK_DNS", "libc").output().expect("it runs"));
     let source = &json(&said)["lookups"][0]["source"];
@@ -82,7 +84,7 @@ fn the_turns_that_it_tells_are_those_of_a_race() {
         &closed_port().to_string(),
         "--json",
         "-t",
-        "2500",
+        "4000",
         "--attempt-delay",
         "300",
     ]));

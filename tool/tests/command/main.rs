@@ -9,5 +9,6 @@ mod draw;
 mod generate;
 mod json;
 mod lookup;
+mod options;
 mod pipe;
 mod terminal;

@@ -19,7 +19,7 @@ fn on_terminal(arguments: &str, environment: &[(&str, &str)]) -> String {
 fn a_terminal_gets_colour_and_movement() {
     in_network!();
     let port = greeter();
-    let said = on_terminal(&format!("connect -z half.test {port}"), &[]);
+    let said = on_terminal(&format!("connect -z half.test {port} --attempt-delay 1000"), &[]);
     assert!(said.contains("\u{1b}[36m"), "no colour: {said:?}");
     assert!(said.contains("\u{1b}[?25l") && said.ends_with("\u{1b}[?25h"), "the cursor: {said:?}");
     // While the race ran it was drawn more than once.

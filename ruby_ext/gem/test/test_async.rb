@@ -30,8 +30,9 @@ class TestAsync < Minitest::Test
       end
     end
     yield
-    beating.stop
     longest
+  ensure
+    beating&.stop
   end
 
   # A lookup that blocks the thread stalls it for a second and more; a loaded machine for much less.

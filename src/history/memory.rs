@@ -1,0 +1,416 @@
+//! A history: what is kept, for how long, and what is told of it.
+
+use super::estimate::Estimate;
+use crate::sys::fork::generation;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// For how long something that was learnt is believed: then the standard's order is taken again, so that
+/// clients with different histories come to the same behaviour (version 3, section 5.3).
+pub const PERIOD: Duration = Duration::from_secs(600);
+/// One race in so many takes the standard's order whatever is known, so that addresses that are not used any
+/// more are tried again. It costs no time where the addresses answer.
+pub const RACES_TO_ONE_BY_THE_STANDARD: u32 = 64;
+/// How many destinations are remembered. Where there is no more room the quarter goes that was not used for
+/// the longest time.
+pub const MOST_DESTINATIONS: usize = 1024;
+/// And how many networks.
+pub const MOST_NETWORKS: usize = 64;
+
+/// What earlier connects say of one destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// The smoothed time of a handshake.
+    pub(crate) round_trip: Option<Duration>,
+    /// How long a handshake is to be waited for before its first packet is sent again.
+    pub(crate) retransmission: Option<Duration>,
+    /// A connect has used it.
+    pub(crate) used_before: bool,
+    /// Attempts from this source go unanswered.
+    pub(crate) unanswered: bool,
+}
+
+/// What a history holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Destinations with what is known of them.
+    pub destinations: u32,
+    /// Networks, by the addresses that this system has in them.
+    pub networks: u32,
+    /// Networks in which IPv6 does not answer.
+    pub unanswered_v6: u32,
+    /// Networks in which IPv4 does not answer.
+    pub unanswered_v4: u32,
+}
+
+/// What connects have taught. Any thread may use it at any time; the lock is held for moments. In the child
+/// of a fork it is empty and stays so, since another thread may have held it: a child makes its own.
+#[derive(Debug)]
+pub struct History {
+    state: Mutex<State>,
+    generation: u64,
+}
+
+/// An address as a key: of either family, with an alignment that wastes nothing.
+type Key = [u8; 16];
+
+#[derive(Debug)]
+struct State {
+    /// What times count from.
+    began: Instant,
+    races: u32,
+    destinations: HashMap<(Key, Key), Destination>,
+    networks: HashMap<Key, Network>,
+}
+
+/// Times are in seconds since the history began.
+#[derive(Clone, Copy, Debug)]
+struct Destination {
+    estimate: Estimate,
+    used: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Network {
+    answered: Option<u32>,
+    unanswered: Option<u32>,
+}
+
+impl History {
+    /// An empty one. `now` is what its times count from.
+    pub fn new(now: Instant) -> History {
+        let state = State { began: now, races: 0, destinations: HashMap::new(), networks: HashMap::new() };
+        History { state: Mutex::new(state), generation: generation() }
+    }
+
+    /// Whether it belongs to another process: it was made before a fork.
+    pub fn is_forked(&self) -> bool {
+        self.generation != generation()
+    }
+
+    /// None in another process than the one that made it.
+    fn state(&self) -> Option<MutexGuard<'_, State>> {
+        (!self.is_forked()).then(|| self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A race begins. Whether it may take another order than the standard's for the sake of handshake times
+    /// and use.
+    pub(crate) fn begin_race(&self) -> bool {
+        self.state().is_some_and(|mut state| {
+            state.races = state.races.wrapping_add(1);
+            !state.races.is_multiple_of(RACES_TO_ONE_BY_THE_STANDARD)
+        })
+    }
+
+    /// What is known of the way from `source` to `destination`.
+    pub(crate) fn of(&self, now: Instant, source: IpAddr, destination: IpAddr) -> Known {
+        let Some(state) = self.state() else { return Known::default() };
+        let (source, destination) = (key(source), key(destination));
+        let at = state.seconds(now);
+        let unanswered = state.networks.get(&source).is_some_and(|network| network.is_unanswered(at));
+        match state.destinations.get(&(source, destination)).filter(|known| is_fresh(Some(known.used), at)) {
+            None => Known { unanswered, ..Known::default() },
+            Some(Destination { estimate, .. }) => Known {
+                round_trip: estimate.round_trip(),
+                retransmission: estimate.retransmission(),
+                used_before: true,
+                unanswered,
+            },
+        }
+    }
+
+    /// Whether there is any network in which a family does not answer.
+    pub(crate) fn any_unanswered(&self, now: Instant) -> bool {
+        self.state().is_some_and(|state| {
+            let at = state.seconds(now);
+            state.networks.values().any(|network| network.is_unanswered(at))
+        })
+    }
+
+    /// Whether attempts from `source` go unanswered.
+    pub(crate) fn is_unanswered(&self, now: Instant, source: IpAddr) -> bool {
+        self.state().is_some_and(|state| {
+            let at = state.seconds(now);
+            state.networks.get(&key(source)).is_some_and(|network| network.is_unanswered(at))
+        })
+    }
+
+    /// An attempt has connected, after `round_trip` where that is known.
+    pub(crate) fn connected(&self, now: Instant, source: IpAddr, destination: IpAddr, round_trip: Option<Duration>) {
+        let Some(mut state) = self.state() else { return };
+        let at = state.seconds(now);
+        state.network(source).note_answer(at);
+        let key = (key(source), key(destination));
+        if !state.destinations.contains_key(&key) {
+            state.make_room_for_destination();
+        }
+        let known = state.destinations.entry(key).or_insert(Destination { estimate: Estimate::default(), used: at });
+        if !is_fresh(Some(known.used), at) {
+            known.estimate = Estimate::default();
+        }
+        known.used = at;
+        if let Some(round_trip) = round_trip {
+            known.estimate.add(round_trip);
+        }
+    }
+
+    /// An attempt from `source` was answered, if only by a refusal.
+    pub(crate) fn answered(&self, now: Instant, source: IpAddr) {
+        let Some(mut state) = self.state() else { return };
+        let at = state.seconds(now);
+        state.network(source).note_answer(at);
+    }
+
+    /// An attempt from `source` has had no answer for as long as one is waited for. A network in which others
+    /// have answered lately is not to blame for that.
+    pub(crate) fn unanswered(&self, now: Instant, source: IpAddr) {
+        let Some(mut state) = self.state() else { return };
+        let at = state.seconds(now);
+        let network = state.network(source);
+        if !is_fresh(network.answered, at) && !network.is_unanswered(at) {
+            network.unanswered = Some(at);
+        }
+    }
+
+    /// Forgets everything: for a system that has changed its network.
+    pub fn flush(&self) {
+        let Some(mut state) = self.state() else { return };
+        state.destinations = HashMap::new();
+        state.networks = HashMap::new();
+    }
+
+    /// What it holds that has not lapsed.
+    pub fn report(&self, now: Instant) -> Report {
+        let Some(state) = self.state() else { return Report::default() };
+        let at = state.seconds(now);
+        let unanswered = |v6: bool| {
+            let of_family = |(key, network): &(&Key, &Network)| is_v6(key) == v6 && network.is_unanswered(at);
+            state.networks.iter().filter(of_family).count() as u32
+        };
+        let fresh = |network: &&Network| is_fresh(network.answered, at) || network.is_unanswered(at);
+        Report {
+            destinations: state.destinations.values().filter(|known| is_fresh(Some(known.used), at)).count() as u32,
+            networks: state.networks.values().filter(fresh).count() as u32,
+            unanswered_v6: unanswered(true),
+            unanswered_v4: unanswered(false),
+        }
+    }
+}
+
+impl State {
+    fn seconds(&self, now: Instant) -> u32 {
+        u32::try_from(now.saturating_duration_since(self.began).as_secs()).unwrap_or(u32::MAX)
+    }
+
+    fn network(&mut self, source: IpAddr) -> &mut Network {
+        let source = key(source);
+        if self.networks.len() >= MOST_NETWORKS && !self.networks.contains_key(&source) {
+            let latest = |network: &Network| network.answered.max(network.unanswered);
+            let oldest = self.networks.iter().min_by_key(|(_, network)| latest(network)).map(|(key, _)| *key);
+            oldest.and_then(|key| self.networks.remove(&key));
+        }
+        self.networks.entry(source).or_default()
+    }
+
+    fn make_room_for_destination(&mut self) {
+        if self.destinations.len() < MOST_DESTINATIONS {
+            return;
+        }
+        let mut used: Vec<u32> = self.destinations.values().map(|known| known.used).collect();
+        let quarter = used.len() / 4;
+        let (_, &mut border, _) = used.select_nth_unstable(quarter);
+        // Of those that were used in the same second as many go as there must.
+        let mut left = quarter;
+        self.destinations.retain(|_, known| {
+            let goes = known.used <= border && left > 0;
+            left -= usize::from(goes);
+            !goes
+        });
+    }
+}
+
+impl Network {
+    fn note_answer(&mut self, at: u32) {
+        *self = Network { answered: Some(at), unanswered: None };
+    }
+
+    fn is_unanswered(&self, at: u32) -> bool {
+        is_fresh(self.unanswered, at)
+    }
+}
+
+/// Whether something of that second is still believed.
+fn is_fresh(learnt: Option<u32>, at: u32) -> bool {
+    learnt.is_some_and(|learnt| u64::from(at.saturating_sub(learnt)) < PERIOD.as_secs())
+}
+
+fn key(address: IpAddr) -> Key {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+/// IPv4 stands as IPv4-mapped IPv6.
+fn is_v6(key: &Key) -> bool {
+    std::net::Ipv6Addr::from(*key).to_ipv4_mapped().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V6: &str = "2001:db8::1";
+    const V4: &str = "192.0.2.1";
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    fn history() -> (History, Instant) {
+        let now = Instant::now();
+        (History::new(now), now)
+    }
+
+    #[test]
+    fn nothing_is_known_at_first() {
+        let (history, now) = history();
+        assert_eq!(history.of(now, ip(V6), ip("2001:db8::2")), Known::default());
+        assert!(!history.any_unanswered(now));
+        assert_eq!(history.report(now), Report::default());
+    }
+
+    // RFC 8305, section 4: "MUST NOT be used across different network interfaces".
+    #[test]
+    fn what_was_learnt_from_one_source_is_not_read_from_another() {
+        let (history, now) = history();
+        history.connected(now, ip(V4), ip("198.51.100.7"), Some(ms(40)));
+        history.unanswered(now, ip(V6));
+        let known = history.of(now, ip(V4), ip("198.51.100.7"));
+        assert_eq!((known.round_trip, known.used_before, known.unanswered), (Some(ms(40)), true, false));
+        assert_eq!(history.of(now, ip("192.0.2.2"), ip("198.51.100.7")), Known::default());
+        assert_eq!(history.of(now, ip("2001:db8::2"), ip("2001:db8::9")), Known::default());
+        assert!(history.of(now, ip(V6), ip("2001:db8::9")).unanswered);
+    }
+
+    #[test]
+    fn everything_lapses_after_its_period() {
+        let (history, now) = history();
+        history.connected(now, ip(V4), ip("198.51.100.7"), Some(ms(40)));
+        history.unanswered(now, ip(V6));
+        let before = now + PERIOD - Duration::from_secs(1);
+        assert!(history.of(before, ip(V4), ip("198.51.100.7")).used_before);
+        assert!(history.is_unanswered(before, ip(V6)) && history.any_unanswered(before));
+        let report = Report { destinations: 1, networks: 2, unanswered_v6: 1, unanswered_v4: 0 };
+        assert_eq!(history.report(before), report);
+        let after = now + PERIOD;
+        assert_eq!(history.of(after, ip(V4), ip("198.51.100.7")), Known::default());
+        assert!(!history.is_unanswered(after, ip(V6)) && !history.any_unanswered(after));
+        assert_eq!(history.report(after), Report::default());
+        // Not answered again, it is learnt again; from the first time on the period counts, not from the
+        // last.
+        history.unanswered(after, ip(V6));
+        history.unanswered(after + PERIOD / 2, ip(V6));
+        assert!(history.is_unanswered(after + PERIOD / 2, ip(V6)));
+        assert!(!history.is_unanswered(after + PERIOD, ip(V6)));
+        // An old estimate is no part of a new one.
+        history.connected(after, ip(V4), ip("198.51.100.7"), Some(ms(400)));
+        assert_eq!(history.of(after, ip(V4), ip("198.51.100.7")).round_trip, Some(ms(400)));
+    }
+
+    #[test]
+    fn an_answer_clears_a_network_and_keeps_it_from_blame() {
+        let (history, now) = history();
+        history.unanswered(now, ip(V6));
+        history.answered(now, ip(V6));
+        assert!(!history.is_unanswered(now, ip(V6)));
+        // One destination that does not answer is not the network.
+        history.unanswered(now + Duration::from_secs(5), ip(V6));
+        assert!(!history.is_unanswered(now + Duration::from_secs(5), ip(V6)));
+        history.unanswered(now + PERIOD, ip(V6));
+        assert!(history.is_unanswered(now + PERIOD, ip(V6)));
+        history.connected(now + PERIOD, ip(V6), ip("2001:db8::9"), None);
+        assert!(!history.is_unanswered(now + PERIOD, ip(V6)));
+    }
+
+    #[test]
+    fn a_flush_forgets_everything() {
+        let (history, now) = history();
+        history.connected(now, ip(V4), ip("198.51.100.7"), Some(ms(40)));
+        history.unanswered(now, ip(V6));
+        history.flush();
+        assert_eq!(history.report(now), Report::default());
+        assert_eq!(history.of(now, ip(V4), ip("198.51.100.7")), Known::default());
+    }
+
+    #[test]
+    fn one_race_in_64_takes_the_standards_order() {
+        let (history, _) = history();
+        for _ in 0..3 {
+            let own = (0..RACES_TO_ONE_BY_THE_STANDARD).filter(|_| history.begin_race()).count() as u32;
+            assert_eq!(own, RACES_TO_ONE_BY_THE_STANDARD - 1);
+        }
+    }
+
+    #[test]
+    fn it_is_bounded_and_keeps_what_was_used_last() {
+        let (history, now) = history();
+        let destination = |number: u32| IpAddr::from((0xc633_0000u32 + number).to_be_bytes());
+        for number in 0..10 * MOST_DESTINATIONS as u32 {
+            let at = now + Duration::from_millis(u64::from(number) * 20);
+            history.connected(at, ip(V4), destination(number), Some(ms(10)));
+            assert!(history.of(at, ip(V4), destination(number)).used_before);
+            assert!(history.state().unwrap().destinations.len() <= MOST_DESTINATIONS);
+        }
+        // Three quarters are always left, and they are the latest.
+        let last = 10 * MOST_DESTINATIONS as u32;
+        let at = now + Duration::from_millis(u64::from(last) * 20);
+        for number in last - MOST_DESTINATIONS as u32 / 2..last {
+            assert!(history.of(at, ip(V4), destination(number)).used_before, "{number}");
+        }
+        for number in 0..1000 {
+            history.unanswered(now + Duration::from_secs(number), IpAddr::from((number as u32 + 1).to_be_bytes()));
+        }
+        assert_eq!(history.state().unwrap().networks.len(), MOST_NETWORKS);
+    }
+
+    /// With the table of hashbrown: a power of two of slots, seven eighths of them used, one byte beside
+    /// each.
+    #[test]
+    fn as_many_entries_as_it_may_have_take_less_than_128_kib() {
+        let slots = |entries: usize| (entries * 8 / 7).next_power_of_two();
+        let destinations = slots(MOST_DESTINATIONS) * (size_of::<((Key, Key), Destination)>() + 1);
+        let networks = slots(MOST_NETWORKS) * (size_of::<(Key, Network)>() + 1);
+        assert!(destinations + networks < 128 << 10, "{destinations} + {networks} bytes");
+        assert!(slots(MOST_DESTINATIONS) == 2048);
+        let (history, now) = history();
+        for number in 0..5000u32 {
+            history.connected(now, ip(V4), IpAddr::from(number.to_be_bytes()), None);
+        }
+        assert!(history.state().unwrap().destinations.capacity() <= 2048 * 7 / 8);
+    }
+
+    #[test]
+    fn threads_may_use_it_at_once() {
+        let (history, now) = history();
+        std::thread::scope(|scope| {
+            for number in 0..4u8 {
+                let history = &history;
+                scope.spawn(move || {
+                    for round in 0..200u8 {
+                        history.connected(now, ip(V4), IpAddr::from([198, 51, number, round]), Some(ms(1)));
+                        history.begin_race();
+                    }
+                });
+            }
+        });
+        assert_eq!(history.report(now).destinations, 800);
+        assert_eq!(history.state().unwrap().races, 800);
+    }
+}
