@@ -134,9 +134,9 @@ fn rank() -> impl Strategy<Value = Rank> {
                 source_is_home: home,
                 native,
                 prefix_length,
+                unanswered,
                 round_trip: round_trip.map(Duration::from_millis),
                 used_before: used,
-                unanswered,
             };
             Rank::new(destination, &route, &PolicyTable::default())
         },
@@ -165,6 +165,7 @@ fn each_rule_is_told_where_it_is_the_first_that_differs() {
     let ms = |number| Some(Duration::from_millis(number));
     for (other, rule, number) in [
         (rank("2001:db8::1", Route { source: None, ..v6 }), Rule::Usable, Some(1)),
+        (rank("2001:db8::1", Route { unanswered: true, ..v6 }), Rule::Answered, None),
         (rank("2001:db8::1", Route { source: source("fe80::5"), ..v6 }), Rule::MatchingScope, Some(2)),
         (rank("2001:db8::1", Route { source_deprecated: true, ..v6 }), Rule::NotDeprecated, Some(3)),
         (rank("2001:db8::1", Route { source_is_home: false, ..v6 }), Rule::HomeAddress, Some(4)),

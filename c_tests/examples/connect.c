@@ -73,6 +73,8 @@ static const char *trace_name(int kind)
         return "finished";
     case HAPPY_TRACE_LOOKUP_HASTENED:
         return "lookup_hastened";
+    case HAPPY_TRACE_FAMILY_UNANSWERED:
+        return "family_unanswered";
     default:
         return "unknown";
     }

@@ -71,6 +71,7 @@ happy_ruby_trace_name(int32_t kind)
         [HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED] = "next_attempt_timer_fired",
         [HAPPY_TRACE_FINISHED] = "finished",
         [HAPPY_TRACE_LOOKUP_HASTENED] = "lookup_hastened",
+        [HAPPY_TRACE_FAMILY_UNANSWERED] = "family_unanswered",
     };
 
     if (kind < 1 || kind >= (int32_t)(sizeof(names) / sizeof(names[0]))) return ID2SYM(rb_intern("unknown"));

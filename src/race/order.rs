@@ -177,6 +177,8 @@ fn merge_sort(places: &mut [usize], room: &mut [usize], compare: &impl Fn(&usize
 pub enum Rule {
     /// Rule 1: avoid unusable destinations.
     Usable,
+    /// Our rule, with a history: what goes unanswered goes behind what does not.
+    Answered,
     /// Rule 2: prefer matching scope.
     MatchingScope,
     /// Rule 3: avoid deprecated addresses.
@@ -202,7 +204,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Its number in RFC 6724; None for those of RFC 8305.
+    /// Its number in RFC 6724; None for those of RFC 8305 and ours.
     pub const fn number(self) -> Option<u32> {
         Some(match self {
             Rule::Usable => 1,
@@ -213,7 +215,7 @@ impl Rule {
             Rule::HigherPrecedence => 6,
             Rule::NativeTransport => 7,
             Rule::SmallerScope => 8,
-            Rule::RoundTrip | Rule::UsedBefore => return None,
+            Rule::Answered | Rule::RoundTrip | Rule::UsedBefore => return None,
             Rule::LongestPrefix => 9,
             Rule::Unchanged => 10,
         })
@@ -226,6 +228,7 @@ impl Rank {
         let (one, two) = (&self.key, &other.key);
         let differences = [
             (Rule::Usable, one.unusable != two.unusable),
+            (Rule::Answered, one.unanswered != two.unanswered),
             (Rule::MatchingScope, one.scope_differs != two.scope_differs),
             (Rule::NotDeprecated, one.source_deprecated != two.source_deprecated),
             (Rule::HomeAddress, one.source_is_care_of != two.source_is_care_of),

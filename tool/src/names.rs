@@ -77,6 +77,7 @@ pub fn family(family: Family) -> &'static str {
 pub fn rule(rule: Rule) -> &'static str {
     match rule {
         Rule::Usable => "there is no way there",
+        Rule::Answered => "its network does not answer",
         Rule::MatchingScope => "its source has another scope",
         Rule::NotDeprecated => "its source address is deprecated",
         Rule::HomeAddress => "its source is no home address",
