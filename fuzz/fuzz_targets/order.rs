@@ -38,7 +38,6 @@ fn route(bytes: &[u8]) -> Route {
         unanswered: bytes[6] & 0x40 != 0,
         round_trip: (bytes[0] & 0x20 != 0).then(|| Duration::from_millis(u64::from(bytes[6] % 4))),
         used_before: bytes[0] & 0x40 != 0,
-        unanswered: bytes[0] & 0x08 != 0,
     }
 }
 
