@@ -88,7 +88,9 @@ run-bindings-node: $(BINDINGS_PKG_CONFIG)
 # ---- Go --------------------------------------------------------------------------------------------------------------
 
 GO ?= go
-GO_ENVIRONMENT = PKG_CONFIG_PATH=$(BINDINGS_PREFIX)/lib/pkgconfig LD_LIBRARY_PATH=$(BINDINGS_PREFIX)/lib CGO_ENABLED=1 GOFLAGS=-mod=mod \
+# Go's cache does not see that a header outside of the package has changed: a flag that changes with it tells.
+GO_ENVIRONMENT = CGO_CFLAGS="-g -O2 -DHAPPYSOCK_HEADER=$$(cksum <$(BINDINGS_PREFIX)/include/happysock.h | tr ' ' _)" \
+	PKG_CONFIG_PATH=$(BINDINGS_PREFIX)/lib/pkgconfig LD_LIBRARY_PATH=$(BINDINGS_PREFIX)/lib CGO_ENABLED=1 GOFLAGS=-mod=mod \
 	GOPROXY=off GOCACHE=$(BINDINGS)/go-cache
 
 .PHONY: run-bindings-go

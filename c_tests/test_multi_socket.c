@@ -1,5 +1,6 @@
 /* happy_multi, driven by socket action. */
 #define _GNU_SOURCE
+#include "name_server.h"
 #include "support.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -427,6 +428,49 @@ static void callbacks_may_free(void **state)
     }
 }
 
+static void free_at_the_first(happy_multi *multi, int fd, int what)
+{
+    (void)fd;
+    if (what != HAPPY_POLL_REMOVE) {
+        loop.in_socket = NULL;
+        happy_multi_free(multi);
+    }
+}
+
+/* The sockets of lookups are announced like any other, of UDP and of TCP; no thread and no wake-up is in it. Callbacks may free
+ * the handle from inside of their announcement too. */
+static void sockets_of_lookups_are_announced(void **state)
+{
+    (void)state;
+    wait_for_workers_to_leave();
+    int before = open_descriptors();
+    name_server_start();
+    for (int i = 0; i < 3; i++) {
+        struct entry entries[3] = {0};
+        happy_multi *multi = new_multi();
+        const char *names[] = {"both.test", "tc.test", i == 1 ? "silence.test" : "junk.test"};
+        for (int k = 0; k < 3; k++)
+            add(multi, names[k], dual_port, NULL, &entries[k]);
+        if (i == 2)
+            loop.in_socket = free_at_the_first;
+        drive_until(multi, i == 1 ? 1 : 0);
+        assert_int_equal(workers(), 0);
+        for (int k = 0; k < 3; k++)
+            assert_int_equal(entries[k].status, i == 2 ? HAPPY_ECANCELLED : HAPPY_OK);
+        if (i == 1) {
+            /* The wake-up, the socket of the lookup. */
+            assert_int_equal(entries[2].ended, 0);
+            assert_true(loop.count >= 2);
+        }
+        if (i != 2)
+            happy_multi_free(multi);
+        assert_int_equal(entries[2].ended, 1);
+        assert_int_equal(loop.count, 0);
+    }
+    name_server_stop();
+    assert_int_equal(open_descriptors(), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +482,7 @@ int main(void)
         cmocka_unit_test(callbacks_may_add),
         cmocka_unit_test(callbacks_may_cancel),
         cmocka_unit_test(callbacks_may_free),
+        cmocka_unit_test(sockets_of_lookups_are_announced),
     };
     return cmocka_run_group_tests_name("happy_multi by socket action", tests, open_servers, close_servers);
 }

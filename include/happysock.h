@@ -476,17 +476,37 @@ typedef struct happy_history happy_history;
 /**
  * Makes an empty history.
  *
+ * Parameters
+ *   ret_history       receives one reference, to be dropped with happy_history_unref; written only with
+ *                     HAPPY_OK
+ *
  * Returns
- *   HAPPY_OK          and one reference in `*ret_history`, to be dropped with happy_history_unref
+ *   HAPPY_OK          and one reference in `*ret_history`
  *   HAPPY_EINVALID    `ret_history` is NULL
  *   HAPPY_ENOMEM
+ *
+ * Threads: any
  */
 int happy_history_new(happy_history **ret_history);
 
-/** Takes one more reference and returns `self`. NULL answers NULL. */
+/**
+ * Takes one more reference, to be dropped with happy_history_unref.
+ *
+ * Returns
+ *   self              the same; NULL for NULL
+ *
+ * Threads: any, at the same time, while one has a reference
+ */
 happy_history *happy_history_ref(happy_history *self);
 
-/** Drops a reference. Connects that were begun with it go on using it. NULL is a no-op. */
+/**
+ * Drops a reference. Connects that were begun with it go on using it. NULL is a no-op.
+ *
+ * Parameters
+ *   self              the reference that is given up
+ *
+ * Threads: any
+ */
 void happy_history_unref(happy_history *self);
 
 /**
@@ -497,6 +517,8 @@ void happy_history_unref(happy_history *self);
  *   HAPPY_OK
  *   HAPPY_EFORKED
  *   HAPPY_EINVALID    `self` is NULL
+ *
+ * Threads: any
  */
 int happy_history_flush(happy_history *self);
 
@@ -523,10 +545,16 @@ typedef struct happy_history_report {
  * Tells what the history holds now: how much it knows, and in how many networks a family does not answer,
  * which a race hides otherwise.
  *
+ * Parameters
+ *   ret_report        receives the report; its `size` is set before, by HAPPY_HISTORY_REPORT_INIT; written
+ *                     only with HAPPY_OK
+ *
  * Returns
  *   HAPPY_OK          and the report in `*ret_report`
  *   HAPPY_EFORKED
  *   HAPPY_EINVALID    `self` or `ret_report` is NULL, or its `size` is not sizeof(happy_history_report)
+ *
+ * Threads: any
  */
 int happy_history_get_report(happy_history *self, happy_history_report *ret_report);
 

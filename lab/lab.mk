@@ -35,7 +35,7 @@ suite-lab:
 
 CASES ?= 20000
 SEED ?= 1
-CHECKS ?= lookup,family
+CHECKS ?= lookup,family,subset
 CASE ?=
 DIFFERENTIAL = $(CARGO) run --quiet --package happysock-lab -- differential --check $(CHECKS) --seed $(SEED) --ask $(C_DIRECTORY)/ask
 
@@ -53,7 +53,8 @@ dns-differential:
 
 SUITES += dns-differential
 suite-dns-differential:
-	@$(MAKE) -s run-differential PROFILE=debug CASES=800
+	@$(MAKE) -s run-differential PROFILE=debug CASES=700
+	@$(MAKE) -s run-differential PROFILE=debug CASES=100 SEED=2 CHECKS=lookup,family,subset,clones
 
 # ---- Order -----------------------------------------------------------------------------------------------------------
 # Random systems, one host with many addresses: the library has to order them as getaddrinfo(AF_UNSPEC) does. CASE=SEED runs

@@ -25,6 +25,8 @@ RUBY_GEM = target/ruby/happysock.gem
 RUBY_NATIVE_GEM = target/ruby/happysock-native.gem
 # The Rubies that the precompiled gem has a file for.
 RUBIES ?= $(RUBY)
+# The library as extconf.rb finds it with --with-happysock.
+RUBY_LIBRARY := $(CURDIR)/target/ruby/library
 # Where a gem is installed to be tested.
 RUBY_GEM_HOME = $(CURDIR)/$(RUBY_OUTPUT)/gem
 RUBY_NATIVE_GEM_HOME = $(CURDIR)/$(RUBY_OUTPUT)/native-gem
@@ -40,12 +42,17 @@ RUBY_CRUBY_TEST = cd "$(RUBY_SRC)" && $(CURDIR)/target/debug/lab run --scenario 
 PACKAGES += ruby
 SUITES += ruby
 
-.PHONY: cruby cruby-test cruby-test-stock cruby-test-users ruby-preload gem gem-test gem-native gem-native-test ruby-test lab-programs suite-ruby bench-ruby run-bench-ruby
+.PHONY: cruby cruby-test cruby-test-stock cruby-test-users ruby-preload gem gem-test gem-native gem-native-test ruby-test lab-programs suite-ruby bench-ruby run-bench-ruby run-ruby-library ruby-measure
+
+run-ruby-library: $(STATIC)
+	@mkdir -p $(RUBY_LIBRARY)/include $(RUBY_LIBRARY)/lib
+	@ln -sf $(CURDIR)/include/happysock.h $(RUBY_LIBRARY)/include/
+	@ln -sf $(CURDIR)/$(STATIC) $(RUBY_LIBRARY)/lib/
 
 # socket.so of RUBY with ruby_ext/ipsocket/ipsocket.c in the place of CRuby's.
-cruby: $(STATIC)
+cruby: run-ruby-library
 	@[ -n "$(RUBY_SRC)" ] || { echo "make cruby: there is no source of this Ruby; give RUBY_SRC=DIRECTORY" >&2; exit 1; }
-	$(RUBY) ruby_ext/ipsocket/build.rb --source "$(RUBY_SRC)" --output $(RUBY_SOCKET) --library $(STATIC)
+	$(RUBY) ruby_ext/ipsocket/build.rb --source "$(RUBY_SRC)" --output $(RUBY_SOCKET) --happysock $(RUBY_LIBRARY)
 
 lab-programs:
 	@$(CARGO) build --quiet --package happysock-lab
@@ -83,14 +90,11 @@ gem-test: gem
 	GEM_PATH=$(RUBY_GEM_HOME):$$($(RUBY) -S gem environment path) $(RUBY_TEST) --with gem $(RUBY_TEST_ARGS)
 
 # One file for each of RUBIES, for x86_64 with glibc.
-gem-native: $(STATIC)
-	@mkdir -p target/ruby/library/include target/ruby/library/lib
-	@ln -sf $(CURDIR)/include/happysock.h target/ruby/library/include/
-	@ln -sf $(CURDIR)/$(STATIC) target/ruby/library/lib/
+gem-native: run-ruby-library
 	@set -e; natives=; for ruby in $(RUBIES); do \
 	    version=$$($$ruby -e 'print RUBY_VERSION[/\A\d+\.\d+/]'); \
 	    directory=$(CURDIR)/target/ruby/native/$$version; rm -rf $$directory; mkdir -p $$directory; \
-	    (cd $$directory && $$ruby $(CURDIR)/ruby_ext/gem/ext/happysock/extconf.rb --with-happysock=$(CURDIR)/target/ruby/library >log && \
+	    (cd $$directory && $$ruby $(CURDIR)/ruby_ext/gem/ext/happysock/extconf.rb --with-happysock=$(RUBY_LIBRARY) >log && \
 	        $(MAKE) -s >>log); \
 	    natives="$$natives --native $$version=$$directory/happysock.so"; \
 	done; $(RUBY) ruby_ext/gem/stage.rb --output target/ruby/native-gem-source $$natives
@@ -112,8 +116,7 @@ ruby-test: ruby-preload
 suite-ruby:
 	@failed=0; source="$(if $(filter-out undefined default file,$(origin RUBY_SRC)),$(RUBY_SRC))"; \
 	if [ -n "$$source" ] || source=$$($(RUBY_DEBIAN_SOURCE)); then \
-	    $(MAKE) -s cruby-test RUBY_SRC="$$source" || failed=1; \
-	    $(MAKE) -s cruby-test-users RUBY_SRC="$$source" RUBY_USERS=test/open-uri || failed=1; \
+	    $(MAKE) -s -k cruby-test cruby-test-users RUBY_SRC="$$source" RUBY_USERS=test/open-uri || failed=1; \
 	else \
 	    echo "skipped: CRuby's tests and the drop-in: no source of this Ruby can be had; RUBY_SRC=DIRECTORY gives one"; \
 	    rm -rf "$(RUBY_SOCKET)"; \
@@ -133,3 +136,8 @@ run-bench-ruby: ruby-preload
 	    $(if $(wildcard $(RUBY_SOCKET)/socket.so),cruby=RUBYLIB=$(RUBY_SOCKET):$(RUBY_SOCKET)/lib) \
 	    $(if $(wildcard $(RUBY_GEM_HOME)/gems),gem=RUBYOPT=-rhappysock/tcp_socket$(comma)GEM_PATH=$(RUBY_GEM_HOME))
 comma := ,
+
+# What a name server that hangs costs: stock and ours.
+ruby-measure: lab-programs ruby-preload
+	@target/debug/lab run --scenario ruby_ext/test/scenario.json -- $(RUBY) ruby_ext/test/measure.rb \
+	    happysock=LD_PRELOAD=$(CURDIR)/$(RUBY_PRELOAD)

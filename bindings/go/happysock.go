@@ -50,6 +50,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -70,6 +71,8 @@ type Dialer struct {
 	// FallbackDelay is the time between two attempts (RFC 8305, section 5), held within 10 ms and 2 s; 0: 250 ms.
 	// Negative: one address after the other, without a race, as in net.Dialer.
 	FallbackDelay time.Duration
+	// History is what earlier connects have learnt, and where this one adds what it learns; or nil.
+	History *History
 	// KeepAlive is the time between keep-alive probes; 0: 15 s; negative: none, as in net.Dialer.
 	KeepAlive time.Duration
 }
@@ -164,7 +167,13 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	options.open_timeout_ms = d.limit(ctx)
 	options.flags |= C.HAPPY_FLAG_NONBLOCKING
 
+	if d.History != nil {
+		options.history = d.History.native
+	}
+
 	fd, err := race(ctx, texts.add(host), texts.add(port), &options, address)
+	// The connect has a reference of its own from its beginning to its end.
+	runtime.KeepAlive(d.History)
 	if err != nil {
 		return fail(err)
 	}

@@ -229,6 +229,32 @@ func TestAContextEndsItAtOnceAndLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestWithAHistoryADeadFamilyCostsOneDelay(t *testing.T) {
+	_, port := listen(t, v4)
+	dialer := &happysock.Dialer{History: happysock.NewHistory(), Timeout: 10 * time.Second}
+	dial := func() {
+		conn, err := dialer.Dial("tcp", "half.test:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	takes(t, 200*time.Millisecond, 10*time.Second, dial)
+	if report := dialer.History.Report(); report.UnansweredV6 != 1 || report.UnansweredV4 != 0 || report.Networks < 1 {
+		t.Errorf("%+v", report)
+	}
+	// Nobody listens there, so that what was attempted first is told.
+	brief := &happysock.Dialer{History: dialer.History, Timeout: 500 * time.Millisecond}
+	_, failed := refusal(t, brief, context.Background(), "tcp", "half.test:"+closedPort(t))
+	if first := failed.Attempts[0].Addr.IP; !first.Equal(net.ParseIP(v4)) {
+		t.Errorf("%v was attempted first", first)
+	}
+	dialer.History.Flush()
+	if report := dialer.History.Report(); report != (happysock.HistoryReport{}) {
+		t.Errorf("%+v", report)
+	}
+}
+
 func TestAHundredAtOnceOccupyNoThreads(t *testing.T) {
 	_, port := listen(t, v4)
 	threads := func() int {

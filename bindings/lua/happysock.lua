@@ -38,6 +38,7 @@ typedef struct happy_options {
     const void *addresses;
     const void *local_v4;
     const void *local_v6;
+    void *history;
     uint64_t room[16];
 } happy_options;
 
@@ -71,9 +72,13 @@ typedef struct happy_result {
     happy_attempt *attempts;
     size_t attempts_capacity;
     size_t attempt_size;
-    const char *source;
     uint64_t room[16];
 } happy_result;
+
+typedef struct happy_history happy_history;
+int happy_history_new(happy_history **ret_history);
+void happy_history_unref(happy_history *self);
+int happy_history_flush(happy_history *self);
 
 typedef struct happy_connect happy_connect;
 const char *happy_version(void);
@@ -163,8 +168,25 @@ local FAMILIES = { [0] = 0, [4] = AF_INET, [6] = AF_INET6 }
 local KNOWN = {
     timeout = true, resolv_timeout = true, connect_timeout = true, resolution_delay = true, connection_attempt_delay = true,
     first_address_family_count = true, max_attempts = true, family = true, local_host = true, local_port = true,
-    fast_fallback = true, wait = true,
+    fast_fallback = true, history = true, wait = true,
 }
+
+local History = {}
+History.__index = History
+
+-- What earlier connects have learnt, for those that come after them: the option `history`.
+function happysock.history()
+    local history = ffi.new("happy_history *[1]")
+    if native.happy_history_new(history) ~= OK then
+        error("out of memory", 2)
+    end
+    return setmetatable({ native = ffi.gc(history[0], native.happy_history_unref) }, History)
+end
+
+-- Forgets everything.
+function History:flush()
+    native.happy_history_flush(self.native)
+end
 
 -- The options for C, and what has to live as long as they do.
 local function native_options(options)
@@ -186,6 +208,12 @@ local function native_options(options)
     native_options.size = ffi.sizeof("happy_options")
     if options.local_host ~= nil then native_options.local_host = kept[1] end
     if options.local_port ~= nil then native_options.local_service = kept[2] end
+    if options.history ~= nil then
+        if getmetatable(options.history) ~= History then
+            error("history must be made by happysock.history", 4)
+        end
+        native_options.history, kept[3] = options.history.native, options.history
+    end
     native_options.family = family
     native_options.flags = (options.fast_fallback == false and NO_FAST_FALLBACK or 0) + (options.wait and NONBLOCKING or 0)
     native_options.open_timeout_ms = milliseconds(options, "timeout", -1)

@@ -63,6 +63,20 @@ builder.cdef(
     int happy_lookup_dispatch(happy_lookup *self);
     int happy_lookup_take_result(happy_lookup *self, struct addrinfo **ret_res);
 
+    typedef struct happy_history happy_history;
+    int happy_history_new(happy_history **ret_history);
+    void happy_history_unref(happy_history *self);
+    int happy_history_flush(happy_history *self);
+    typedef struct happy_history_report {
+        size_t size;
+        uint32_t destinations;
+        uint32_t networks;
+        uint32_t unanswered_v6;
+        uint32_t unanswered_v4;
+        ...;
+    } happy_history_report;
+    int happy_history_get_report(happy_history *self, happy_history_report *ret_report);
+
     typedef struct happy_trace_event {
         uint64_t time_ns;
         int32_t kind;
@@ -95,6 +109,7 @@ builder.cdef(
         int (*configure_socket)(int fd, const struct sockaddr *address, socklen_t address_length, void *userdata);
         void (*trace)(const happy_trace_event *event, void *userdata);
         void *userdata;
+        happy_history *history;
         ...;
     } happy_options;
     typedef struct happy_attempt {

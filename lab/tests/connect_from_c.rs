@@ -237,7 +237,8 @@ fn no_address_at_all_is_told_as_getaddrinfo_tells_it() {
 #[test]
 fn all_refused_gives_the_last_error_with_its_address() {
     let network = network(vec![refusing(v6(1)), refusing(v6(2)), refusing(v4(1))]);
-    let report = connect(&network, &[]);
+    // Each failure is seen before the next attempt is due, so that the last to start is the last to fail.
+    let report = connect(&network, &["--attempt-delay", "2000"]);
     assert_eq!(report.json["connected"], false);
     assert_eq!(report.json["errno_name"], "ECONNREFUSED", "{:#}", report.json);
     assert_eq!(report.json["syscall"], "connect(2)");
@@ -251,7 +252,7 @@ fn all_refused_gives_the_last_error_with_its_address() {
 fn nothing_answers_ends_at_the_limit_asked() {
     let servers = || vec![dead(v6(1)), dead(v4(1))];
     for (options, took, limit, attempts) in [
-        (["--timeout", "400"], 400.0, "open_timeout", 2),
+        (["--timeout", "2000"], 2000.0, "open_timeout", 2),
         // From the start of the last candidate's attempt: one Connection Attempt Delay after the first.
         (["--connect-timeout", "100"], 350.0, "connect_timeout", 2),
     ] {
@@ -277,7 +278,7 @@ fn families_alternate_after_the_first_address_family_count() {
         [("1", [v6(1), v4(1), v6(2), v4(2), v6(3), v4(3)]), ("2", [v6(1), v6(2), v4(1), v6(3), v4(2), v4(3)])]
     {
         let network = network((1..=3).map(|n| dead(v6(n))).chain((1..=3).map(|n| dead(v4(n)))).collect());
-        connect(&network, &["--timeout", "800", "--attempt-delay", "100", "--first-family-count", count]);
+        connect(&network, &["--timeout", "3000", "--attempt-delay", "100", "--first-family-count", count]);
         assert_eq!(syns(&network).iter().map(|(address, _)| *address).collect::<Vec<_>>(), expected);
     }
 }
@@ -285,7 +286,7 @@ fn families_alternate_after_the_first_address_family_count() {
 #[test]
 fn the_cap_on_attempts_in_flight_holds() {
     let network = network((1..=4).map(|n| dead(v6(n))).collect());
-    let report = connect(&network, &["--timeout", "700", "--attempt-delay", "100", "--max-attempts", "2"]);
+    let report = connect(&network, &["--timeout", "3000", "--attempt-delay", "100", "--max-attempts", "2"]);
     // Each in its turn, since the oldest makes room; and never three at once.
     assert_eq!(syns(&network).len(), 4);
     let attempts = report.json["attempts"].as_array().expect("there are attempts");

@@ -23,12 +23,16 @@ end
 
 # The manifest of the package alone. What it says is read through cargo, which knows what Cargo.toml means.
 def manifest(package)
-  dependencies = package["dependencies"].select { |dependency| dependency["kind"].nil? && dependency["target"].nil? }
+  dependencies = package["dependencies"].select do |dependency|
+    dependency["kind"].nil? && dependency["target"].nil? && !dependency["optional"]
+  end
+  # Those that need none of the optional dependencies.
+  features = package["features"].reject { |_, wanted| wanted.any? { |name| name.start_with?("dep:") || name.include?("/") } }
   lines = ["[package]"]
   lines += %w[name version edition].map { |key| "#{key} = #{package[key].to_json}" }
   lines << "rust-version = #{package["rust_version"].to_json}" << "license = #{package["license"].to_json}" << "build = false"
   lines << "" << "[lib]" << 'crate-type = ["staticlib"]' << "" << "[features]"
-  lines += package["features"].map { |name, wanted| "#{name} = #{wanted.to_json}" }
+  lines += features.map { |name, wanted| "#{name} = #{wanted.to_json}" }
   lines << "" << "[dependencies]"
   lines += dependencies.map do |dependency|
     features = dependency["features"].to_json

@@ -66,10 +66,16 @@ impl happy_history {
 
 /// Makes an empty history.
 ///
+/// Parameters
+///   ret_history       receives one reference, to be dropped with happy_history_unref; written only with
+///                     HAPPY_OK
+///
 /// Returns
-///   HAPPY_OK          and one reference in `*ret_history`, to be dropped with happy_history_unref
+///   HAPPY_OK          and one reference in `*ret_history`
 ///   HAPPY_EINVALID    `ret_history` is NULL
 ///   HAPPY_ENOMEM
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_history_new(ret_history: *mut *mut happy_history) -> c_int {
     export!(Status, {
@@ -86,7 +92,12 @@ pub unsafe extern "C" fn happy_history_new(ret_history: *mut *mut happy_history)
     })
 }
 
-/// Takes one more reference and returns `self`. NULL answers NULL.
+/// Takes one more reference, to be dropped with happy_history_unref.
+///
+/// Returns
+///   self              the same; NULL for NULL
+///
+/// Threads: any, at the same time, while one has a reference
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_history_ref(self_: *mut happy_history) -> *mut happy_history {
     export!(*mut happy_history, history = self_, {
@@ -97,6 +108,11 @@ pub unsafe extern "C" fn happy_history_ref(self_: *mut happy_history) -> *mut ha
 }
 
 /// Drops a reference. Connects that were begun with it go on using it. NULL is a no-op.
+///
+/// Parameters
+///   self              the reference that is given up
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_history_unref(self_: *mut happy_history) {
     export!((), history = self_, {
@@ -117,6 +133,8 @@ pub unsafe extern "C" fn happy_history_unref(self_: *mut happy_history) {
 ///   HAPPY_OK
 ///   HAPPY_EFORKED
 ///   HAPPY_EINVALID    `self` is NULL
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_history_flush(self_: *mut happy_history) -> c_int {
     export!(Status, history = self_, {
@@ -131,10 +149,16 @@ pub unsafe extern "C" fn happy_history_flush(self_: *mut happy_history) -> c_int
 /// Tells what the history holds now: how much it knows, and in how many networks a family does not answer,
 /// which a race hides otherwise.
 ///
+/// Parameters
+///   ret_report        receives the report; its `size` is set before, by HAPPY_HISTORY_REPORT_INIT; written
+///                     only with HAPPY_OK
+///
 /// Returns
 ///   HAPPY_OK          and the report in `*ret_report`
 ///   HAPPY_EFORKED
 ///   HAPPY_EINVALID    `self` or `ret_report` is NULL, or its `size` is not sizeof(happy_history_report)
+///
+/// Threads: any
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn happy_history_get_report(
     self_: *mut happy_history,

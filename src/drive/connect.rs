@@ -72,6 +72,8 @@ struct Surroundings {
     client: Option<Box<Client>>,
     /// Attempts may start; a rehearsal makes none.
     attempts: bool,
+    /// The present wait is one that only its own end can end: nobody can interrupt it, and it has no limit.
+    may_block: bool,
 }
 
 /// Who waits for the sockets: nobody but the next poll(2), or a set whose descriptor was given away.
@@ -124,6 +126,10 @@ impl Reactor for Surroundings {
         client.begin(now, query, 0, &mut self.watch)
     }
 
+    fn may_block(&self) -> bool {
+        self.may_block
+    }
+
     fn abandon(&mut self, now: Instant, walk: WalkId) {
         if let Some(client) = &mut self.client {
             client.abandon(now, walk, 0, &mut self.watch);
@@ -159,7 +165,12 @@ impl Connect {
             mailbox,
             signals,
             private: true,
-            surroundings: Surroundings { watch: Watch::Poll(Vec::new()), client: None, attempts: true },
+            surroundings: Surroundings {
+                watch: Watch::Poll(Vec::new()),
+                client: None,
+                attempts: true,
+                may_block: false,
+            },
             tokens: Vec::new(),
             fresh: true,
             order: None,
@@ -191,6 +202,7 @@ impl Connect {
 
     /// Drives the race until it is finished (true) or interrupted (false).
     pub fn wait(&mut self) -> bool {
+        self.surroundings.may_block = self.private && !self.running.has_limit();
         // After an interrupted wait something may be ready: it is looked at before anything new starts.
         self.gather(Some(Duration::ZERO));
         loop {

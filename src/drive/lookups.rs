@@ -117,9 +117,16 @@ impl Lookups {
             },
             Err(reason) => {
                 self.why_libc = Some(reason);
-                let whole = Source::now(query, &self.mailbox, self.token);
-                Source::start(std::iter::once(&whole));
-                Host::Whole(whole)
+                let whole = Source::now(query.clone(), &self.mailbox, self.token);
+                // A thread that waits for nothing else can do it where no other is to be had.
+                Host::Whole(if !reactor.may_block() {
+                    Source::start(std::iter::once(&whole));
+                    whole
+                } else if whole.try_to_start() {
+                    whole
+                } else {
+                    Source::ready(query.ask(), AnsweredBy::Libc)
+                })
             }
         };
     }

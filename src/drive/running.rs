@@ -27,6 +27,8 @@ pub struct Running {
     began: Instant,
     lookups: Option<Box<Lookups>>,
     dials: Dials,
+    /// Its lookups or all of it has a limit.
+    has_limit: bool,
     /// Who has answered the last lookup of the host.
     answered_by: AnsweredBy,
     /// Why libc was asked for the host, if it was.
@@ -49,6 +51,7 @@ impl Running {
         let settings = Settings { preferred_family, unanswered, policy, ..settings };
         let lookups = (literal.addresses().is_none() || local.is_some())
             .then(|| Box::new(Lookups::new(remote, local, settings.families, mailbox, token)));
+        let has_limit = settings.resolve_limit.is_some() || settings.open_limit.is_some();
         let race = match literal.addresses() {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
             None => Race::new(settings, now),
@@ -56,6 +59,7 @@ impl Running {
         Running {
             race,
             began: now,
+            has_limit,
             answered_by: AnsweredBy::Nobody,
             why_libc: None,
             lookups,
@@ -238,6 +242,11 @@ impl Running {
     /// The candidates that were not attempted, in their order.
     pub fn order(&self) -> Vec<Placed> {
         self.race.order()
+    }
+
+    /// Whether a limit may end its lookups.
+    pub fn has_limit(&self) -> bool {
+        self.has_limit
     }
 
     /// When to advance again although nothing happened.

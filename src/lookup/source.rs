@@ -77,6 +77,14 @@ impl Source {
         }
     }
 
+    /// Starts it alone. False if no thread can be had for it.
+    pub fn try_to_start(&self) -> bool {
+        match self {
+            Source::Worker(request) => request.start() != Err(StartError::OutOfThreads),
+            Source::Ready(_) | Source::Host => true,
+        }
+    }
+
     /// Takes the answer, once, and who has given it; None while there is none.
     pub fn take(&mut self) -> Option<(Answer, AnsweredBy)> {
         match self {

@@ -20,7 +20,7 @@ use happysock::dns::{Families, Family};
 use happysock::lookup::Asked;
 use happysock::sys::address::socket_address;
 use happysock::sys::poll::{PollFd, poll};
-use std::ffi::CString;
+use std::ffi::{CString, c_char};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -111,6 +111,23 @@ fn main() {
     for (name, families, answer) in many(tells_no_data) {
         judge(format!("{name} {families:?}, among many"), libc_answer(name, families), answer);
     }
+    if std::env::var("HAPPYSOCK_RESOLVED_WHOLE").as_deref() == Ok("yes") {
+        let before = threads();
+        for name in NAMES {
+            for families in FAMILIES {
+                judge(
+                    format!("{name} {families:?}, by the library"),
+                    libc_answer(name, families),
+                    whole(name, families),
+                );
+            }
+        }
+        assert_eq!(threads(), before, "systemd-resolved is asked without a thread");
+    } else {
+        println!(
+            "skipped: the whole library beside systemd-resolved: nss-resolve cannot be put where libc's modules are"
+        );
+    }
     resolved.kill().unwrap();
     resolved.wait().unwrap();
     // The file is left, and nobody listens.
@@ -127,7 +144,7 @@ fn start() -> Child {
     std::fs::set_permissions(notify, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let program = std::env::var("HAPPYSOCK_RESOLVED_PROGRAM").expect("set by scripts/test-resolved");
-    let child = Command::new(program).env("NOTIFY_SOCKET", notify).spawn().unwrap();
+    let child = Command::new(program).env("NOTIFY_SOCKET", notify).env("SYSTEMD_LOG_LEVEL", "err").spawn().unwrap();
     let mut buffer = [0; 4096];
     loop {
         let length = socket.recv(&mut buffer).expect("systemd-resolved gets ready");
@@ -152,11 +169,47 @@ fn address_family(families: Families) -> i32 {
     }
 }
 
+type GetAddrInfo =
+    unsafe extern "C" fn(*const c_char, *const c_char, *const libc::addrinfo, *mut *mut libc::addrinfo) -> i32;
+
+unsafe extern "C" {
+    fn rb_getaddrinfo_happy(
+        node: *const c_char,
+        service: *const c_char,
+        hints: *const libc::addrinfo,
+        ret_res: *mut *mut libc::addrinfo,
+        timeout_ms: i32,
+    ) -> i32;
+}
+
+/// Without a limit.
+unsafe extern "C" fn happy(
+    node: *const c_char,
+    service: *const c_char,
+    hints: *const libc::addrinfo,
+    ret_res: *mut *mut libc::addrinfo,
+) -> i32 {
+    // SAFETY: as the caller's.
+    unsafe { rb_getaddrinfo_happy(node, service, hints, ret_res, -1) }
+}
+
+fn whole(name: &str, families: Families) -> Answer {
+    answer_of(happy, name.as_bytes(), families)
+}
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
 fn libc_answer(name: &str, families: Families) -> Answer {
     libc_answer_to(name.as_bytes(), families)
 }
 
 fn libc_answer_to(name: &[u8], families: Families) -> Answer {
+    answer_of(libc::getaddrinfo, name, families)
+}
+
+fn answer_of(look_up: GetAddrInfo, name: &[u8], families: Families) -> Answer {
     let name = CString::new(name).unwrap();
     // SAFETY: all zeros is a value of addrinfo.
     let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
@@ -164,7 +217,7 @@ fn libc_answer_to(name: &[u8], families: Families) -> Answer {
     hints.ai_socktype = libc::SOCK_STREAM;
     let mut list = std::ptr::null_mut();
     // SAFETY: a C string, hints, and a place for the list.
-    let code = unsafe { libc::getaddrinfo(name.as_ptr(), std::ptr::null(), &hints, &mut list) };
+    let code = unsafe { look_up(name.as_ptr(), std::ptr::null(), &hints, &mut list) };
     let mut addresses = Vec::new();
     let mut place: *const libc::addrinfo = if code == 0 { list } else { std::ptr::null() };
     while !place.is_null() {

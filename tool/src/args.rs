@@ -180,10 +180,13 @@ pub struct ConnectArguments {
     /// Show nothing of the race
     #[arg(short, long)]
     pub quiet: bool,
-    /// Connect this many times, one after the other, and compare
+    /// Connect this many times, one after the other, each with what those before it have learnt, and compare
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000),
           conflicts_with = "pipe", hide_default_value = true)]
     pub repeat: u32,
+    /// Of repeated connects, let none learn from those before it
+    #[arg(long, requires = "repeat")]
+    pub no_history: bool,
     #[command(flatten)]
     pub names: NameOptions,
     /// Try this address instead of looking the host up; more than once for several

@@ -14,9 +14,11 @@ use crate::record::{Record, Status};
 use crate::repeat;
 use anyhow::Result;
 use console::Term;
-use happysock::{Connect, Options, Plan, PlanError};
+use happysock::{Connect, History, Options, Plan, PlanError};
 use std::ffi::{CStr, CString};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Instant;
 
 pub fn run(arguments: &ConnectArguments, look: &LookOptions, interrupts: &Interrupts) -> Result<u8> {
     let passes = passes(arguments);
@@ -24,10 +26,13 @@ pub fn run(arguments: &ConnectArguments, look: &LookOptions, interrupts: &Interr
     let term = if passes { Term::stderr() } else { Term::stdout() };
     let look = Look::of(&term, look);
     let show = !arguments.quiet && !arguments.output.json;
+    let learns = arguments.repeat > 1 && !arguments.no_history;
+    let history = learns.then(|| Arc::new(History::new(Instant::now())));
     let mut records = Vec::new();
     let mut connection = None;
     for _ in 0..arguments.repeat {
-        let (record, socket) = race(arguments, &term, &look, show && arguments.repeat == 1, interrupts)?;
+        let (record, socket) =
+            race(arguments, history.as_ref(), &term, &look, show && arguments.repeat == 1, interrupts)?;
         if arguments.output.json {
             output::print_json(&record)?;
         }
@@ -41,7 +46,8 @@ pub fn run(arguments: &ConnectArguments, look: &LookOptions, interrupts: &Interr
         }
     }
     if show && arguments.repeat > 1 {
-        repeat::summarize(&term, &look, &records);
+        let learnt = history.map(|history| history.report(Instant::now()));
+        repeat::summarize(&term, &look, &records, learnt);
     }
     output::write(&arguments.output.pictures, arguments.output.qlog.as_deref(), &records)?;
     if let Some(code) = interrupts.exit_code() {
@@ -66,13 +72,14 @@ fn passes(arguments: &ConnectArguments) -> bool {
 /// One race, shown as it runs.
 fn race(
     arguments: &ConnectArguments,
+    history: Option<&Arc<History>>,
     term: &Term,
     look: &Look,
     show: bool,
     interrupts: &Interrupts,
 ) -> Result<(Record, Option<TcpStream>)> {
     let starter = Starter::new();
-    let plan = plan(arguments, &starter)?;
+    let plan = plan(arguments, history, &starter)?;
     let mut record = Record::new("connect", &arguments.host, &arguments.port);
     let mut live = Live::new(term.clone(), *look);
     let end = starter.run(Connect::new(plan), &mut record, interrupts, |record, now| {
@@ -120,7 +127,7 @@ pub fn without_brackets(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-fn plan(arguments: &ConnectArguments, starter: &Starter) -> Result<Plan> {
+fn plan(arguments: &ConnectArguments, history: Option<&Arc<History>>, starter: &Starter) -> Result<Plan> {
     let host = c_string("HOST", without_brackets(&arguments.host))?;
     let port = c_string("PORT", &arguments.port)?;
     let local_host = arguments.local_host.as_deref().map(|text| c_string("--local-host", text)).transpose()?;
@@ -146,6 +153,7 @@ fn plan(arguments: &ConnectArguments, starter: &Starter) -> Result<Plan> {
         connection_attempt_delay: race.attempt_delay.unwrap_or(defaults.connection_attempt_delay),
         first_address_family_count: race.first_family_count,
         max_attempts: race.max_attempts,
+        history: history.cloned(),
         hooks: Some(starter.hooks()),
         trace: true,
         ..defaults

@@ -86,9 +86,6 @@ impl Record {
             TraceKind::CandidateDropped { address, .. } => {
                 Step::CandidateDropped { address: address_text(&address), port: address.port() }
             }
-            TraceKind::FamilyUnanswered { family } => {
-                Step::FamilyUnanswered { family: names::family(family).to_owned() }
-            }
             TraceKind::AttemptStarted { attempt, address } => {
                 self.end_waits(at);
                 let family = if address.is_ipv6() { Family::V6 } else { Family::V4 };
@@ -129,6 +126,9 @@ impl Record {
             TraceKind::NextAttemptTimerFired => {
                 self.end_waits(at);
                 Step::NextAttemptTimerFired
+            }
+            TraceKind::FamilyUnanswered { family } => {
+                Step::FamilyUnanswered { family: names::family(family).to_owned() }
             }
             TraceKind::Finished { outcome, .. } => {
                 self.end_waits(at);

@@ -4,6 +4,7 @@ use crate::look::{Look, Paint};
 use crate::names;
 use crate::record::{Record, Status};
 use console::Term;
+use happysock::HistoryReport;
 
 /// A line for the race that has just ended, with the headings before the first.
 pub fn show_one(term: &Term, look: &Look, records: &[Record]) {
@@ -29,8 +30,8 @@ pub fn show_one(term: &Term, look: &Look, records: &[Record]) {
     let _ = term.write_line(&look.paint(if connected { Paint::Plain } else { Paint::Bad }, line.trim_end()));
 }
 
-/// How many of each, and the least, the middle and the greatest time.
-pub fn summarize(term: &Term, look: &Look, records: &[Record]) {
+/// How many of each, the least, the middle and the greatest time, and what was learnt.
+pub fn summarize(term: &Term, look: &Look, records: &[Record], learnt: Option<HistoryReport>) {
     let connected: Vec<&Record> = records.iter().filter(|record| record.winner().is_some()).collect();
     let mut sentences = Vec::new();
     for family in ["IPv6", "IPv4"] {
@@ -52,8 +53,25 @@ pub fn summarize(term: &Term, look: &Look, records: &[Record]) {
     if failed > 0 {
         sentences.push(format!("Not connected {}.", names::count(failed, "time", "times")));
     }
+    let unanswered = learnt.map_or([0; 2], |learnt| [learnt.unanswered_v6, learnt.unanswered_v4]);
+    for (family, networks) in ["IPv6", "IPv4"].iter().zip(unanswered) {
+        if networks > 0 {
+            sentences.push(format!("Learnt: {family} does not answer in this network.{}", first_with_that(records)));
+        }
+    }
     for line in sentences.iter().flat_map(|sentence| look.wrap(sentence)) {
         let _ = term.write_line(&line);
+    }
+}
+
+/// From which race on what was learnt showed: the first that began with another family than the first one.
+fn first_with_that(records: &[Record]) -> String {
+    let first_family = |record: &Record| record.attempts.first().map(|attempt| attempt.family.clone());
+    let before = records.first().and_then(first_family);
+    let place = records.iter().position(|record| first_family(record).is_some_and(|family| Some(family) != before));
+    match place.and_then(|place| Some((place + 1, first_family(&records[place])?))) {
+        Some((race, family)) => format!(" Race {race} was the first to begin with {family}."),
+        None => String::new(),
     }
 }
 

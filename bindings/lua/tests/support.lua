@@ -33,12 +33,14 @@ function support.listen(host)
     return fd, address.port[0] * 256 + address.port[1]
 end
 
--- Accepts one connection, sends what is given and closes it.
-function support.answer(listener, text)
+-- Accepts one connection, reads a request where there will be one (what is left unread resets the connection), sends what is
+-- given and closes it.
+function support.answer(listener, text, asked)
     local ready = ffi.new("struct happysock_pollfd", listener, 1, 0)
     assert(C.poll(ready, 1, 20000) == 1, "nobody connects")
     local peer = C.accept4(listener, nil, nil, CLOEXEC)
     assert(peer >= 0)
+    assert(not asked or C.read(peer, ffi.new("char[4096]"), 4096) > 0)
     assert(C.send(peer, text, #text, 0) == #text)
     C.close(peer)
 end

@@ -21,8 +21,8 @@ return {
     { name = "bytes go both ways", run = function()
         local listener, port = support.listen("127.0.0.1")
         local socket = assert(happysock.connect("localhost", tostring(port), { family = 4, local_host = "127.0.0.9" }))
-        support.answer(listener, "bye")
         equal(socket:send("good"), true)
+        support.answer(listener, "bye", true)
         equal(socket:receive(2), "by")
         local fd = socket:detach()
         assert(fd >= 0)
@@ -59,6 +59,22 @@ return {
             equal(select(3, happysock.connect("silent.test", 80, { timeout = 0 })).timed_out, true)
         end)
     end },
+    { name = "with a history a dead family costs one delay", run = function()
+        local listener, port = support.listen(V4)
+        local history = happysock.history()
+        takes(0.2, 10, function()
+            assert(happysock.connect("half.test", port, { history = history })):close()
+        end)
+        -- Nobody listens there, so that what was attempted first is told.
+        local function first()
+            local options = { history = history, timeout = 0.5 }
+            return select(3, happysock.connect("half.test", support.closed_port(), options)).attempts[1].address
+        end
+        equal(first(), V4)
+        history:flush()
+        equal(first(), "2001:db8::77")
+        support.close(listener)
+    end },
     { name = "bad arguments are errors", run = function()
         for name, arguments in pairs({
             ["host must be a string"] = { nil, 80 },
@@ -70,6 +86,7 @@ return {
             ["timeout must not be negative"] = { "localhost", 80, { timeout = -1 } },
             ["max_attempts must be a whole number"] = { "localhost", 80, { max_attempts = 1.5 } },
             ["family must be 4, 6 or 0"] = { "localhost", 80, { family = 5 } },
+            ["history must be made by"] = { "localhost", 80, { history = {} } },
             ["wait must be a function"] = { "localhost", 80, { wait = 5 } },
             ["open_timeout_ms: cannot be set together"] = { "localhost", 80, { timeout = 1, connect_timeout = 1 } },
         }) do
@@ -85,7 +102,7 @@ return {
         local folder = arg[0]:match("^(.*)/") .. "/.."
         local command = ("LUA_PATH='%s/?.lua' luajit %s/examples/get.lua half.test %d /page"):format(folder, folder, port)
         local running = assert(io.popen(command))
-        support.answer(listener, "hello")
+        support.answer(listener, "hello", true)
         equal(running:read("*a"), "hello")
         running:close()
         support.close(listener)

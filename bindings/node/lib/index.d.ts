@@ -1,6 +1,17 @@
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
+/**
+ * What earlier connects have learnt of this system's networks (RFC 8305, section 4): a family that goes unanswered costs one delay and
+ * not one a connect. It is in memory only, and forgets after ten minutes.
+ */
+export class History {
+  /** Forgets everything. */
+  flush(): void;
+  /** What it holds now: how many destinations and networks it knows, and in how many networks a family does not answer. */
+  report(): { destinations: number; networks: number; unansweredV6: number; unansweredV4: number };
+}
+
 /** What one connect is to do. Times are in milliseconds. */
 export interface ConnectOptions {
   /** A name or an address; localhost unless given. */
@@ -22,6 +33,8 @@ export interface ConnectOptions {
   maxAttempts?: number;
   /** false: one address after the other, without a race. */
   autoSelectFamily?: boolean;
+  /** What earlier connects have learnt, and where this one adds what it learns. */
+  history?: History;
   allowHalfOpen?: boolean;
   noDelay?: boolean;
   keepAlive?: boolean;

@@ -13,6 +13,17 @@ const GAI_CODES = new Map([[-2, dns.NOTFOUND], [-3, 'EAI_AGAIN'], [-4, 'EAI_FAIL
 const EINVALID = -7005;
 const ETIMEOUT = -7003;
 
+// What connects have learnt, for those that come after them.
+class History {
+  #native = native.newHistory();
+
+  flush() { native.flushHistory(this.#native); }
+
+  report() { return native.reportHistory(this.#native); }
+
+  static nativeOf(history) { return history.#native; }
+}
+
 function invalid(Type, code, message) {
   return Object.assign(new Type(message), { code });
 }
@@ -41,6 +52,10 @@ function checkOptions(options) {
   }
   const family = options.family ?? 0;
   if (![0, 4, 6].includes(family)) throw invalid(RangeError, 'ERR_OUT_OF_RANGE', 'family must be 0, 4 or 6');
+  const { history } = options;
+  if (history !== undefined && !(history instanceof History)) {
+    throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', 'history must be a History');
+  }
   const localPort = checkNumber(options, 'localPort', 0, 65535);
   return {
     host,
@@ -54,6 +69,7 @@ function checkOptions(options) {
       connectionAttemptDelay: checkNumber(options, 'connectionAttemptDelay', 0),
       firstAddressFamilyCount: checkNumber(options, 'firstAddressFamilyCount', 1),
       maxAttempts: checkNumber(options, 'maxAttempts', 0),
+      history: history === undefined ? undefined : History.nativeOf(history),
       noFastFallback: options.autoSelectFamily === false ? 1 : 0,
     },
   };
@@ -153,4 +169,4 @@ function createSecureConnection(options, callback) {
   });
 }
 
-module.exports = { connect, createConnection, createSecureConnection, version: native.version };
+module.exports = { History, connect, createConnection, createSecureConnection, version: native.version };

@@ -1,5 +1,5 @@
 /*
- * happysock as an addon of Node.js: start(host, port, options, done) and cancel(connect).
+ * happysock as an addon of Node.js: start(host, port, options, done) and cancel(connect), and the three of a history.
  *
  * A connect is one descriptor, which the loop of this environment watches by uv_poll_t: nothing blocks the loop, and none of
  * libuv's threads is used. What is checked here is what could not be told apart later; lib/index.js does the rest.
@@ -280,6 +280,56 @@ static napi_value watch(napi_env env, happy_connect *connect, napi_value done)
     return handle;
 }
 
+static void drop_history(napi_env env, void *history, void *hint)
+{
+    (void)env;
+    (void)hint;
+    happy_history_unref(history);
+}
+
+/* newHistory(): an external value, for `history` of start and for the two below. */
+static napi_value new_history(napi_env env, napi_callback_info info)
+{
+    happy_history *history;
+    napi_value external;
+    (void)info;
+    if (happy_history_new(&history) != HAPPY_OK) {
+        napi_throw_error(env, "ENOMEM", "out of memory");
+        return NULL;
+    }
+    CHECK(env, napi_create_external(env, history, drop_history, NULL, &external));
+    return external;
+}
+
+static happy_history *history_of(napi_env env, napi_callback_info info)
+{
+    size_t count = 1;
+    napi_value argument;
+    void *history = NULL;
+    CHECK(env, napi_get_cb_info(env, info, &count, &argument, NULL, NULL));
+    CHECK(env, napi_get_value_external(env, argument, &history));
+    return history;
+}
+
+static napi_value flush_history(napi_env env, napi_callback_info info)
+{
+    happy_history_flush(history_of(env, info));
+    return NULL;
+}
+
+static napi_value report_history(napi_env env, napi_callback_info info)
+{
+    happy_history_report report = HAPPY_HISTORY_REPORT_INIT;
+    napi_value object;
+    happy_history_get_report(history_of(env, info), &report);
+    CHECK(env, napi_create_object(env, &object));
+    set_number(env, object, "destinations", report.destinations);
+    set_number(env, object, "networks", report.networks);
+    set_number(env, object, "unansweredV6", report.unanswered_v6);
+    set_number(env, object, "unansweredV4", report.unanswered_v4);
+    return object;
+}
+
 /* start(host, port, options, done): an external value for cancel, or the result of a refusal. */
 static napi_value start(napi_env env, napi_callback_info info)
 {
@@ -295,6 +345,11 @@ static napi_value start(napi_env env, napi_callback_info info)
     char *local_host = is_exception_pending(env) ? NULL : string_property(env, argv[2], "localAddress");
     char *local_service = is_exception_pending(env) ? NULL : string_property(env, argv[2], "localPort");
     if (!is_exception_pending(env)) {
+        napi_value history;
+        void *known = NULL;
+        if (napi_get_named_property(env, argv[2], "history", &history) == napi_ok &&
+            napi_get_value_external(env, history, &known) == napi_ok)
+            options.history = known;
         options.local_host = local_host;
         options.local_service = local_service;
         number_property(env, argv[2], "timeout", &options.open_timeout_ms);
@@ -335,10 +390,18 @@ static napi_value cancel(napi_env env, napi_callback_info info)
 NAPI_MODULE_INIT()
 {
     napi_value function;
-    CHECK(env, napi_create_function(env, "start", NAPI_AUTO_LENGTH, start, NULL, &function));
-    CHECK(env, napi_set_named_property(env, exports, "start", function));
-    CHECK(env, napi_create_function(env, "cancel", NAPI_AUTO_LENGTH, cancel, NULL, &function));
-    CHECK(env, napi_set_named_property(env, exports, "cancel", function));
+    const struct {
+        const char *name;
+        napi_callback function;
+    } functions[] = {{"start", start},
+                     {"cancel", cancel},
+                     {"newHistory", new_history},
+                     {"flushHistory", flush_history},
+                     {"reportHistory", report_history}};
+    for (size_t index = 0; index < sizeof functions / sizeof functions[0]; index++) {
+        CHECK(env, napi_create_function(env, functions[index].name, NAPI_AUTO_LENGTH, functions[index].function, NULL, &function));
+        CHECK(env, napi_set_named_property(env, exports, functions[index].name, function));
+    }
     set_string(env, exports, "version", happy_version());
     return exports;
 }

@@ -130,6 +130,21 @@ test('an http.Agent connects through it', async () => {
   server.close();
 });
 
+test('with a history a dead family costs one delay', async () => {
+  const { server, port } = await listening(V4);
+  const history = new happysock.History();
+  (await takes(200, 10_000, () => happysock.connect({ host: 'half.test', port, history }))).destroy();
+  const { networks, unansweredV6, unansweredV4 } = history.report();
+  assert.deepStrictEqual([networks >= 1, unansweredV6, unansweredV4], [true, 1, 0]);
+  // Nobody listens there, so that what was attempted first is told.
+  const refused = await refusal(happysock.connect({ host: 'half.test', port: await closedPort(), history, timeout: 500 }));
+  assert.strictEqual(refused.attempts[0].address, V4);
+  history.flush();
+  assert.deepStrictEqual(history.report(), { destinations: 0, networks: 0, unansweredV6: 0, unansweredV4: 0 });
+  assert.strictEqual((await refusal(happysock.connect({ port, history: {} }))).code, 'ERR_INVALID_ARG_TYPE');
+  server.close();
+});
+
 test('the example', async () => {
   const { server, port } = await listening(V4, (peer) => {
     peer.once('data', () => peer.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello'));

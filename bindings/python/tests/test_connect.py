@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import happysock
@@ -241,6 +242,23 @@ class Interrupts(TestCase):
 
         with self.at_once(), self.assertRaisesRegex(LookupError, "enough"):
             happysock.create_connection(("silent.test", 80), options=happysock.Options(trace=trace))
+
+
+class Histories(TestCase):
+    def test_a_dead_family_costs_one_delay_and_not_one_a_connect(self):
+        options = happysock.Options(history=happysock.History())
+        with listening(V4) as port:
+            with self.at_once(least=0.2, most=10):
+                happysock.create_connection(("half.test", port), options=options).close()
+            report = options.history.report()
+            self.assertEqual((report.networks >= 1, report.unanswered_v6, report.unanswered_v4), (True, 1, 0))
+            steps = []
+            with happysock.create_connection(("half.test", port), options=replace(options, trace=steps.append)) as sock:
+                self.assertEqual(sock.getpeername()[0], V4)
+        # By the order of the attempts, not by the clock.
+        self.assertEqual([step.address[0] for step in steps if step.kind == "attempt started"], [V4])
+        options.history.flush()
+        self.assertEqual(options.history.report(), happysock.HistoryReport(0, 0, 0, 0))
 
 
 class Objects(TestCase):

@@ -178,7 +178,7 @@ class TestHappySock < Minitest::Test
   def test_gc_stress
     GC.stress = true
     assert_equal 2, HappySock.getaddrinfo("dual.test", PORT, nil, :STREAM).size
-    HappySock.tcp("dual.test", PORT, trace: ->(step) { HappySock.format_step(step) }).close
+    HappySock.tcp("dual.test", PORT, trace: ->(step) { step }).close
   ensure
     GC.stress = false
   end

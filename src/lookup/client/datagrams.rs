@@ -110,6 +110,12 @@ impl Datagrams {
             .retain(|question| question.walk != walk || family.is_some_and(|family| question.family != family));
     }
 
+    /// When a walk's question of a family was asked last.
+    pub fn asked_at(&self, walk: u32, family: Family) -> Option<Instant> {
+        let asked = self.under_way.iter().rfind(|question| question.walk == walk && question.family == family);
+        asked.map(|question| question.asked_at)
+    }
+
     /// It has failed: what was under way.
     pub fn fail(&mut self) -> Vec<UnderWay> {
         self.retired = true;

@@ -12,10 +12,13 @@ use crate::sys::Interest;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The largest message there is: a length of 16 bits (RFC 1035, section 4.2.2; UDP).
 const LARGEST_MESSAGE: usize = 65_535;
+
+/// No server is waited for less long (resolv.conf(5), `timeout`).
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 impl Client {
     /// Sends a question by UDP.
@@ -34,14 +37,18 @@ impl Client {
         lookup.by = AnsweredBy::NameServer(Some(address));
         let before = walk.id(family);
         if before.is_some() {
-            // Asked before, and not answered in time: a late answer is good still, but nothing more is asked from
-            // the port that has brought none.
+            // Asked before: a late answer is good still.
             lookup.resent = true;
             let (last, window) = (lookup.datagrams[family as usize], usize::from(lookup.window));
-            if let Some(Some(Channel::Datagrams(datagrams))) = self.sockets.get_mut(last as usize) {
+            if let Some(Some(Channel::Datagrams(datagrams))) = self.sockets.get_mut(last as usize)
+                && datagrams
+                    .asked_at(place, family)
+                    .is_some_and(|at| now.saturating_duration_since(at) >= SHORTEST_WAIT)
+            {
+                // And not answered in time: nothing more is asked from the port that has brought nothing.
                 datagrams.retire();
+                self.servers[window].1.lost();
             }
-            self.servers[window].1.lost();
         } else {
             self.forget(now, place, Some(family), watcher);
         }
@@ -170,8 +177,7 @@ impl Client {
     pub(super) fn stream_ready(&mut self, now: Instant, socket: u32, watcher: &mut impl Watcher) {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.reserve_exact(LARGEST_MESSAGE);
-        loop {
-            let Some(Some(Channel::Stream(stream))) = self.sockets.get_mut(socket as usize) else { break };
+        while let Some(Some(Channel::Stream(stream))) = self.sockets.get_mut(socket as usize) {
             let (place, family, transmission) = (stream.walk, stream.family, stream.transmission);
             let step = stream.ready(&mut buffer);
             let fd = stream.as_raw_fd();

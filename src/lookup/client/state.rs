@@ -82,7 +82,8 @@ pub struct Client {
     pub(super) shared: bool,
     /// As getaddrinfo(3) has it.
     pub(super) as_libc: bool,
-    pub(super) lookups: Vec<Option<Lookup>>,
+    /// In boxes, since the vector has room for twice as many at times.
+    pub(super) lookups: Vec<Option<Box<Lookup>>>,
     pub(super) free: Vec<u32>,
     pub(super) active: usize,
     pub(super) last_serial: u64,
@@ -113,8 +114,8 @@ pub(super) struct Lookup {
     pub(super) query: Query,
     pub(super) families: Families,
     pub(super) owners: Vec<u64>,
-    /// What the owners were told, for those that join later.
-    pub(super) told: Vec<Told>,
+    /// What the owners were told of the family that came first, for those that join later.
+    pub(super) told: Option<Box<Told>>,
     /// The place in `Client::equal`.
     pub(super) hash: u64,
     /// None while it waits for its turn.
@@ -228,7 +229,7 @@ impl Client {
     }
 
     pub(super) fn find(&mut self, id: WalkId) -> Option<&mut Lookup> {
-        self.lookups.get_mut(id.place as usize)?.as_mut().filter(|lookup| lookup.serial == id.serial)
+        self.lookups.get_mut(id.place as usize)?.as_deref_mut().filter(|lookup| lookup.serial == id.serial)
     }
 
     pub(super) fn hand_in(&mut self, now: Instant, place: u32, event: Event<'_>) {
@@ -246,9 +247,8 @@ impl Client {
             sys_errno: failure.sys_errno(),
         });
         let told = Told { family: address_family(family), addresses, by: lookup.by };
-        if self.shared && lookup.families == Families::Both && lookup.told.is_empty() {
-            lookup.told.reserve_exact(1);
-            lookup.told.push(told.clone());
+        if self.shared && lookup.families == Families::Both && lookup.told.is_none() {
+            lookup.told = Some(Box::new(told.clone()));
         }
         if let Some((&last, others)) = lookup.owners.split_last() {
             let deliveries = others.iter().map(|&owner| Delivery { owner, told: told.clone() });

@@ -61,7 +61,7 @@ impl Client {
             && lookup.query.node() == query.node()
         {
             lookup.owners.push(owner);
-            self.deliveries.extend(lookup.told.iter().map(|told| Delivery { owner, told: told.clone() }));
+            self.deliveries.extend(lookup.told.iter().map(|told| Delivery { owner, told: (**told).clone() }));
             return Ok(WalkId { place, serial: lookup.serial });
         }
         self.last_serial += 1;
@@ -71,7 +71,7 @@ impl Client {
             query: query.clone(),
             families,
             owners: vec![owner],
-            told: Vec::new(),
+            told: None,
             hash,
             walk: None,
             by: AnsweredBy::NameServer(None),
@@ -87,7 +87,7 @@ impl Client {
             self.lookups.push(None);
             self.lookups.len() as u32 - 1
         });
-        self.lookups[place as usize] = Some(lookup);
+        self.lookups[place as usize] = Some(Box::new(lookup));
         self.active += 1;
         if self.shared
             && let Entry::Vacant(vacant) = self.equal.entry(hash)

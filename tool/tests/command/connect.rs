@@ -150,3 +150,24 @@ fn quiet_shows_nothing() {
     let said = run(&["connect", "--quiet", LIVE, &port]);
     assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(0), "", ""));
 }
+
+#[test]
+fn repeated_it_learns_unless_it_may_not() {
+    in_network!();
+    let port = greeter().to_string();
+    let first_families = |arguments: &[&str]| -> Vec<String> {
+        let said = run(&[&["connect", "half.test", &port, "--repeat", "4", "--json"], arguments].concat());
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let family = |line: &str| {
+            let value: serde_json::Value = serde_json::from_str(line).expect("one object a line");
+            value["attempts"][0]["family"].as_str().expect("a text").to_owned()
+        };
+        said.out.lines().map(family).collect()
+    };
+    // A family that keeps silent goes first once or a few times, and then no more.
+    let learnt = first_families(&[]);
+    assert_eq!((learnt[0].as_str(), learnt[3].as_str()), ("IPv6", "IPv4"), "{learnt:?}");
+    assert_eq!(first_families(&["--no-history"]), ["IPv6"; 4]);
+    let said = run(&["connect", "half.test", &port, "--repeat", "4"]);
+    assert!(said.words().contains("Learnt: IPv6 does not answer in this network. Race"), "{}", said.out);
+}

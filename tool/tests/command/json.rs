@@ -51,7 +51,7 @@ fn of_connect_every_field_is_documented() {
     compare(
         "happy connect",
         &[
-            run(&["connect", "half.test", &port, "--json"]),
+            run(&["connect", "half.test", &port, "--json", "--repeat", "2"]),
             Said::from(
                 happy(&["connect", "half.test", &port, "--json"])
                     .env("HAPPYSOCK_DNS", "libc")

@@ -14,6 +14,7 @@ from typing import Any, List, Optional, Sequence, Tuple, Union
 
 from ._connect import Connect, Options, SocketOption, Step, check_all_errors, text_of
 from ._errors import Aborted, Attempt, Error, NotPermitted, Refused, Reset, ResolveError, Timeout
+from ._history import History, HistoryReport
 from ._lookup import AddressInfo, Lookup
 from ._names import Host, Port
 from ._native import lib
@@ -23,6 +24,8 @@ __all__ = [
     "Attempt",
     "Connect",
     "Error",
+    "History",
+    "HistoryReport",
     "Lookup",
     "NotPermitted",
     "Options",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ._errors import Attempt, Error, ResolveError, SocketAddress, Timeout, system_error
+from ._history import History
 from ._names import Host, Port, address_of, address_text, host_bytes, milliseconds, port_bytes
 from ._native import ffi, lib
 
@@ -56,6 +57,8 @@ class Options:
     max_attempts: int = 0
     #: False: one address after the other, without a race.
     fast_fallback: bool = True
+    #: What earlier connects have learnt, and where this one adds what it learns.
+    history: Optional[History] = None
     #: Called with each step of the race.
     trace: Optional[Callable[[Step], object]] = None
 
@@ -152,6 +155,9 @@ class Connect:
         native.family = family
         if not chosen.fast_fallback:
             native.flags |= lib.HAPPY_FLAG_NO_FAST_FALLBACK
+        if chosen.history is not None:
+            # The library takes a reference of its own.
+            native.history = chosen.history._history
         kept: List[Any] = []
 
         def text(value: Optional[bytes]) -> Any:

@@ -1,0 +1,239 @@
+#define _GNU_SOURCE
+#include "name_server.h"
+#include "support.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { TYPE_A = 1, TYPE_AAAA = 28, HEADER = 12, LARGEST = 512, MOST_STREAMS = 64 };
+
+static pthread_t thread;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct asked record[MOST_QUESTIONS];
+static int recorded;
+static int datagrams = -1, listener = -1, over = -1;
+
+static void name_server_fails(const char *what)
+{
+    perror(what);
+    abort();
+}
+
+static bool begins(const char *name, const char *word)
+{
+    return strncasecmp(name, word, strlen(word)) == 0;
+}
+
+/* Reads a question; its length with the header, or 0. */
+static size_t read_question(const unsigned char *message, size_t length, struct asked *ret_asked)
+{
+    size_t place = HEADER, written = 0;
+    if (length < HEADER + 5)
+        return 0;
+    while (place < length && message[place] != 0) {
+        size_t label = message[place];
+        if (label > 63 || place + 1 + label >= length || written + label + 2 > sizeof ret_asked->name)
+            return 0;
+        memcpy(ret_asked->name + written, message + place + 1, label);
+        written += label;
+        ret_asked->name[written++] = '.';
+        place += 1 + label;
+    }
+    ret_asked->name[written == 0 ? 0 : written - 1] = 0;
+    if (place + 5 > length)
+        return 0;
+    ret_asked->id = (uint16_t)(message[0] << 8 | message[1]);
+    ret_asked->type = (uint16_t)(message[place + 1] << 8 | message[place + 2]);
+    return place + 5;
+}
+
+/* Writes the answer to a question that stands in `message` already; its length. */
+static size_t answer(unsigned char *message, size_t length, const struct asked *asked, bool truncated)
+{
+    static const unsigned char six[16] = {[15] = 1}, four[4] = {127, 0, 0, 1};
+    bool wants_six = asked->type == TYPE_AAAA;
+    int code = begins(asked->name, "nx") ? 3 : begins(asked->name, "fail") ? 2 : 0;
+    bool has = code == 0 && !truncated && !(wants_six && begins(asked->name, "four"));
+    message[2] = (unsigned char)(0x81 | (truncated ? 2 : 0));
+    message[3] = (unsigned char)(0x80 | code);
+    memset(message + 6, 0, 6);
+    if (!has)
+        return length;
+    message[7] = 1;
+    unsigned char record_head[] = {0xc0, HEADER, 0, wants_six ? TYPE_AAAA : TYPE_A, 0, 1, 0, 0, 0, 60, 0, wants_six ? 16 : 4};
+    memcpy(message + length, record_head, sizeof record_head);
+    memcpy(message + length + sizeof record_head, wants_six ? six : four, wants_six ? 16 : 4);
+    return length + sizeof record_head + (wants_six ? 16 : 4);
+}
+
+/* What no resolver should take for an answer: of the kind `which`. */
+static size_t junk(unsigned char *message, size_t length, int which)
+{
+    switch (which % 5) {
+    case 0: /* another id */
+        message[1] ^= 0x5a;
+        message[2] = 0x81;
+        break;
+    case 1: /* another question */
+        message[HEADER + 1] ^= 1;
+        message[2] = 0x81;
+        break;
+    case 2: /* another type */
+        message[length - 3] ^= 2;
+        message[2] = 0x81;
+        break;
+    case 3: /* a question that points to itself */
+        message[2] = 0x81;
+        message[HEADER] = 0xc0;
+        message[HEADER + 1] = HEADER;
+        break;
+    default: /* a question that ends before it has begun */
+        message[2] = 0x81;
+        return HEADER;
+    }
+    return length;
+}
+
+static void note(const struct asked *asked)
+{
+    pthread_mutex_lock(&lock);
+    if (recorded < MOST_QUESTIONS)
+        record[recorded++] = *asked;
+    pthread_mutex_unlock(&lock);
+}
+
+struct target {
+    struct sockaddr_in address;
+    unsigned char message[LARGEST];
+    size_t length;
+    bool there;
+};
+
+static void take_datagram(struct target *flooded)
+{
+    unsigned char message[LARGEST + 64] = {0}, copy[LARGEST + 64];
+    struct sockaddr_in from;
+    socklen_t from_length = sizeof from;
+    struct asked asked = {0};
+    ssize_t count = recvfrom(datagrams, message, LARGEST, MSG_DONTWAIT, (struct sockaddr *)&from, &from_length);
+    size_t length = count < 0 ? 0 : read_question(message, (size_t)count, &asked);
+    if (length == 0)
+        return;
+    asked.port = ntohs(from.sin_port);
+    note(&asked);
+    flooded->there = begins(asked.name, "flood");
+    if (flooded->there) {
+        flooded->address = from;
+        memcpy(flooded->message, message, length);
+        flooded->length = length;
+    }
+    if (begins(asked.name, "silence") || flooded->there)
+        return;
+    for (int i = 0; begins(asked.name, "junk") && i < 20; i++) {
+        memcpy(copy, message, sizeof copy);
+        size_t junk_length = junk(copy, length, i);
+        sendto(datagrams, copy, junk_length, 0, (struct sockaddr *)&from, from_length);
+    }
+    bool truncated = begins(asked.name, "tc") || begins(asked.name, "stall");
+    length = answer(message, length, &asked, truncated);
+    sendto(datagrams, message, length, 0, (struct sockaddr *)&from, from_length);
+}
+
+/* One question, one answer, in pieces. */
+static bool take_stream(int fd)
+{
+    unsigned char message[2 + LARGEST + 64] = {0};
+    struct asked asked = {.by_tcp = true};
+    ssize_t count = recv(fd, message, LARGEST, 0);
+    size_t length = count < 2 ? 0 : read_question(message + 2, (size_t)count - 2, &asked);
+    if (length == 0)
+        return false;
+    note(&asked);
+    if (begins(asked.name, "stall"))
+        return true;
+    length = answer(message + 2, length, &asked, false);
+    message[0] = (unsigned char)(length >> 8);
+    message[1] = (unsigned char)length;
+    return send(fd, message, 3, MSG_NOSIGNAL) == 3 && send(fd, message + 3, length - 1, MSG_NOSIGNAL) > 0;
+}
+
+static void *serve(void *unused)
+{
+    struct pollfd fds[3 + MOST_STREAMS] = {{datagrams, POLLIN, 0}, {listener, POLLIN, 0}, {over, POLLIN, 0}};
+    struct target flooded = {.there = false};
+    nfds_t count = 3;
+    (void)unused;
+    for (unsigned turn = 0;; turn++) {
+        if (poll(fds, count, flooded.there ? 0 : -1) < 0 && errno != EINTR)
+            name_server_fails("poll");
+        if (fds[2].revents != 0)
+            break;
+        if (flooded.there) {
+            unsigned char copy[LARGEST];
+            memcpy(copy, flooded.message, sizeof copy);
+            size_t length = junk(copy, flooded.length, (int)(turn % 5));
+            sendto(datagrams, copy, length, MSG_DONTWAIT, (struct sockaddr *)&flooded.address, sizeof flooded.address);
+        }
+        if (fds[0].revents != 0)
+            take_datagram(&flooded);
+        if (fds[1].revents != 0 && count < COUNT_OF(fds))
+            fds[count++] = (struct pollfd){accept4(listener, NULL, NULL, SOCK_CLOEXEC), POLLIN, 0};
+        for (nfds_t i = 3; i < count; i++)
+            if (fds[i].revents != 0 && !take_stream(fds[i].fd)) {
+                close(fds[i].fd);
+                fds[i--] = fds[--count];
+            }
+    }
+    while (count > 3)
+        close(fds[--count].fd);
+    return NULL;
+}
+
+void name_server_start(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(53)};
+    int one = 1;
+    inet_pton(AF_INET, "127.0.0.53", &address.sin_addr);
+    recorded = 0;
+    datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    over = eventfd(0, EFD_CLOEXEC);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(datagrams, (struct sockaddr *)&address, sizeof address) != 0 ||
+        bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 64) != 0 ||
+        pthread_create(&thread, NULL, serve, NULL) != 0)
+        name_server_fails("the name server");
+}
+
+void name_server_stop(void)
+{
+    eventfd_write(over, 1);
+    pthread_join(thread, NULL);
+    close(datagrams);
+    close(listener);
+    close(over);
+}
+
+int questions_for(const char *name)
+{
+    int count = 0;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < recorded; i++)
+        count += name == NULL || strcasecmp(record[i].name, name) == 0;
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+const struct asked *questions(int *ret_count)
+{
+    *ret_count = recorded;
+    return record;
+}

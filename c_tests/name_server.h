@@ -1,0 +1,36 @@
+/* A name server at 127.0.0.53, on a thread of its own. What it says of a name follows from the name's first label:
+ *   both*, lo*   both families: ::1 and 127.0.0.1
+ *   four*        an address of IPv4; no data for IPv6
+ *   nx*          no such name
+ *   fail*        SERVFAIL
+ *   tc*          truncated; the answer by TCP
+ *   stall*       truncated; by TCP the connection stands and nothing comes
+ *   junk*        before the answer: wrong ids, another question, cut off headers, compression loops
+ *   flood*       junk without end, until the server is asked for another name
+ *   silence*     nothing */
+#ifndef NAME_SERVER_H
+#define NAME_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How many questions there can be on record. */
+#define MOST_QUESTIONS 4096
+
+struct asked {
+    uint16_t id, port, type;
+    char name[64];
+    bool by_tcp;
+};
+
+/* Starts it, with an empty record; and ends it. */
+void name_server_start(void);
+void name_server_stop(void);
+
+/* How many questions have come for a name; NULL: for any. As of now. */
+int questions_for(const char *name);
+
+/* The questions in the order in which they came; valid once the server was stopped. */
+const struct asked *questions(int *ret_count);
+
+#endif

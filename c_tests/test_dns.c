@@ -1,0 +1,372 @@
+/* Names that the library looks up by itself: without a thread, over sockets of the thread that drives, whatever the name
+ * server sends. */
+#define _GNU_SOURCE
+#include "name_server.h"
+#include "servers.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Each test has the name server, and leaves as many descriptors as it found and no thread. */
+static int before;
+
+static int start(void **state)
+{
+    (void)state;
+    wait_for_workers_to_leave();
+    before = open_descriptors();
+    name_server_start();
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    name_server_stop();
+    assert_int_equal(workers(), 0);
+    assert_int_equal(open_descriptors(), before);
+    return 0;
+}
+
+#define DNS_TEST(test) cmocka_unit_test_setup_teardown(test, start, stop)
+
+/* Connects, and the result says who has answered. */
+static void connects_by(const char *host, const char *source)
+{
+    happy_options options = HAPPY_OPTIONS_INIT;
+    happy_result result = HAPPY_RESULT_INIT;
+    options.open_timeout_ms = PATIENCE_MS;
+    int fd = init_inetsock_happy(host, service(port), &options, &result);
+    if (fd < 0)
+        fail_msg("%s: %s", host, happy_error_message());
+    assert_string_equal(result.source, source);
+    close(fd);
+}
+
+static void a_blocking_connect_makes_no_thread(void **state)
+{
+    (void)state;
+    connects_by("both.test", "dns");
+    connects_by("dual.test", "hosts");
+    assert_int_equal(questions_for("both.test"), 2);
+    assert_int_equal(questions_for("dual.test"), 0);
+}
+
+static void libc_answers_where_it_is_told_to(void **state)
+{
+    happy_options options = HAPPY_OPTIONS_INIT;
+    happy_result result = HAPPY_RESULT_INIT;
+    (void)state;
+    options.flags = HAPPY_FLAG_LOOKUP_BY_LIBC;
+    close(init_inetsock_happy("both.test", service(port), &options, &result));
+    assert_string_equal(result.source, "libc");
+    look_up_by_libc(true);
+    connects_by("both.test", "libc");
+    look_up_by_libc(false);
+    connects_by("both.test", "dns");
+    wait_for_workers_to_leave();
+}
+
+static void rb_getaddrinfo_happy_asks_on_the_calling_thread(void **state)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+    (void)state;
+    assert_int_equal(rb_getaddrinfo_happy("fours.test", "80", &hints, &list, -1), 0);
+    assert_int_equal(list->ai_family, AF_INET);
+    assert_null(list->ai_next);
+    freeaddrinfo(list);
+    assert_int_equal(rb_getaddrinfo_happy("nx.test", "80", &hints, &list, PATIENCE_MS), EAI_NONAME);
+    assert_int_equal(rb_getaddrinfo_happy("fail.test", "80", &hints, &list, PATIENCE_MS), EAI_AGAIN);
+    double began = now_ms();
+    assert_int_equal(rb_getaddrinfo_happy("silence.test", "80", &hints, &list, 100), EAI_SYSTEM);
+    assert_int_equal(errno, ETIMEDOUT);
+    assert_true(now_ms() - began >= 99);
+}
+
+static void a_lookup_is_driven_by_its_descriptor(void **state)
+{
+    const char *names[] = {"both.test", "tc.test", "junk.test", "nx.test", "fail.test"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        happy_lookup *lookup = started_lookup(names[i], PATIENCE_MS);
+        struct addrinfo *list = NULL;
+        int fd = happy_lookup_get_fd(lookup);
+        assert_null(happy_lookup_get_source(lookup));
+        while (happy_lookup_dispatch(lookup) == HAPPY_EAGAIN)
+            assert_true(wait_readable(fd, PATIENCE_MS));
+        int code = happy_lookup_take_result(lookup, &list);
+        assert_int_equal(code, i < 3 ? 0 : i == 3 ? EAI_NONAME : EAI_AGAIN);
+        assert_string_equal(happy_lookup_get_source(lookup), "dns");
+        if (code == 0)
+            freeaddrinfo(list);
+        happy_lookup_unref(lookup);
+    }
+}
+
+static void a_connect_is_driven_by_its_descriptor(void **state)
+{
+    happy_connect *connect = NULL;
+    happy_result result = HAPPY_RESULT_INIT;
+    (void)state;
+    assert_int_equal(happy_connect_new("tc.test", service(port), NULL, &connect, NULL), HAPPY_OK);
+    int fd = happy_connect_get_fd(connect);
+    while (happy_connect_dispatch(connect) == HAPPY_EAGAIN)
+        assert_true(wait_readable(fd, PATIENCE_MS));
+    int socket = happy_connect_take_result(connect, &result);
+    assert_true(socket >= 0);
+    assert_string_equal(result.source, "dns");
+    close(socket);
+    happy_connect_free(connect);
+}
+
+static void an_answer_that_is_too_long_comes_by_tcp(void **state)
+{
+    int count, by_tcp = 0;
+    (void)state;
+    connects_by("tc.test", "dns");
+    const struct asked *asked = questions(&count);
+    for (int i = 0; i < count; i++)
+        by_tcp += asked[i].by_tcp;
+    assert_true(by_tcp >= 1);
+}
+
+/* Wrong ids, other questions, loops of pointers, cut off headers: none ends the wait for the answer behind them. */
+static void junk_is_passed_over(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        connects_by("junk.test", "dns");
+}
+
+/* A flood keeps nobody from the limit, from a cancel, or from what else the same loop has to do. */
+static void a_flood_of_junk_ends_with_the_limit(void **state)
+{
+    happy_options options = HAPPY_OPTIONS_INIT;
+    happy_result result = HAPPY_RESULT_INIT;
+    (void)state;
+    options.resolv_timeout_ms = 300;
+    double began = now_ms();
+    assert_int_equal(init_inetsock_happy("flood.test", service(port), &options, &result), -1);
+    assert_int_equal(result.status, HAPPY_ETIMEOUT);
+    assert_true(now_ms() - began < 5000);
+    connects_by("both.test", "dns");
+}
+
+static void a_server_that_stalls_is_left_when_it_is_cancelled(void **state)
+{
+    happy_lookup *lookup = started_lookup("stall.test", -1);
+    struct addrinfo *list = NULL;
+    (void)state;
+    int fd = happy_lookup_get_fd(lookup);
+    /* Both questions by UDP, then by TCP. */
+    for (double until = now_ms() + PATIENCE_MS; questions_for("stall.test") < 4 && now_ms() < until;) {
+        struct pollfd readable = {fd, POLLIN, 0};
+        poll(&readable, 1, 20);
+        assert_int_equal(happy_lookup_dispatch(lookup), HAPPY_EAGAIN);
+    }
+    assert_int_equal(questions_for("stall.test"), 4);
+    happy_lookup_cancel(lookup);
+    assert_int_equal(happy_lookup_take_result(lookup, &list), EAI_SYSTEM);
+    assert_int_equal(errno, ECANCELED);
+    happy_lookup_unref(lookup);
+}
+
+/* ---- Many ------------------------------------------------------------------------------------------------ */
+
+static int ended;
+
+static void done(happy_multi *multi, uint64_t id, const happy_result *result, void *userdata)
+{
+    (void)multi, (void)id;
+    ended++;
+    *(int *)userdata = result->status;
+    if (result->fd >= 0)
+        close(result->fd);
+}
+
+static void drive(happy_multi *multi)
+{
+    int running = 1;
+    for (double until = now_ms() + PATIENCE_MS; running > 0 && now_ms() < until;)
+        assert_int_equal(happy_multi_wait(multi, 1000, &running), HAPPY_OK);
+    assert_int_equal(running, 0);
+}
+
+static void equal_names_are_asked_once(void **state)
+{
+    enum { COUNT = 50 };
+    int statuses[COUNT];
+    happy_multi *multi = NULL;
+    (void)state;
+    ended = 0;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(happy_multi_add(multi, i % 2 ? "both.test" : "fours.test", service(port), NULL, done, NULL, NULL,
+                                         &statuses[i]), HAPPY_OK);
+    drive(multi);
+    assert_int_equal(ended, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(statuses[i], HAPPY_OK);
+    assert_int_equal(questions_for("both.test"), 2);
+    assert_int_equal(questions_for("fours.test"), 2);
+    happy_multi_free(multi);
+}
+
+static int compare_asked(const void *left, const void *right)
+{
+    const struct asked *a = left, *b = right;
+    return a->port != b->port ? a->port - b->port : a->id - b->id;
+}
+
+/* RFC 5452, section 9.2: ids and ports that cannot be foretold; and no port is kept for long. */
+static void a_port_is_left_after_sixty_four_questions(void **state)
+{
+    enum { COUNT = 300 };
+    static int statuses[COUNT];
+    static struct asked sorted[MOST_QUESTIONS];
+    happy_multi *multi = NULL;
+    (void)state;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
+    for (int i = 0; i < COUNT; i++) {
+        char host[32];
+        snprintf(host, sizeof host, "both%d.test", i);
+        assert_int_equal(happy_multi_add(multi, host, service(port), NULL, done, NULL, NULL, &statuses[i]), HAPPY_OK);
+    }
+    drive(multi);
+    int count, on_port = 0, ports = 0, in_order = 0;
+    const struct asked *asked = questions(&count);
+    assert_int_equal(count, 2 * COUNT);
+    for (int i = 1; i < count; i++)
+        in_order += asked[i].id == (uint16_t)(asked[i - 1].id + 1);
+    assert_true(in_order < COUNT / 10);
+    memcpy(sorted, asked, sizeof sorted[0] * (size_t)count);
+    qsort(sorted, (size_t)count, sizeof sorted[0], compare_asked);
+    for (int i = 0; i < count; i++) {
+        bool same = i > 0 && sorted[i].port == sorted[i - 1].port;
+        ports += !same;
+        on_port = same ? on_port + 1 : 1;
+        assert_true(on_port <= 64);
+    }
+    assert_true(ports >= 2 * COUNT / 64);
+    happy_multi_free(multi);
+}
+
+/* A thousand names that nobody answers, let go of: nothing is left of them, and the next one is as quick as any. */
+static void a_thousand_cancelled_lookups_hold_up_none(void **state)
+{
+    enum { COUNT = 1000 };
+    static int statuses[COUNT];
+    static uint64_t ids[COUNT];
+    happy_multi *multi = NULL;
+    (void)state;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
+    for (int i = 0; i < COUNT; i++) {
+        char host[32];
+        snprintf(host, sizeof host, "silence%d.test", i);
+        assert_int_equal(happy_multi_add(multi, host, service(port), NULL, done, &ids[i], NULL, &statuses[i]), HAPPY_OK);
+    }
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(happy_multi_dispatch(multi, NULL), HAPPY_OK);
+    assert_true(open_descriptors() - before < 40);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(happy_multi_cancel(multi, ids[i]), HAPPY_OK);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(statuses[i], HAPPY_ECANCELLED);
+    int status = 1;
+    assert_int_equal(happy_multi_add(multi, "both.test", service(port), NULL, done, NULL, NULL, &status), HAPPY_OK);
+    drive(multi);
+    assert_int_equal(status, HAPPY_OK);
+    happy_multi_free(multi);
+}
+
+/* ---- Processes --------------------------------------------------------------------------------------------- */
+
+static void a_child_asks_by_itself(void **state)
+{
+    happy_lookup *lookup = started_lookup("silence.test", -1);
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(PATIENCE_MS / 1000);
+            happy_options options = HAPPY_OPTIONS_INIT;
+            happy_result result = HAPPY_RESULT_INIT;
+            options.open_timeout_ms = PATIENCE_MS;
+            int fd = init_inetsock_happy("both.test", service(port), &options, &result);
+            if (fd < 0 || strcmp(result.source, "dns") != 0)
+                _exit(1);
+            happy_lookup_unref(lookup);
+            _exit(0);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+    happy_lookup_cancel(lookup);
+    happy_lookup_unref(lookup);
+}
+
+static void without_a_descriptor_it_fails_and_then_goes_on(void **state)
+{
+    struct rlimit limit, none;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+    (void)state;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    none = limit;
+    /* The configuration has been read by now; a socket is what is missing. */
+    connects_by("both.test", "dns");
+    int lowest = dup(0);
+    close(lowest);
+    none.rlim_cur = (rlim_t)lowest;
+    setrlimit(RLIMIT_NOFILE, &none);
+    int code = rb_getaddrinfo_happy("both.test", "80", &hints, &list, PATIENCE_MS);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    assert_int_not_equal(code, 0);
+    connects_by("both.test", "dns");
+}
+
+/* resolv.conf(5) and hosts(5) are what they are at the moment of the lookup. */
+static void the_configuration_is_read_again_when_it_changes(void **state)
+{
+    char kept[4096], hosts[4200];
+    (void)state;
+    connects_by("both.test", "dns");
+    int fd = open("/etc/hosts", O_RDWR | O_CLOEXEC);
+    ssize_t length = read(fd, kept, sizeof kept);
+    assert_true(length > 0);
+    int longer = snprintf(hosts, sizeof hosts, "%.*s127.0.0.1 both.test\n", (int)length, kept);
+    assert_int_equal(pwrite(fd, hosts, (size_t)longer, 0), longer);
+    connects_by("both.test", "hosts");
+    assert_int_equal(ftruncate(fd, length), 0);
+    connects_by("both.test", "dns");
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DNS_TEST(a_blocking_connect_makes_no_thread),
+        DNS_TEST(libc_answers_where_it_is_told_to),
+        DNS_TEST(rb_getaddrinfo_happy_asks_on_the_calling_thread),
+        DNS_TEST(a_lookup_is_driven_by_its_descriptor),
+        DNS_TEST(a_connect_is_driven_by_its_descriptor),
+        DNS_TEST(an_answer_that_is_too_long_comes_by_tcp),
+        DNS_TEST(junk_is_passed_over),
+        DNS_TEST(a_flood_of_junk_ends_with_the_limit),
+        DNS_TEST(a_server_that_stalls_is_left_when_it_is_cancelled),
+        DNS_TEST(equal_names_are_asked_once),
+        DNS_TEST(a_port_is_left_after_sixty_four_questions),
+        DNS_TEST(a_thousand_cancelled_lookups_hold_up_none),
+        DNS_TEST(a_child_asks_by_itself),
+        DNS_TEST(without_a_descriptor_it_fails_and_then_goes_on),
+        DNS_TEST(the_configuration_is_read_again_when_it_changes),
+    };
+    return cmocka_run_group_tests(tests, start_servers, NULL);
+}
