@@ -1,4 +1,5 @@
-//! A connect that makes no attempt: what it looks up, in which order the addresses stand and why, and who told.
+//! A connect that makes no attempt: what it looks up, in which order the addresses stand and why, and who
+//! told.
 
 use happysock::race::order::Rank;
 use happysock::race::{AnsweredBy, Family, Outcome, Placed, PolicyTable, Route, Rule, Trace, TraceKind};
@@ -144,8 +145,8 @@ fn rank() -> impl Strategy<Value = Rank> {
 }
 
 proptest! {
-    // What is said to decide is what decides: it is "unchanged" exactly where the sort keeps both orders, and the
-    // same whichever of the two is asked.
+    // What is said to decide is what decides: it is "unchanged" exactly where the sort keeps both orders, and
+    // the same whichever of the two is asked.
     #[test]
     fn the_rule_that_is_told_is_the_one_that_decides(one in rank(), other in rank()) {
         let keeps = |first: &Rank, second: &Rank| happysock::race::order::sorted(&[first, second]) == [0, 1];

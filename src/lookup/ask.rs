@@ -127,9 +127,9 @@ impl Query {
 }
 
 pub(super) fn ask_libc(node: Option<&CStr>, service: Option<&CStr>, hints: Hints) -> Result<AddressList, LookupError> {
-    // SAFETY: the names are C strings, the hints are initialised, and the list is written only on success.
     let function = |node, service, hints, list| {
         clear_errno();
+        // SAFETY: the names are C strings, the hints are initialised, and the list is written only on success.
         unsafe { libc::getaddrinfo(node, service, hints, list) }
     };
     ask_function(node, service, hints, function, None)

@@ -199,7 +199,7 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
 /// By the last `services` line of nsswitch.conf(5); without one it is `files`.
 fn services_are_local(nsswitch: Option<&[u8]>) -> bool {
     let line = |line: &[u8]| line.trim_ascii().strip_prefix(b"services").map(<[u8]>::to_vec);
-    let last = nsswitch.unwrap_or_default().split(|&byte| byte == b'\n').filter_map(line).last();
+    let last = nsswitch.unwrap_or_default().split(|&byte| byte == b'\n').filter_map(line).next_back();
     let Some(sources) = last else { return true };
     let sources = sources.trim_ascii_start().strip_prefix(b":").unwrap_or_default();
     let mut sources = sources.split(u8::is_ascii_whitespace).filter(|source| !source.is_empty()).peekable();

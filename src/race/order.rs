@@ -223,7 +223,8 @@ impl Rule {
 }
 
 impl Rank {
-    /// The first rule by which one of two destinations goes before the other; [`Rule::Unchanged`] where none does.
+    /// The first rule by which one of two destinations goes before the other; [`Rule::Unchanged`] where none
+    /// does.
     pub fn decided_by(&self, other: &Rank) -> Rule {
         let (one, two) = (&self.key, &other.key);
         let differences = [
@@ -249,7 +250,8 @@ impl Rank {
 pub struct Placed {
     /// Where to.
     pub address: SocketAddr,
-    /// Whether the system knows a way there. A destination that is alone is not asked about: then it counts as usable.
+    /// Whether the system knows a way there. A destination that is alone is not asked about: then it counts
+    /// as usable.
     pub is_usable: bool,
     /// What put it behind the one before it; None for the first, and where the list was taken as it came.
     pub rule: Option<Rule>,

@@ -2,11 +2,11 @@
 
 use super::address::{RawAddress, socket_address};
 use super::check;
+use super::descriptor::Descriptor;
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::time::Duration;
 
 /// Whether connect(2) is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Connecting {
 /// A TCP socket that is being connected, a UDP socket that hears one server only, or a connection to a server
 /// on this machine ([`local`](super::local)).
 #[derive(Debug)]
-pub struct Socket(pub(super) OwnedFd);
+pub struct Socket(pub(super) Descriptor);
 
 impl Socket {
     /// socket(2), for the family of `address`; non-blocking and close-on-exec.
@@ -53,7 +53,7 @@ impl Socket {
         // SAFETY: takes no pointers.
         let fd = check(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, protocol) })?;
         // SAFETY: the descriptor was just made and belongs to nobody else.
-        Ok(Socket(unsafe { OwnedFd::from_raw_fd(fd) }))
+        Ok(Socket(unsafe { Descriptor::from_raw_fd(fd) }))
     }
 
     /// connect(2). EINTR on a non-blocking socket means that it goes on by itself (connect(2), POSIX).
@@ -124,26 +124,6 @@ impl Socket {
         check(unsafe { libc::ioctl(self.as_raw_fd(), libc::FIONBIO, &raw mut off) }).map(drop)
     }
 
-    /// The smoothed round-trip time of a connected socket: getsockopt(2), `TCP_INFO`. None where the system has
-    /// measured none.
-    pub fn round_trip(&self) -> Option<Duration> {
-        // SAFETY: tcp_info is plain data for which all zeros is a value.
-        let mut info: libc::tcp_info = unsafe { MaybeUninit::zeroed().assume_init() };
-        let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
-        // SAFETY: info and length are ours, belong together and outlive the call.
-        check(unsafe {
-            libc::getsockopt(
-                self.as_raw_fd(),
-                libc::IPPROTO_TCP,
-                libc::TCP_INFO,
-                (&raw mut info).cast(),
-                &raw mut length,
-            )
-        })
-        .ok()?;
-        (info.tcpi_rtt != 0).then(|| Duration::from_micros(u64::from(info.tcpi_rtt)))
-    }
-
     /// getsockname(2).
     pub fn local_address(&self) -> io::Result<Option<SocketAddr>> {
         // SAFETY: sockaddr_storage is plain data for which all zeros is a value.
@@ -156,7 +136,7 @@ impl Socket {
     }
 
     pub fn into_owned(self) -> OwnedFd {
-        self.0
+        self.0.into()
     }
 }
 

@@ -171,7 +171,7 @@ fn lines(record: &Record, order: &[Address], look: &Look) -> Vec<String> {
             (None, _) if !one.usable => "there is no way there".to_owned(),
             (None, _) => String::new(),
             (Some(reason), Some(rule)) => format!("{reason} (rule {rule})"),
-            (Some(reason), None) => format!("{reason} (RFC 8305)"),
+            (Some(reason), None) => format!("{reason} (history)"),
         };
         let head = format!("{:>4}  {}", place + 1, look.fit(&one.address, columns));
         let paint = if one.usable { Paint::Plain } else { Paint::Bad };

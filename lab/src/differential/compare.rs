@@ -134,7 +134,7 @@ pub fn is_undefined(case: &Case) -> bool {
     let text = String::from_utf8_lossy(text);
     let sources =
         |line: &str| line.trim().strip_prefix("hosts").map(|rest| rest.trim().trim_start_matches(':').to_owned());
-    text.lines().filter_map(sources).last().is_some_and(|sources| sources.trim().is_empty())
+    text.lines().filter_map(sources).next_back().is_some_and(|sources| sources.trim().is_empty())
 }
 
 /// The codes of h_errno, and one of getaddrinfo(3) that is GNU's (netdb.h).

@@ -177,8 +177,7 @@ impl Client {
     pub(super) fn stream_ready(&mut self, now: Instant, socket: u32, watcher: &mut impl Watcher) {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.reserve_exact(LARGEST_MESSAGE);
-        loop {
-            let Some(Some(Channel::Stream(stream))) = self.sockets.get_mut(socket as usize) else { break };
+        while let Some(Some(Channel::Stream(stream))) = self.sockets.get_mut(socket as usize) {
             let (place, family, transmission) = (stream.walk, stream.family, stream.transmission);
             let step = stream.ready(&mut buffer);
             let fd = stream.as_raw_fd();
