@@ -4,14 +4,21 @@ FAULTS := $(C_DIRECTORY)/faults
 FAULTS_SOURCES := c_tests/faults
 FAULTS_HEADERS := include/happysock.h $(wildcard $(FAULTS_SOURCES)/*.h)
 # The scenarios of all groups, and what judges their answers.
-SCENARIOS := $(patsubst $(FAULTS_SOURCES)/%.c,$(FAULTS)/%.o,$(wildcard $(FAULTS_SOURCES)/*scenarios.c)) $(FAULTS)/answers.o
-FAULTS_PROGRAMS := every_call limits allocations forks unload
+SCENARIOS := $(patsubst $(FAULTS_SOURCES)/%.c,$(FAULTS)/%.o,$(filter-out %/dns_scenarios.c,$(wildcard $(FAULTS_SOURCES)/*scenarios.c))) $(FAULTS)/answers.o
+# Of names that the library looks up by itself, beside a name server.
+DNS_SCENARIOS := $(FAULTS)/dns_scenarios.o $(FAULTS)/multi_scenarios.o $(FAULTS)/answers.o $(C_DIRECTORY)/name_server.o
+FAULTS_PROGRAMS := every_call every_call_dns limits allocations forks unload
 # The arguments of the programs: --short in CI.
 FAULTS_FORM ?=
 
 $(FAULTS)/libshim.so: $(wildcard $(FAULTS_SOURCES)/shim*.c) $(FAULTS_HEADERS)
 	@mkdir -p $(FAULTS)
 	$(CC) $(C_FLAGS) $(CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $(filter %.c,$^) -ldl
+
+# Without getaddrinfo and gethostbyname2_r, which the library would take for somebody else's resolver.
+$(FAULTS)/libshim_calls.so: $(wildcard $(FAULTS_SOURCES)/shim*.c) $(FAULTS_HEADERS)
+	@mkdir -p $(FAULTS)
+	$(CC) $(C_FLAGS) $(CFLAGS) -DWITHOUT_LOOKUPS -fPIC -shared -fvisibility=hidden -o $@ $(filter %.c,$^) -ldl
 
 $(FAULTS)/%.o: $(FAULTS_SOURCES)/%.c $(FAULTS_HEADERS)
 	@mkdir -p $(FAULTS)
@@ -30,6 +37,9 @@ $(FAULTS)/plugin/libhappysock.so: $(C_DIRECTORY)/libhappysock.so
 $(FAULTS)/soak: $(FAULTS)/soak.o $(FAULTS)/plot.o $(FAULTS)/world.o $(SCENARIOS) $(FAULTS)/libshim.so $(C_DIRECTORY)/libhappysock.so
 	$(CC) $(C_FLAGS) -o $@ $(filter %.o,$^) -L$(FAULTS) -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/..' -lshim -lhappysock -lm
 
+$(FAULTS)/%_dns: $(FAULTS)/%.o $(FAULTS)/world.o $(DNS_SCENARIOS) $(FAULTS)/libshim_calls.so $(C_DIRECTORY)/libhappysock.so
+	$(CC) $(C_FLAGS) -o $@ $(filter %.o,$^) -L$(FAULTS) -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/..' -lshim_calls -lhappysock -pthread
+
 $(FAULTS)/%: $(FAULTS)/%.o $(FAULTS)/world.o $(SCENARIOS) $(FAULTS)/libshim.so $(C_DIRECTORY)/libhappysock.so
 	$(CC) $(C_FLAGS) -o $@ $(filter %.o,$^) -L$(FAULTS) -L$(C_DIRECTORY) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/..' -lshim -lhappysock
 
@@ -43,6 +53,7 @@ EVERY_CALL_PARTS := 0 1 2
 run-faults: $(FAULTS_PROGRAMS:%=$(FAULTS)/%) $(FAULTS)/plugin/libhappysock.so
 	@RUN_JOBS=$(RUN_JOBS) scripts/run-each $(FAULTS_LIMIT) \
 	    $(foreach part,$(EVERY_CALL_PARTS),"$(FAULTS)/every_call $(FAULTS_FORM) --part $(part)/$(words $(EVERY_CALL_PARTS))") \
+	    "scripts/in-test-network $(FAULTS)/every_call_dns $(FAULTS_FORM)" \
 	    "$(FAULTS)/forks $(FAULTS_FORM)" "$(FAULTS)/limits $(FAULTS_FORM)" $(FAULTS)/allocations \
 	    "$(FAULTS)/unload $(C_DIRECTORY)/libhappysock.so" "$(FAULTS)/unload $(FAULTS)/plugin/libhappysock.so"
 

@@ -1,6 +1,5 @@
 #define _GNU_SOURCE
 #include "name_server.h"
-#include "support.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -147,22 +146,30 @@ static void take_datagram(struct target *flooded)
     sendto(datagrams, message, length, 0, (struct sockaddr *)&from, from_length);
 }
 
-/* One question, one answer, in pieces. */
+/* To each question an answer, in pieces. Questions come whole; libc's two of a name come together. */
 static bool take_stream(int fd)
 {
-    unsigned char message[2 + LARGEST + 64] = {0};
-    struct asked asked = {.by_tcp = true};
-    ssize_t count = recv(fd, message, LARGEST, 0);
-    size_t length = count < 2 ? 0 : read_question(message + 2, (size_t)count - 2, &asked);
-    if (length == 0)
+    unsigned char received[LARGEST];
+    ssize_t count = recv(fd, received, sizeof received, 0);
+    if (count < 2)
         return false;
-    note(&asked);
-    if (begins(asked.name, "stall"))
-        return true;
-    length = answer(message + 2, length, &asked, false);
-    message[0] = (unsigned char)(length >> 8);
-    message[1] = (unsigned char)length;
-    return send(fd, message, 3, MSG_NOSIGNAL) == 3 && send(fd, message + 3, length - 1, MSG_NOSIGNAL) > 0;
+    for (size_t place = 0, left; (left = (size_t)count - place) > 2; place += 2 + (size_t)(received[place] << 8 | received[place + 1])) {
+        unsigned char message[2 + LARGEST + 64] = {0};
+        struct asked asked = {.by_tcp = true};
+        memcpy(message, received + place, left);
+        size_t length = read_question(message + 2, left - 2, &asked);
+        if (length == 0 || 2 + (size_t)(message[0] << 8 | message[1]) > left)
+            return false;
+        note(&asked);
+        if (begins(asked.name, "stall"))
+            continue;
+        length = answer(message + 2, length, &asked, false);
+        message[0] = (unsigned char)(length >> 8);
+        message[1] = (unsigned char)length;
+        if (send(fd, message, 3, MSG_NOSIGNAL) != 3 || send(fd, message + 3, length - 1, MSG_NOSIGNAL) <= 0)
+            return false;
+    }
+    return true;
 }
 
 static void *serve(void *unused)
@@ -184,7 +191,7 @@ static void *serve(void *unused)
         }
         if (fds[0].revents != 0)
             take_datagram(&flooded);
-        if (fds[1].revents != 0 && count < COUNT_OF(fds))
+        if (fds[1].revents != 0 && count < sizeof fds / sizeof *fds)
             fds[count++] = (struct pollfd){accept4(listener, NULL, NULL, SOCK_CLOEXEC), POLLIN, 0};
         for (nfds_t i = 3; i < count; i++)
             if (fds[i].revents != 0 && !take_stream(fds[i].fd)) {

@@ -84,7 +84,8 @@ void judge_lookup(int answer, int error, struct addrinfo *list, int expected, in
         int count = 0;
         for (const struct addrinfo *entry = list; entry != NULL; entry = entry->ai_next)
             count += entry->ai_addr != NULL && (entry->ai_family == AF_INET || entry->ai_family == AF_INET6);
-        if (count != 2)
+        /* What a fault has hidden of one family is missing. */
+        if (count != 2 && !(weather == FAULTY && count == 1))
             complain(report, "%d addresses, not 2", count);
         if (list != NULL)
             freeaddrinfo(list);

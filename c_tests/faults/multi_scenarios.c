@@ -49,7 +49,7 @@ static void add_entries(happy_multi *multi, struct entry *entries, const struct 
     happy_options patient = HAPPY_OPTIONS_INIT;
     patient.connection_attempt_delay_ms = 10;
     patient.open_timeout_ms = ample(entries->weather);
-    const char *hosts[ENTRIES] = {"dual.test", "dual.test", "127.0.0.1"};
+    const char *hosts[ENTRIES] = {world->dual, world->dual, "127.0.0.1"};
     const char *ports[ENTRIES] = {world->live, world->v6_silent, world->refused};
     for (int i = 0; i < ENTRIES; i++) {
         uint64_t id = 0;
@@ -187,7 +187,7 @@ SCENARIO(multi_cancelled_and_freed)
     happy_multi *multi = fill(entries, weather, report);
     if (multi == NULL)
         return;
-    const char *hosts[ENTRIES] = {"stuck.test", "::1", "127.0.0.1"};
+    const char *hosts[ENTRIES] = {world->stuck, "::1", "127.0.0.1"};
     uint64_t ids[ENTRIES];
     for (int i = 0; i < ENTRIES; i++) {
         entries[i].expected = cancelled;

@@ -13,7 +13,8 @@ enum function {
     FN_SOCKET, FN_BIND, FN_CONNECT, FN_GETSOCKOPT, FN_SETSOCKOPT, FN_IOCTL, FN_FCNTL, FN_GETSOCKNAME, FN_PPOLL,
     FN_EPOLL_CREATE, FN_EPOLL_CTL, FN_EPOLL_WAIT, FN_EVENTFD, FN_TIMERFD_CREATE, FN_TIMERFD_SETTIME, FN_READ, FN_WRITE,
     FN_CLOSE, FN_OPEN, FN_FUTEX_WAIT, FN_THREAD_CREATE, FN_THREAD_ATTRIBUTES, FN_STACK_SIZE, FN_MMAP, FN_MADVISE,
-    FN_GETADDRINFO, FN_GETHOSTBYNAME, FN_ALLOCATE, FN_COUNT
+    FN_SEND, FN_RECV,
+    FN_GETRANDOM, FN_STATX, FN_GETADDRINFO, FN_GETHOSTBYNAME, FN_ALLOCATE, FN_COUNT
 };
 
 /* A pending socket error: getsockopt(SO_ERROR) succeeds and reports the errno that remains. */
@@ -46,7 +47,8 @@ bool shim_sees_library(void);
 /* Names that the shim's getaddrinfo and gethostbyname2_r answer themselves, in the hints' families:
  *   dual.test  ::1 and 127.0.0.1      slow.test  the same after 0 to 5 ms
  *   stuck.test the same, once the lookups are released            none.test  EAI_NONAME
- * Every other name goes to libc. */
+ * Every other name goes to libc. The shim without lookups (libshim_calls.so) defines neither function: the library then finds libc's own,
+ * and looks names up by itself. */
 int lookups_running(void);
 void lookups_release(void);
 void lookups_hold(void);

@@ -12,7 +12,9 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -270,6 +272,42 @@ EXPORT int madvise(void *address, size_t length, int advice)
     if (error != 0)
         FAIL_WITH(error, -1);
     return real(address, length, advice);
+}
+
+EXPORT ssize_t send(int fd, const void *bytes, size_t count, int flags)
+{
+    REAL(send);
+    int error = fault(FN_SEND, CALLER, 0);
+    if (error != 0)
+        FAIL_WITH(error, -1);
+    return real(fd, bytes, count, flags);
+}
+
+EXPORT ssize_t recv(int fd, void *bytes, size_t count, int flags)
+{
+    REAL(recv);
+    int error = fault(FN_RECV, CALLER, 0);
+    if (error != 0)
+        FAIL_WITH(error, -1);
+    return real(fd, bytes, count, flags);
+}
+
+EXPORT ssize_t getrandom(void *bytes, size_t count, unsigned flags)
+{
+    REAL(getrandom);
+    int error = fault(FN_GETRANDOM, CALLER, 0);
+    if (error != 0)
+        FAIL_WITH(error, -1);
+    return real(bytes, count, flags);
+}
+
+EXPORT int statx(int directory, const char *path, int flags, unsigned mask, struct statx *status)
+{
+    REAL(statx);
+    int error = fault(FN_STATX, CALLER, 0);
+    if (error != 0)
+        FAIL_WITH(error, -1);
+    return real(directory, path, flags, mask, status);
 }
 
 /* ---- Threads ---------------------------------------------------------------------------------------------------- */

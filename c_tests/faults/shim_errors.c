@@ -45,6 +45,12 @@ static const int thread_attributes_errors[] = {ENOMEM};
 static const int stack_size_errors[] = {EINVAL};
 static const int mmap_errors[] = {EACCES, EAGAIN, EINVAL, ENFILE, ENOMEM, EPERM};
 static const int madvise_errors[] = {EACCES, EAGAIN, EINVAL, ENOMEM, EPERM};
+/* Of a connected datagram or stream socket. What was sent before may have been refused: then ECONNREFUSED comes of both. */
+static const int send_errors[] = {EACCES, EAGAIN, EBADF, ECONNREFUSED, ECONNRESET, EINTR, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS, ENOMEM, EPIPE};
+static const int recv_errors[] = {EAGAIN, EBADF, ECONNREFUSED, ECONNRESET, EFAULT, EINTR, EINVAL, ENOMEM};
+/* A kernel without it, a filter, a signal. With the others, which no flag of ours brings about, the standard library's hash tables panic. */
+static const int getrandom_errors[] = {EINTR, ENOSYS, EPERM};
+static const int statx_errors[] = {EACCES, EBADF, EFAULT, EINVAL, ELOOP, ENOENT, ENOMEM, ENOTDIR};
 static const int getaddrinfo_errors[] = {EAI_AGAIN,
                                          EAI_FAIL,
                                          EAI_FAMILY,
@@ -95,6 +101,10 @@ static const struct {
     FUNCTION(FN_STACK_SIZE, "pthread_attr_setstacksize", stack_size_errors),
     FUNCTION(FN_MMAP, "mmap", mmap_errors),
     FUNCTION(FN_MADVISE, "madvise", madvise_errors),
+    FUNCTION(FN_SEND, "send", send_errors),
+    FUNCTION(FN_RECV, "recv", recv_errors),
+    FUNCTION(FN_GETRANDOM, "getrandom", getrandom_errors),
+    FUNCTION(FN_STATX, "statx", statx_errors),
     FUNCTION(FN_GETADDRINFO, "getaddrinfo", getaddrinfo_errors),
     FUNCTION(FN_GETHOSTBYNAME, "gethostbyname2_r", gethostbyname_errors),
     FUNCTION(FN_ALLOCATE, "malloc", allocate_errors),

@@ -33,6 +33,8 @@ EXPORT void lookups_hold(void)
     released = 0;
 }
 
+#ifndef WITHOUT_LOOKUPS
+
 static int loopback(const char *service, const struct addrinfo *hints, struct addrinfo **ret_list)
 {
     REAL(getaddrinfo);
@@ -126,3 +128,5 @@ EXPORT int gethostbyname2_r(const char *name, int family, struct hostent *host, 
     running--;
     return answer;
 }
+
+#endif

@@ -42,8 +42,8 @@ pub struct Datagrams {
 impl Datagrams {
     pub fn open(server: SocketAddr, family: Option<Family>, now: Instant) -> io::Result<Datagrams> {
         let socket = Socket::datagram(&server)?;
-        // A datagram socket is connected at once.
-        let Connecting::Done = socket.connect(&server)? else { return Err(io::ErrorKind::NotConnected.into()) };
+        // A datagram socket is connected at once, also where a signal has come meanwhile.
+        let (Connecting::Done | Connecting::InProgress) = socket.connect(&server)?;
         Ok(Datagrams { socket, server, family, made_at: now, asked: 0, retired: false, under_way: Vec::new() })
     }
 
@@ -80,11 +80,12 @@ impl Datagrams {
     pub fn send(&mut self, packet: &[u8], question: UnderWay) -> io::Result<()> {
         self.asked += 1;
         self.under_way.push(question);
-        match self.socket.send(packet) {
-            Err(error) if !matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS | libc::EINTR)) => {
-                Err(error)
+        loop {
+            match self.socket.send(packet) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if !matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS)) => return Err(error),
+                _ => return Ok(()),
             }
-            _ => Ok(()),
         }
     }
 
