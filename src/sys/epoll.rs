@@ -1,8 +1,9 @@
 //! epoll(7).
 
+use super::descriptor::Descriptor;
 use super::{Interest, check};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 
 /// A ready descriptor.
 #[repr(transparent)]
@@ -18,7 +19,7 @@ impl Ready {
 
 /// An epoll set, close-on-exec.
 #[derive(Debug)]
-pub struct Epoll(OwnedFd);
+pub struct Epoll(Descriptor);
 
 impl Epoll {
     /// epoll_create1(2).
@@ -26,7 +27,7 @@ impl Epoll {
         // SAFETY: takes no pointers.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: the descriptor was just made and belongs to nobody else.
-        Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd) }))
+        Ok(Epoll(unsafe { Descriptor::from_raw_fd(fd) }))
     }
 
     /// Watches a descriptor, level-triggered, until it is closed.

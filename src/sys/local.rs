@@ -1,10 +1,11 @@
 //! Connections to servers on this machine, by the path of their socket (unix(7)).
 
 use super::check;
+use super::descriptor::Descriptor;
 use super::socket::Socket;
 use std::io;
 use std::mem::{MaybeUninit, offset_of};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -26,7 +27,7 @@ pub fn connect(path: &Path) -> io::Result<Socket> {
     // SAFETY: takes no pointers.
     let fd = check(unsafe { libc::socket(libc::AF_UNIX, kind, 0) })?;
     // SAFETY: the descriptor was just made and belongs to nobody else.
-    let socket = Socket(unsafe { OwnedFd::from_raw_fd(fd) });
+    let socket = Socket(unsafe { Descriptor::from_raw_fd(fd) });
     let length = offset_of!(libc::sockaddr_un, sun_path) + path.len() + 1;
     // SAFETY: the address and its length belong together and outlive the call.
     check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length as libc::socklen_t) })?;

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub(crate) mod atomic;
+pub(crate) mod descriptor;
 pub mod epoll;
 pub(crate) mod file;
 pub mod fork;

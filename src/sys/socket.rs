@@ -2,6 +2,7 @@
 
 use super::address::{RawAddress, socket_address};
 use super::check;
+use super::descriptor::Descriptor;
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ pub enum Connecting {
 /// A TCP socket that is being connected, a UDP socket that hears one server only, or a connection to a server
 /// on this machine ([`local`](super::local)).
 #[derive(Debug)]
-pub struct Socket(pub(super) OwnedFd);
+pub struct Socket(pub(super) Descriptor);
 
 impl Socket {
     /// socket(2), for the family of `address`; non-blocking and close-on-exec.
@@ -53,7 +54,7 @@ impl Socket {
         // SAFETY: takes no pointers.
         let fd = check(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, protocol) })?;
         // SAFETY: the descriptor was just made and belongs to nobody else.
-        Ok(Socket(unsafe { OwnedFd::from_raw_fd(fd) }))
+        Ok(Socket(unsafe { Descriptor::from_raw_fd(fd) }))
     }
 
     /// connect(2). EINTR on a non-blocking socket means that it goes on by itself (connect(2), POSIX).
@@ -156,7 +157,7 @@ impl Socket {
     }
 
     pub fn into_owned(self) -> OwnedFd {
-        self.0
+        self.0.into_owned()
     }
 }
 

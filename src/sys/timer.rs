@@ -1,13 +1,14 @@
 //! timerfd(2): a deadline as a descriptor.
 
 use super::check;
+use super::descriptor::Descriptor;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::time::Duration;
 
 /// A one-shot timer, readable once it has fired; close-on-exec and non-blocking.
 #[derive(Debug)]
-pub struct Timer(OwnedFd);
+pub struct Timer(Descriptor);
 
 impl Timer {
     /// timerfd_create(2) on the monotonic clock.
@@ -15,7 +16,7 @@ impl Timer {
         // SAFETY: takes no pointers.
         let fd = check(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK) })?;
         // SAFETY: the descriptor was just made and belongs to nobody else.
-        Ok(Timer(unsafe { OwnedFd::from_raw_fd(fd) }))
+        Ok(Timer(unsafe { Descriptor::from_raw_fd(fd) }))
     }
 
     /// timerfd_settime(2): fires once after `after` (None: never), instead of what was set before. Setting it
