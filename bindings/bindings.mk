@@ -73,6 +73,8 @@ NODE_HEADERS = $(abspath $(dir $(realpath $(shell command -v $(NODE) || echo /no
 run-bindings-node: $(BINDINGS_PKG_CONFIG)
 	@if ! command -v $(NODE) >/dev/null; then \
 	    echo "skipped: Node.js: it is not installed"; \
+	elif ! command -v npm >/dev/null; then \
+	    echo "skipped: Node.js: npm is not installed"; \
 	elif [ "$$($(NODE) -p 'parseInt(process.versions.node)')" -lt 20 ]; then \
 	    echo "skipped: Node.js: $$($(NODE) --version) is older than 20"; \
 	elif ! [ -e $(NODE_HEADERS)/include/node/node_api.h ]; then \

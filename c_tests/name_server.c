@@ -229,12 +229,22 @@ void name_server_stop(void)
     close(over);
 }
 
+/* A question that was not answered in time is asked again as it was. */
+static bool was_asked_before(int place)
+{
+    for (int i = 0; i < place; i++)
+        if (record[i].id == record[place].id && record[i].type == record[place].type &&
+            record[i].by_tcp == record[place].by_tcp && strcasecmp(record[i].name, record[place].name) == 0)
+            return true;
+    return false;
+}
+
 int questions_for(const char *name)
 {
     int count = 0;
     pthread_mutex_lock(&lock);
     for (int i = 0; i < recorded; i++)
-        count += name == NULL || strcasecmp(record[i].name, name) == 0;
+        count += (name == NULL || strcasecmp(record[i].name, name) == 0) && !was_asked_before(i);
     pthread_mutex_unlock(&lock);
     return count;
 }

@@ -27,7 +27,7 @@ struct asked {
 void name_server_start(void);
 void name_server_stop(void);
 
-/* How many questions have come for a name; NULL: for any. As of now. */
+/* How many questions have come for a name, each counted once; NULL: for any. As of now. */
 int questions_for(const char *name);
 
 /* The questions in the order in which they came; valid once the server was stopped. */

@@ -3,7 +3,9 @@
 #include "support.h"
 #include <errno.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* Every question for IPv6 waits until the script is released. IPv4 is answered at once: "far.test" with an address that never
@@ -81,10 +83,58 @@ static void names_that_come_later_find_a_worker_although_a_family_is_silent(void
     wait_for_workers_to_leave();
 }
 
+/* Whether a question about a name has come to a server that keeps silent. */
+static bool was_asked_about(int server, const char *label)
+{
+    char packet[512];
+    ssize_t length;
+    bool seen = false;
+    while ((length = recv(server, packet, sizeof packet, MSG_DONTWAIT)) > 0)
+        seen |= memmem(packet, (size_t)length, label, strlen(label)) != NULL;
+    return seen;
+}
+
+/* A server is asked about so many names at a time. Those that wait go on when the ones before them are cancelled,
+ * although no answer ever comes. */
+static void names_that_wait_for_a_server_go_on_when_others_are_cancelled(void **state)
+{
+    enum { MANY = 120 };
+    uint64_t ids[MANY], last_id;
+    struct entry entries[MANY] = {{0}}, last = {0};
+    happy_multi *multi = NULL;
+    int server = silent_dns_server(), running = 0;
+    char name[64];
+    (void)state;
+    assert_int_equal(happy_multi_new(&multi), HAPPY_OK);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "early-%d.test", i);
+        assert_int_equal(happy_multi_add(multi, name, "80", NULL, done, &ids[i], NULL, &entries[i]), HAPPY_OK);
+    }
+    assert_int_equal(happy_multi_add(multi, "last-one.test", "80", NULL, done, &last_id, NULL, &last), HAPPY_OK);
+    while (happy_multi_get_timeout_ms(multi) == 0)
+        assert_int_equal(happy_multi_wait(multi, 0, &running), HAPPY_OK);
+    assert_int_equal(running, MANY + 1);
+    assert_false(was_asked_about(server, "last-one"));
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(happy_multi_cancel(multi, ids[i]), HAPPY_OK);
+    /* Cancelling asks nobody: the others' turn comes with the next one. */
+    assert_false(was_asked_about(server, "last-one"));
+    assert_int_equal(happy_multi_get_timeout_ms(multi), 0);
+    assert_int_equal(happy_multi_wait(multi, 0, &running), HAPPY_OK);
+    assert_true(was_asked_about(server, "last-one"));
+    assert_int_equal(running, 1);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(entries[i].ended, 1);
+    happy_multi_free(multi);
+    assert_int_equal(last.ended, 1);
+    close(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_that_come_later_find_a_worker_although_a_family_is_silent),
+        cmocka_unit_test(names_that_wait_for_a_server_go_on_when_others_are_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

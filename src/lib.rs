@@ -18,6 +18,12 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("happysock is built on epoll, eventfd, timerfd and futex: Linux only");
 
+// musl has other rules for names and no NSS, and nobody has compared these with it.
+#[cfg(all(target_os = "linux", not(target_env = "gnu")))]
+compile_error!(
+    "happysock obeys glibc's rules for names (nsswitch.conf, gai.conf, NSS): Linux with glibc only, not with musl"
+);
+
 // The rooms inside. The project's tests see into them with the feature `internals`, which promises nothing to
 // anybody else. Without it, and without the exports, some of what a room has and passes on is used by nobody.
 #[cfg(all(feature = "internals", feature = "capi"))]

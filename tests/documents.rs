@@ -53,7 +53,7 @@ fn their_c_compiles() {
 /// All that the makefiles say.
 fn makefiles() -> String {
     let mut text = read("Makefile");
-    for room in ["c_tests", "lab", "ruby_ext", "bindings", "benches", "tests", "docs", "tool"] {
+    for room in ["c_tests", "lab", "ruby_ext", "bindings", "benches", "tests", "docs", "packaging", "tool"] {
         for entry in std::fs::read_dir(root().join(room)).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "mk") {

@@ -35,6 +35,7 @@ fn route(bytes: &[u8]) -> Route {
         source_is_home: bytes[0] & 0x80 != 0,
         native: bytes[6] & 0x80 != 0,
         prefix_length: bytes[6] / 4 % 33,
+        unanswered: bytes[6] & 0x40 != 0,
         round_trip: (bytes[0] & 0x20 != 0).then(|| Duration::from_millis(u64::from(bytes[6] % 4))),
         used_before: bytes[0] & 0x40 != 0,
     }

@@ -125,6 +125,7 @@ happy_ruby_begin(struct happy_ruby_connect *self)
         options.connection_attempt_delay_ms = happy_ruby_milliseconds(request->connection_attempt_delay);
     }
     options.lookup_flags = lookup_flags;
+    options.history = request->history;
     /* Ruby's sockets have been non-blocking since 3.0. */
     options.flags = HAPPY_FLAG_NONBLOCKING | (request->fast_fallback ? 0 : HAPPY_FLAG_NO_FAST_FALLBACK);
     self->literal = happy_ruby_literal_family(host) != AF_UNSPEC;

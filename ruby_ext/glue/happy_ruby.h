@@ -73,6 +73,7 @@ struct happy_ruby_request {
     VALUE resolution_delay, connection_attempt_delay;     /* seconds */
     VALUE test_mode_settings;                             /* {delay: {ipv6: ms, ...}, error: {ipv4: EAI, ...}} */
     VALUE trace;                                          /* answers call(event), or nil */
+    happy_history *history;                               /* lives until happy_connect_new has returned, or NULL */
     bool fast_fallback;
     bool ask_scheduler;                                   /* a fiber scheduler with address_resolve finds the addresses */
     bool socket_tcp;                                      /* word exceptions as Socket.tcp does, not as TCPSocket.new */

@@ -10,7 +10,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The sockets that are being connected, and the one that has won.
 pub(super) struct Dials {
@@ -71,11 +70,6 @@ impl Dials {
     pub fn source(&self, attempt: AttemptId) -> Option<IpAddr> {
         let (_, socket) = self.sockets.iter().find(|(id, _)| *id == attempt)?;
         socket.local_address().ok()?.map(|address| address.ip().to_canonical())
-    }
-
-    /// How long the winner's handshake has taken, as the system has measured it.
-    pub fn round_trip_of_winner(&self) -> Option<Duration> {
-        self.winner.as_ref()?.round_trip()
     }
 
     /// The attempt's socket is ready: it is connected, or the error says why not and the socket is closed.

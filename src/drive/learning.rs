@@ -54,20 +54,24 @@ impl Learning {
         destination: IpAddr,
     ) -> Option<Duration> {
         let source = source.filter(|_| !is_loopback(destination));
+        if self.sources.is_empty() {
+            // Most races make one attempt; a vector would make room for four.
+            self.sources.reserve_exact(1);
+        }
         self.sources.resize(attempt.0 as usize, None);
         self.sources.push(source);
         self.history.of(now, source?, destination).retransmission
     }
 
-    /// Gives the history what a finished race has found. `round_trip` is that of the winner, as the system
-    /// has measured it.
-    pub fn learn(&self, now: Instant, race: &Race, round_trip: Option<Duration>) {
+    /// Gives the history what a finished race has found. Handshakes are timed as the driver has seen them: to ask
+    /// the kernel (`TCP_INFO`) would be the dearest part of it all.
+    pub fn learn(&self, now: Instant, race: &Race) {
         for (place, (attempt, source)) in std::iter::zip(race.attempts(), &self.sources).enumerate() {
             let Some(source) = *source else { continue };
             match attempt.outcome {
                 AttemptOutcome::Connected => {
                     let measured = attempt.ended.map(|ended| ended.saturating_duration_since(attempt.started));
-                    self.history.connected(now, source, attempt.destination.ip(), round_trip.or(measured));
+                    self.history.connected(now, source, attempt.destination.ip(), measured);
                 }
                 // Somebody answered, if only to refuse.
                 AttemptOutcome::Failed(failure)

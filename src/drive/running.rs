@@ -187,7 +187,7 @@ impl Running {
                     self.dials.win(attempt, reactor);
                 }
                 if let Some(learning) = &self.learning {
-                    learning.learn(now, &self.race, self.dials.round_trip_of_winner());
+                    learning.learn(now, &self.race);
                 }
                 self.close(now, reactor);
             }

@@ -1,56 +1,47 @@
-//! A descriptor that is closed when it is dropped, in the child of a fork too.
+//! Descriptors of the library's own.
 
-use super::fork;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// As [`OwnedFd`], but for a child that lets go of what its parent has made. fork(2) copies the descriptors of a
-/// process before its memory: one that another thread makes in between is in the memory of the child and not
-/// among its descriptors, which `OwnedFd` takes for a mistake of the program's.
+/// A descriptor that is closed when it is dropped.
+///
+/// The child of a fork may not have it, although its memory says so: the kernel copies the table of
+/// descriptors before it copies the memory (copy_process() in kernel/fork.c), and a thread of the parent's may
+/// have opened one between the two. An [`OwnedFd`] would end the process over that, where std checks such
+/// things. There is nothing to close then, or what the parent had just closed under the same number.
 #[derive(Debug)]
-pub(super) struct Descriptor {
-    fd: ManuallyDrop<OwnedFd>,
-    /// The process that has made it: [`fork::generation`].
-    generation: u64,
-}
-
-impl Descriptor {
-    /// For one that outlives the library's interest in it.
-    pub fn into_owned(self) -> OwnedFd {
-        let mut descriptor = ManuallyDrop::new(self);
-        // SAFETY: it is taken once, since nothing of it is dropped after.
-        unsafe { ManuallyDrop::take(&mut descriptor.fd) }
-    }
-}
+pub(crate) struct Descriptor(ManuallyDrop<OwnedFd>);
 
 impl FromRawFd for Descriptor {
     unsafe fn from_raw_fd(fd: RawFd) -> Descriptor {
-        // SAFETY: the caller's promise is the same.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Descriptor { fd: ManuallyDrop::new(fd), generation: fork::generation() }
+        // SAFETY: promised by the caller.
+        Descriptor(ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+}
+
+impl From<Descriptor> for OwnedFd {
+    fn from(descriptor: Descriptor) -> OwnedFd {
+        let mut descriptor = ManuallyDrop::new(descriptor);
+        // SAFETY: it is not looked at again, and not dropped.
+        unsafe { ManuallyDrop::take(&mut descriptor.0) }
     }
 }
 
 impl AsRawFd for Descriptor {
     fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
+        self.0.as_raw_fd()
     }
 }
 
 impl AsFd for Descriptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.0.as_fd()
     }
 }
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        if self.generation == fork::generation() {
-            // SAFETY: nobody uses it after.
-            unsafe { ManuallyDrop::drop(&mut self.fd) };
-        } else {
-            // SAFETY: takes no pointer; what the child has is its own copy. EBADF: it has none.
-            unsafe { libc::close(self.fd.as_raw_fd()) };
-        }
+        // SAFETY: close(2) takes no pointers, and the descriptor is this value's own.
+        unsafe { libc::close(self.0.as_raw_fd()) };
     }
 }

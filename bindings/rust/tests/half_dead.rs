@@ -88,3 +88,27 @@ async fn addresses_and_texts_are_taken() {
         assert_eq!(stream.expect("connected").peer_addr().expect("has a peer"), address);
     }
 }
+
+#[tokio::test]
+async fn a_name_server_is_waited_for_and_its_answer_is_heard() {
+    let server = std::net::UdpSocket::bind("127.0.0.53:53").expect("nobody else is there");
+    // While it keeps silent the limit ends the connect.
+    let options = happysock::Options { open_timeout: Some(Duration::from_millis(100)), ..Default::default() };
+    let error = happysock::tokio::connect_with("silent.example:80", &options).await.expect_err("the limit");
+    assert_eq!(std::io::Error::from(error).kind(), ErrorKind::TimedOut);
+    // From now on there is no such name, after a moment.
+    std::thread::spawn(move || {
+        let mut message = [0; 512];
+        while let Ok((count, asker)) = server.recv_from(&mut message) {
+            std::thread::sleep(Duration::from_millis(20));
+            // The question as an answer: QR, RD, RA, and NXDOMAIN (RFC 1035, section 4.1.1).
+            message[2..4].copy_from_slice(&[0x81, 0x83]);
+            server.send_to(&message[..count], asker).expect("the asker is there");
+        }
+    });
+    let began = Instant::now();
+    let error = happysock::tokio::connect(("no.such.host.example", 80)).await.expect_err("there is no such name");
+    // A server that is not heard is waited for 2 seconds.
+    assert!(began.elapsed() < Duration::from_millis(1500), "{error} after {:?}", began.elapsed());
+    assert!(error.attempts().is_empty() && error.to_string().contains("not known"), "{error}");
+}

@@ -41,6 +41,26 @@ class TestSettings < Minitest::Test
     assert_equal :finished, steps.last[:name]
   end
 
+  # In a process of its own: what was learnt stays.
+  def test_history
+    output = run_ruby(<<~'RUBY', PORT)
+      require "happysock"
+      seconds = lambda do
+        start = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+        HappySock.tcp("dead6.test", ARGV[0]).close
+        Process.clock_gettime(Process::CLOCK_MONOTONIC) - start
+      end
+      without = Array.new(2) { seconds.call }
+      HappySock.configure { |settings| settings.history = true }
+      first = seconds.call
+      # One connect in 64 takes the standard's order.
+      later = Array.new(3) { seconds.call }.min
+      child = fork { exit!(seconds.call >= 0.2 && Array.new(3) { seconds.call }.min < 0.2) }
+      p [without.min >= 0.2, first >= 0.2, later < 0.2, Process.wait2(child)[1].success?]
+    RUBY
+    assert_equal "[true, true, true, true]\n", output
+  end
+
   def test_what_is_refused_changes_nothing
     HappySock.configure { |settings| settings.open_timeout = 5 }
     before = HappySock.settings

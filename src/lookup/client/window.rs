@@ -10,8 +10,9 @@
 
 use std::time::{Duration, Instant};
 
-/// What a window begins with.
-const FIRST: u32 = 192;
+/// What a window begins with: a hundred names, for both families. For 192 questions there is room for certain; of
+/// 320,000 that were asked of a busy server 200 at a time none was lost, with 240 some were.
+const FIRST: u32 = 200;
 /// More are never under way.
 const MOST: u32 = 1024;
 /// Less it never becomes.
@@ -34,7 +35,8 @@ pub struct Window {
     under_way: u32,
     /// Answers since it has grown.
     answers: u32,
-    /// The soonest that an answer has come after its question. It rises by and by, since servers change.
+    /// The soonest that an answer has come after its question. It rises by and by, since servers change. One of
+    /// which nothing is known yet counts as quick, for a window's worth of answers.
     soonest: Duration,
     /// When the next question may leave, if they leave evenly.
     next: Option<Instant>,
@@ -42,7 +44,7 @@ pub struct Window {
 
 impl Window {
     pub fn new() -> Window {
-        Window { width: FIRST, under_way: 0, answers: 0, soonest: Duration::MAX, next: None }
+        Window { width: FIRST, under_way: 0, answers: 0, soonest: SLOW - SLOW / 8, next: None }
     }
 
     /// Whether so many more questions may go; where nothing is under way, any number may.
@@ -126,7 +128,12 @@ mod tests {
     fn it_grows_by_one_with_four_answers_of_a_slow_server_while_it_is_full() {
         let (mut window, now) = (Window::new(), Instant::now());
         window.begin(FIRST, now);
-        (0..4).for_each(|_| window.answered(SLOW));
+        (0..FIRST).for_each(|_| window.answered(SLOW));
+        assert!(!window.admits(1, now), "nothing is known of it yet");
+        while window.soonest < SLOW {
+            window.answered(SLOW);
+        }
+        (0..3).for_each(|_| window.answered(SLOW));
         assert!(window.admits(1, now) && !window.admits(2, now));
         // Answers to few questions do not say that more would be of use.
         window.end(100);
@@ -187,6 +194,6 @@ mod tests {
         let (mut window, now) = (Window::new(), Instant::now());
         window.begin(70, now);
         window.lost();
-        assert!(window.admits(26, now) && !window.admits(27, now));
+        assert!(window.admits(FIRST / 2 - 70, now) && !window.admits(FIRST / 2 - 69, now));
     }
 }

@@ -4,6 +4,8 @@
 
 #include <ruby/ractor.h>
 
+#include <pthread.h>
+
 #include "native_lookup.c"
 
 static VALUE native_mHappySock, native_cTCPSocket, native_cBasicSocket, native_cSocket;
@@ -17,9 +19,21 @@ static rb_ractor_local_key_t native_tracer;
 static VALUE
 native_make_socket(VALUE socket, int fd)
 {
+#if HAPPY_RUBY_VERSION < 303
+    /* As the socket library does it. IO#initialize asks the system twice for what is known here. */
+    rb_io_t *io;
+    MakeOpenFile(socket, io);
+    io->fd = fd;
+    io->mode = FMODE_READWRITE | FMODE_DUPLEX;
+    rb_io_ascii8bit_binmode(socket);
+    rb_io_synchronized(io);
+    rb_update_max_fd(fd);
+#else
+    /* From 3.3 on the members of an IO are Ruby's own. */
     rb_funcall(native_io_initialize, id_bind_call, 3, socket, INT2FIX(fd), INT2FIX(O_RDWR));
     rb_funcall(socket, id_binmode, 0);
     rb_funcall(socket, id_sync, 1, Qtrue);
+#endif
     rb_funcall(socket, id_set_do_not_reverse_lookup, 1, rb_funcall(native_cBasicSocket, id_do_not_reverse_lookup, 0));
     return socket;
 }
@@ -29,13 +43,13 @@ native_make_socket(VALUE socket, int fd)
 /* The options of a connect. Those before NATIVE_SETTINGS are the members of HappySock::Settings, in its order. */
 enum native_option {
     NATIVE_FAST_FALLBACK, NATIVE_RESOLV_TIMEOUT, NATIVE_CONNECT_TIMEOUT, NATIVE_OPEN_TIMEOUT, NATIVE_RESOLUTION_DELAY,
-    NATIVE_CONNECTION_ATTEMPT_DELAY, NATIVE_ASK_SCHEDULER, NATIVE_SETTINGS,
+    NATIVE_CONNECTION_ATTEMPT_DELAY, NATIVE_ASK_SCHEDULER, NATIVE_HISTORY, NATIVE_SETTINGS,
     NATIVE_TRACE = NATIVE_SETTINGS, NATIVE_TEST_MODE_SETTINGS, NATIVE_OPTIONS
 };
 
 static const char *const native_option_names[NATIVE_OPTIONS] = {
     "fast_fallback", "resolv_timeout", "connect_timeout", "open_timeout", "resolution_delay",
-    "connection_attempt_delay", "ask_scheduler", "trace", "test_mode_settings",
+    "connection_attempt_delay", "ask_scheduler", "history", "trace", "test_mode_settings",
 };
 static ID native_option_ids[NATIVE_OPTIONS];
 
@@ -43,6 +57,27 @@ static bool
 native_limit_p(int option)
 {
     return option == NATIVE_RESOLV_TIMEOUT || option == NATIVE_CONNECT_TIMEOUT || option == NATIVE_OPEN_TIMEOUT;
+}
+
+/*
+ * What the connects of this process have learnt, made when one is to learn first. The child of a fork makes its own. Where
+ * another thread is at it, or was when this process was forked, a connect does without: NULL.
+ */
+static happy_history *
+native_history(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static happy_history *history;
+    static pid_t owner;
+
+    if (pthread_mutex_trylock(&lock) != 0) return NULL;
+    if (owner != getpid()) {
+        happy_history_unref(history);
+        history = NULL;
+        if (happy_history_new(&history) == HAPPY_OK) owner = getpid();
+    }
+    pthread_mutex_unlock(&lock);
+    return history;
 }
 
 /*
@@ -78,6 +113,7 @@ native_options(VALUE keywords, struct happy_ruby_request *request)
     request->resolution_delay = values[NATIVE_RESOLUTION_DELAY];
     request->connection_attempt_delay = values[NATIVE_CONNECTION_ATTEMPT_DELAY];
     request->ask_scheduler = RTEST(values[NATIVE_ASK_SCHEDULER]);
+    request->history = RTEST(values[NATIVE_HISTORY]) ? native_history() : NULL;
     request->trace = values[NATIVE_TRACE];
     request->test_mode_settings = values[NATIVE_TEST_MODE_SETTINGS];
 }
@@ -153,6 +189,7 @@ native_socket_tcp(int argc, VALUE *argv, VALUE self)
  * resolution_delay:: how long an IPv4 answer waits for the IPv6 answer, in seconds (RFC 8305, section 3)
  * connection_attempt_delay:: the time between two attempts, in seconds, held within 0.01 to 2 (RFC 8305, section 5)
  * ask_scheduler:: +true+ has the fiber scheduler find the addresses, where it has +address_resolve+
+ * history:: +true+ learns from the connects of this process: which family answers, which address answers sooner
  * trace:: called with each step of the race, see ::trace
  *
  * What is not given is as ::configure has it.

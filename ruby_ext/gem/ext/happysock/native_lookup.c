@@ -154,7 +154,8 @@ native_lookup_cancel(VALUE self)
  * call-seq:
  *   fileno -> integer
  *
- * The descriptor that is readable once there is something to do, for loops that are not Ruby's. It is the lookup's own.
+ * The descriptor that is readable when there is something to do, for a loop of the caller's, which then asks #done?. It is
+ * the lookup's own: wrap it with <tt>IO.for_fd(fileno, autoclose: false)</tt>.
  */
 static VALUE
 native_lookup_fileno(VALUE self)

@@ -1,7 +1,8 @@
 # frozen_string_literal: true
 
 module HappySock
-  # One lookup: it runs from the beginning, and can be waited for, watched, cancelled or left alone.
+  # One lookup: it can be waited for, watched, cancelled or left alone. It goes on while somebody waits for it or asks
+  # whether it is done.
   #
   #   lookup = HappySock::Lookup.new("example.com", 80, nil, :STREAM, timeout: 2)
   #   lookup.value # => [#<Addrinfo: ...>, ...]

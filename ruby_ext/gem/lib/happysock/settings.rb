@@ -7,10 +7,12 @@ module HappySock
   # resolv_timeout, connect_timeout, open_timeout:: limits in seconds, for calls that give none
   # resolution_delay, connection_attempt_delay:: the delays of RFC 8305, in seconds
   # ask_scheduler:: +true+ has the fiber scheduler find the addresses, where it has +address_resolve+
+  # history:: +true+ has connects learn from each other which family answers, and which address answers sooner: a network
+  #           without a working IPv6 costs one delay, and not one a connect. Forgotten after ten minutes without news
   #
   # The members are in the order in which the extension knows them.
   Settings = Struct.new(:fast_fallback, :resolv_timeout, :connect_timeout, :open_timeout, :resolution_delay,
-                        :connection_attempt_delay, :ask_scheduler, keyword_init: true) do
+                        :connection_attempt_delay, :ask_scheduler, :history, keyword_init: true) do
     # Raises an ArgumentError or a TypeError that names the member at fault.
     def validate # :nodoc:
       %i[resolv_timeout connect_timeout open_timeout resolution_delay connection_attempt_delay].each do |name|
