@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TYPE_A = 1, TYPE_AAAA = 28, HEADER = 12, LARGEST = 512, MOST_STREAMS = 64 };
+enum { TYPE_A = 1, TYPE_AAAA = 28, HEADER = 12, LARGEST = 512, MOST_STREAMS = 1024 };
 
 static pthread_t thread;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -215,7 +215,7 @@ void name_server_start(void)
     over = eventfd(0, EFD_CLOEXEC);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(datagrams, (struct sockaddr *)&address, sizeof address) != 0 ||
-        bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 64) != 0 ||
+        bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, SOMAXCONN) != 0 ||
         pthread_create(&thread, NULL, serve, NULL) != 0)
         name_server_fails("the name server");
 }

@@ -1,5 +1,5 @@
-/* The scenarios of names that the library looks up by itself, and the list of those that run beside a name server: for programs that are
- * linked with the shim without lookups, in the network of scripts/in-test-network. */
+/* The scenarios of names that the library looks up by itself, and the list of those that run beside a name server: for
+ * programs that are linked with the shim without lookups, in the network of scripts/in-test-network. */
 #define _GNU_SOURCE
 #include "../name_server.h"
 #include "answers.h"
@@ -239,14 +239,17 @@ size_t scenarios_count(void)
     return OWN + multi_scenarios.count;
 }
 
-/* A name server in a process of its own, which ends with this one; the names are its. Two connects of a handle go to the same one. */
+/* A name server in a process of its own, which ends with this one; the names are its. Two connects of a handle go to the same
+ * one. */
 void scenarios_begin(struct world *world)
 {
     int ready[2];
     char byte;
     assert(scenarios[OWN - 1].run != NULL && scenarios[OWN].run == NULL && OWN + multi_scenarios.count <= MOST);
     world->dual = "both.test";
+    world->slow = "tc.test";
     world->stuck = "silence.test";
+    world->own_client = true;
     for (size_t i = 0; i < multi_scenarios.count; i++) {
         scenarios[OWN + i] = multi_scenarios.scenarios[i];
         scenarios[OWN + i].configuration = SPARED;

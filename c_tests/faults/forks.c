@@ -1,9 +1,10 @@
 /* fork and exit: forks at random moments of a program with lookups and connects running; exits with stuck lookups.
  *
- *   forks [--short] [--seed N] */
+ *   forks [--short] [--seed N]
+ *   forks_dns [--short] [--seed N]    lookups that the library makes itself, at random moments only */
 #define _GNU_SOURCE
+#include "scenarios.h"
 #include "shim.h"
-#include "world.h"
 
 #include <happysock.h>
 
@@ -33,6 +34,7 @@ static const struct addrinfo stream = {.ai_socktype = SOCK_STREAM};
 
 #define CONNECTS 25
 #define LOOKUPS 25
+#define HANDLES 4
 static atomic_bool over;
 static atomic_ulong connects_made, lookups_made;
 static struct report *parent_report;
@@ -45,7 +47,7 @@ static _Atomic(happy_lookup *) running_lookups[LOOKUPS];
 static void *connect_again_and_again(void *argument)
 {
     size_t place = (size_t)argument;
-    const char *names[] = {"slow.test", "dual.test", "slow.test", "127.0.0.1", "::1"};
+    const char *names[] = {world.slow, world.dual, world.slow, "127.0.0.1", "::1"};
     for (unsigned i = (unsigned)place; !over; i++) {
         happy_connect *connect = NULL;
         happy_result result = HAPPY_RESULT_INIT;
@@ -76,7 +78,7 @@ static void *connect_again_and_again(void *argument)
 static void *look_up_again_and_again(void *argument)
 {
     size_t place = (size_t)argument;
-    const char *names[] = {"slow.test", "dual.test", "slow.test"};
+    const char *names[] = {world.slow, world.dual, world.slow};
     for (unsigned i = (unsigned)place; !over; i++) {
         happy_lookup *lookup = NULL;
         happy_lookup_new(names[i % 3], "80", &stream, -1, &lookup);
@@ -101,11 +103,46 @@ static void *look_up_again_and_again(void *argument)
     return NULL;
 }
 
+static void connected(happy_multi *multi, uint64_t id, const happy_result *result, void *userdata)
+{
+    (void)multi, (void)id;
+    if (result->fd == -1)
+        complain(parent_report, "in the parent, of many: status %d, gai_error %d, errno %d", result->status, result->gai_error,
+                 result->sys_errno);
+    else if (!server_answers(result->fd))
+        complain(parent_report, "in the parent, of many: the server does not answer");
+    ++*(int *)userdata;
+}
+
+static void *connect_many_again_and_again(void *unused)
+{
+    const char *names[] = {world.dual, world.slow, world.dual};
+    enum { MANY = sizeof names / sizeof *names };
+    while (!over) {
+        happy_multi *multi = NULL;
+        int done = 0, left = 1;
+        if (happy_multi_new(&multi) != HAPPY_OK) {
+            complain(parent_report, "happy_multi_new: %s", happy_error_message());
+            break;
+        }
+        for (int i = 0; i < MANY; i++)
+            if (happy_multi_add(multi, names[i], world.live, NULL, connected, NULL, NULL, &done) != HAPPY_OK)
+                complain(parent_report, "happy_multi_add: %s", happy_error_message());
+        while (left > 0 && happy_multi_wait(multi, -1, &left) == HAPPY_OK)
+            ;
+        happy_multi_free(multi);
+        if (done != MANY)
+            complain(parent_report, "in the parent: %d of %d connects are done", done, MANY);
+        connects_made += MANY;
+    }
+    return unused;
+}
+
 /* ---- The child's ---------------------------------------------------------------------------------------------------- */
 
 static void resolve_and_connect(struct report *report)
 {
-    const char *names[] = {"dual.test", "localhost"};
+    const char *names[] = {world.dual, "localhost"};
     for (int i = 0; i < 2; i++) {
         struct addrinfo *list = NULL;
         int answer = rb_getaddrinfo_happy(names[i], "80", &stream, &list, 5000);
@@ -182,9 +219,13 @@ static void fork_at_random_moments(struct report *report, void *unused)
     (void)unused;
     parent_report = report;
     struct census before = census();
-    pthread_t threads[CONNECTS + LOOKUPS];
-    for (size_t i = 0; i < CONNECTS + LOOKUPS; i++) {
-        int error = pthread_create(&threads[i], NULL, i < CONNECTS ? connect_again_and_again : look_up_again_and_again,
+    enum { THREADS = CONNECTS + LOOKUPS + HANDLES };
+    pthread_t threads[THREADS];
+    for (size_t i = 0; i < THREADS; i++) {
+        int error = pthread_create(&threads[i], NULL,
+                                   i < CONNECTS             ? connect_again_and_again
+                                   : i < CONNECTS + LOOKUPS ? look_up_again_and_again
+                                                            : connect_many_again_and_again,
                                    (void *)(i < CONNECTS ? i : i - CONNECTS));
         if (error != 0) {
             complain(report, "the test has no thread: %s", strerror(error));
@@ -213,7 +254,7 @@ static void fork_at_random_moments(struct report *report, void *unused)
         progress("forks: %d of %d, %lu connects, %lu lookups", i + 1, forks, connects_made, lookups_made);
     }
     over = true;
-    for (size_t i = 0; i < CONNECTS + LOOKUPS; i++)
+    for (size_t i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     for (int i = 0; i < forks; i++)
         if (children[i].message[0] != '\0')
@@ -501,9 +542,12 @@ int main(int count, char **arguments)
         }
     }
     world_begin(&world);
+    scenarios_begin(&world);
     struct report report;
     in_child(&report, 300, fork_at_random_moments, NULL);
     judge(&report, "fork at random moments (seed %llu)", (unsigned long long)seed);
+    if (world.own_client)
+        return summary("fork beside lookups without threads");
     in_child(&report, 300, fork_inside_libc, NULL);
     judge(&report, "fork inside libc");
     in_child(&report, 60, fork_beside_stuck_lookups, NULL);

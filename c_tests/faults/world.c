@@ -162,6 +162,8 @@ void world_begin(struct world *ret_world)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     ret_world->dual = "dual.test";
+    ret_world->slow = "slow.test";
+    ret_world->own_client = false;
     ret_world->stuck = "stuck.test";
     /* Its own ports and its own TIME_WAITs; without the right to a namespace the loopback of the system does. */
     if (unshare(CLONE_NEWNET) == 0)

@@ -11,6 +11,8 @@
 /* Names, and ports as strings, the same number in both families. */
 struct world {
     const char *dual;   /* ::1 and 127.0.0.1; dual.test unless a program says otherwise */
+    const char *slow;   /* the same, after a while; slow.test unless a program says otherwise */
+    bool own_client;    /* the names are a name server's, and the library looks them up by itself */
     const char *stuck;  /* no answer until the lookups are released; stuck.test unless a program says otherwise */
     char live[8];       /* both families accept, and send one byte */
     char v6_refused[8]; /* as live on IPv4; nobody listens on IPv6 */
