@@ -99,7 +99,8 @@ pub struct Client {
     pub(super) deadlines: Option<Deadlines>,
     /// Lookups in flight by what they ask.
     pub(super) equal: HashMap<u64, u32>,
-    pub(super) hasher: RandomState,
+    /// Made when a shared client begins its first name.
+    pub(super) hasher: Option<RandomState>,
     pub(super) ids: Ids,
     pub(super) deliveries: VecDeque<Delivery>,
     /// What hosts(5) has said to one who stands in for getaddrinfo(3), of both families in the file's order.
@@ -185,7 +186,7 @@ impl Client {
             room_at: None,
             deadlines: None,
             equal: HashMap::new(),
-            hasher: RandomState::new(),
+            hasher: None,
             ids,
             deliveries: VecDeque::new(),
             listed: Vec::new(),

@@ -13,7 +13,7 @@ use crate::lookup::system::System;
 use crate::race::AnsweredBy;
 use crate::sys::random;
 use std::collections::hash_map::Entry;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -54,7 +54,10 @@ impl Client {
         }
         let name = query.node().map_or(&b""[..], |name| name.to_bytes());
         self.system().decide(name, families, query.hints().flags)?;
-        let hash = if self.shared { self.hasher.hash_one((name, families)) } else { 0 };
+        let hash = match self.shared {
+            true => self.hasher.get_or_insert_with(RandomState::new).hash_one((name, families)),
+            false => 0,
+        };
         if let Some(place) = self.equal.get(&hash).copied().filter(|_| self.shared)
             && let Some(lookup) = self.lookups[place as usize].as_mut()
             && lookup.families == families
