@@ -32,7 +32,7 @@ fuzz:
 
 CAMPAIGNS += fuzz
 suite-fuzz:
-	@if $(NIGHTLY) --version >/dev/null 2>&1; then $(MAKE) -s fuzz SECONDS=8; \
+	@if $(NIGHTLY) --version >/dev/null 2>&1; then $(MAKE) -s fuzz SECONDS=6; \
 	else echo "skipped: fuzzing: no nightly Rust here (rustup toolchain install nightly)"; fi
 
 # ---- Mutation --------------------------------------------------------------------------------------------------------

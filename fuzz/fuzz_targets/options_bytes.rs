@@ -100,6 +100,7 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
     given.set::<*const libc::addrinfo>(offset_of!(happy_options, addresses), null());
     given.set::<*const libc::sockaddr_in>(offset_of!(happy_options, local_v4), null());
     given.set::<*const libc::sockaddr_in6>(offset_of!(happy_options, local_v6), null());
+    given.set::<*mut happy_history>(offset_of!(happy_options, history), null_mut());
 
     let known = size_of::<happy_options>();
     let acceptable = (known..=4096).contains(&size) && {
@@ -112,7 +113,7 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
         tail.iter().all(|&byte| byte == 0)
             && [libc::AF_UNSPEC, libc::AF_INET, libc::AF_INET6].contains(&options.family)
             && [libc::AF_UNSPEC, libc::AF_INET, libc::AF_INET6].contains(&options.preferred_family)
-            && options.flags & !(HAPPY_FLAG_NO_FAST_FALLBACK | HAPPY_FLAG_NONBLOCKING) == 0
+            && options.flags & !(HAPPY_FLAG_NO_FAST_FALLBACK | HAPPY_FLAG_NONBLOCKING | HAPPY_FLAG_LOOKUP_BY_LIBC) == 0
             && limits.iter().all(|&limit| limit >= -1)
             && (options.open_timeout_ms == -1 || (options.resolv_timeout_ms == -1 && options.connect_timeout_ms == -1))
             && options.resolution_delay_ms >= 0
