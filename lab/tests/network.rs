@@ -179,7 +179,8 @@ fn an_answer_comes_as_late_as_asked_and_rules_can_change() {
     let questions = network.questions();
     let question = questions.iter().find(|question| question.name == "slow.test").unwrap();
     let waited = question.answered.unwrap().duration_since(question.at).unwrap();
-    assert!(waited >= Duration::from_millis(150), "{waited:?}");
+    // By the clock of the day, which may be set a little meanwhile.
+    assert!(waited >= Duration::from_millis(149), "{waited:?}");
     network.set_name("slow.test", "A", Rule::reply(Reply::Nxdomain)).unwrap();
     assert!(lookup(&network, "ahostsv4", "slow.test").is_none());
 }
