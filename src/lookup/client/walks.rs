@@ -53,16 +53,18 @@ impl Client {
             return Err(Reason::Flags);
         }
         let name = query.node().map_or(&b""[..], |name| name.to_bytes());
-        self.system().decide(name, families, query.hints().flags)?;
         let hash = match self.shared {
             true => self.hasher.get_or_insert_with(RandomState::new).hash_one((name, families)),
             false => 0,
         };
+        let system = self.system();
         if let Some(place) = self.equal.get(&hash).copied().filter(|_| self.shared)
             && let Some(lookup) = self.lookups[place as usize].as_mut()
             && lookup.families == families
             && lookup.query.node() == query.node()
         {
+            // One of its own is judged when its walk is made; one that joins, by what holds now.
+            system.decide(name, families, query.hints().flags)?;
             lookup.owners.push(owner);
             self.deliveries.extend(lookup.told.iter().map(|told| Delivery { owner, told: (**told).clone() }));
             return Ok(WalkId { place, serial: lookup.serial });
