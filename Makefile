@@ -78,6 +78,7 @@ help:
 	@echo "  make lab-short          a shorter form of it"
 	@echo "  make bench              what a connect costs next to plain system calls"
 	@echo "  make bench-check        the same, judged"
+	@echo "  make bench-history      what a history costs a connect: with one and without, by turns"
 	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
 	@echo "  make bench-dns          many names by DNS, beside c-ares and hickory"
 	@echo "  make bench-ruby         TCPSocket.new and Socket.tcp beside stock Ruby's, for each of RUBIES="

@@ -45,7 +45,7 @@ impl Running {
             None => policy(),
             Some(family) => Arc::new(PolicyTable::preferring(&policy(), family)),
         };
-        let learning = history.map(|history| Box::new(Learning::new(history)));
+        let learning = history.map(|history| Box::new(Learning::new(history, now)));
         let preferred_family = policy.preferred_family();
         let unanswered = learning.as_ref().and_then(|learning| learning.unanswered_family(now, preferred_family));
         let settings = Settings { preferred_family, unanswered, policy, ..settings };
@@ -164,7 +164,7 @@ impl Running {
             }
             Action::FindRoute { candidate, destination } => {
                 let route = surroundings.route(&destination);
-                let route = match &self.learning {
+                let route = match &mut self.learning {
                     None => route,
                     Some(learning) => learning.add_to(now, destination.ip(), route),
                 };
@@ -197,8 +197,9 @@ impl Running {
     /// An attempt has begun: tells the race what is known of its handshake.
     fn begun(&mut self, now: Instant, attempt: AttemptId, destination: SocketAddr) {
         let Some(learning) = &mut self.learning else { return };
-        let source = self.dials.source(attempt);
-        if let Some(within) = learning.begun(now, attempt, source, destination.ip()) {
+        let others_may_follow = self.race.others_may_follow();
+        let source_of = |route| self.dials.source(attempt, route);
+        if let Some(within) = learning.begun(now, attempt, destination.ip(), others_may_follow, source_of) {
             self.race.handle(now, Event::HandshakeExpected { attempt, within });
         }
     }

@@ -192,8 +192,15 @@ impl Race {
         &self.attempts
     }
 
-    /// The candidates that were not attempted yet, in the order of RFC 6724 and with what decided it. The attempts
-    /// go by turns between the families (RFC 8305, section 4), within each of them in this order.
+    /// Whether another attempt may come after those that were started: there is a candidate left, or a lookup
+    /// may bring one.
+    pub fn others_may_follow(&self) -> bool {
+        !self.candidates.is_empty() || self.lookups.remote_unfinished()
+    }
+
+    /// The candidates that were not attempted yet, in the order of RFC 6724 and with what decided it. The
+    /// attempts go by turns between the families (RFC 8305, section 4), within each of them in this
+    /// order.
     pub fn order(&self) -> Vec<Placed> {
         self.candidates.placed()
     }
@@ -291,7 +298,7 @@ impl Race {
         };
         let destination = candidate.address;
         // Only what is still to come can make it matter.
-        if self.attempts.is_empty() && (!self.candidates.is_empty() || self.lookups.remote_unfinished()) {
+        if self.attempts.is_empty() && self.others_may_follow() {
             self.head = Some(candidate);
         }
         if self.timer_traced && !self.pulled_forward {
