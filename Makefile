@@ -76,6 +76,7 @@ help:
 	@echo "Measurements"
 	@echo "  make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
 	@echo "  make lab-short          a shorter form of it"
+	@echo "  make lab-delays         the fixed and the fitting delay between attempts, over round trips and losses"
 	@echo "  make bench              what a connect costs next to plain system calls"
 	@echo "  make bench-check        the same, judged"
 	@echo "  make bench-history      what a history costs a connect: with one and without, by turns"

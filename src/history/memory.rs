@@ -20,6 +20,10 @@ pub const MOST_DESTINATIONS: usize = 1024;
 /// And how many networks.
 pub const MOST_NETWORKS: usize = 64;
 
+/// When the first packet of a handshake is sent again (RFC 6298, section 2.1): a handshake that has taken as
+/// long does not say how long the way is, since nobody knows which of its packets was answered (section 3).
+const FIRST_RETRANSMISSION: Duration = Duration::from_secs(1);
+
 /// What earlier connects say of one destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Known {
@@ -167,7 +171,7 @@ impl History {
             known.estimate = Estimate::default();
         }
         known.used = at;
-        if let Some(round_trip) = round_trip {
+        if let Some(round_trip) = round_trip.filter(|round_trip| *round_trip < FIRST_RETRANSMISSION) {
             known.estimate.add(round_trip);
         }
     }
@@ -351,6 +355,18 @@ mod tests {
         // An old estimate is no part of a new one.
         history.connected(after, ip(V4), ip("198.51.100.7"), Some(ms(400)));
         assert_eq!(history.of(after, ip(V4), ip("198.51.100.7")).round_trip, Some(ms(400)));
+    }
+
+    // RFC 6298, section 3: "RTT samples MUST NOT be made using segments that were retransmitted".
+    #[test]
+    fn a_handshake_whose_first_packet_was_sent_again_is_not_measured() {
+        let (history, now) = history();
+        history.connected(now, ip(V4), ip("198.51.100.7"), Some(ms(40)));
+        history.connected(now, ip(V4), ip("198.51.100.7"), Some(ms(1_040)));
+        assert_eq!(history.of(now, ip(V4), ip("198.51.100.7")).round_trip, Some(ms(40)));
+        history.connected(now, ip(V4), ip("198.51.100.8"), Some(ms(3_040)));
+        let known = history.of(now, ip(V4), ip("198.51.100.8"));
+        assert_eq!((known.used_before, known.round_trip, known.retransmission), (true, None, None));
     }
 
     #[test]
