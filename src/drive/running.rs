@@ -39,8 +39,8 @@ pub struct Running {
 impl Running {
     /// Begins a race: its limits count from `now`. Answers of workers come through `mailbox` under `token`.
     pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
-        let Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks, history } =
-            plan;
+        let Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, .. } = plan;
+        let (hooks, history) = (plan.hooks, plan.history);
         let policy = match preferred_family {
             None => policy(),
             Some(family) => Arc::new(PolicyTable::preferring(&policy(), family)),
@@ -48,9 +48,11 @@ impl Running {
         let learning = history.map(|history| Box::new(Learning::new(history, now)));
         let preferred_family = policy.preferred_family();
         let unanswered = learning.as_ref().and_then(|learning| learning.unanswered_family(now, preferred_family));
-        let settings = Settings { preferred_family, unanswered, policy, ..settings };
+        let may_be_left_out = plan.only_connected_families && literal.addresses().is_none();
+        let not_asked = if may_be_left_out { family_without_network() } else { None };
+        let settings = Settings { preferred_family, unanswered, not_asked, policy, ..settings };
         let lookups = (literal.addresses().is_none() || local.is_some())
-            .then(|| Box::new(Lookups::new(remote, local, settings.families, mailbox, token)));
+            .then(|| Box::new(Lookups::new(remote, local, settings.asked(), mailbox, token)));
         let has_limit = settings.resolve_limit.is_some() || settings.open_limit.is_some();
         let race = match literal.addresses() {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
@@ -289,5 +291,15 @@ impl Running {
             answered_by: self.answered_by,
             why_libc: self.why_libc.map(Reason::text),
         })
+    }
+}
+
+/// A family in which this system has no network, where it has one in the other.
+fn family_without_network() -> Option<Family> {
+    let mut surroundings = Surroundings::default();
+    match [Family::V6, Family::V4].map(|family| surroundings.has_connectivity(family)) {
+        [false, true] => Some(Family::V6),
+        [true, false] => Some(Family::V4),
+        _ => None,
     }
 }
