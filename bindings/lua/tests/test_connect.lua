@@ -47,6 +47,16 @@ return {
         assert(failure.gai_error == -2 or failure.gai_error == -3, message)
         equal(#failure.attempts, 0)
     end },
+    { name = "without a race a silent address leaves the others their share", run = function()
+        local listener, port = support.listen(V4)
+        local options = { timeout = 8, fast_fallback = false, share_timeout = true, growing_delay = true,
+                          only_connected_families = true }
+        -- Without its share of 4 s the silent address would have all of the time.
+        local socket = assert(happysock.connect("half.test", port, options))
+        equal(socket.address, V4)
+        socket:close()
+        support.close(listener)
+    end },
     { name = "limits", run = function()
         takes(0.5, 10, function()
             local options = { timeout = 0.5, connection_attempt_delay = 0.02 }

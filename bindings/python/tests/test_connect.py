@@ -262,6 +262,12 @@ class Histories(TestCase):
 
 
 class Objects(TestCase):
+    def test_without_a_race_a_silent_address_leaves_the_others_their_share(self):
+        options = happysock.Options(fast_fallback=False, share_timeout=True, growing_delay=True, only_connected_families=True)
+        # Without its share of 4 s the silent address would have all of the time.
+        with listening(V4) as port, happysock.create_connection(("half.test", port), timeout=8, options=options) as sock:
+            self.assertEqual(sock.getpeername(), (V4, port))
+
     def test_a_child_of_a_fork_connects_and_has_none_of_the_parents(self):
         with listening("127.0.0.1") as port:
             connect = happysock.Connect("silent.test", 80)

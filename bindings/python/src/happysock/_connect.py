@@ -57,6 +57,12 @@ class Options:
     max_attempts: int = 0
     #: False: one address after the other, without a race.
     fast_fallback: bool = True
+    #: Without a race, each address gets an equal share of what is left of the timeout, 2 s at least.
+    share_timeout: bool = False
+    #: Each delay between attempts is twice the one before it, up to 2 s.
+    growing_delay: bool = False
+    #: A family without a network is not asked for.
+    only_connected_families: bool = False
     #: What earlier connects have learnt, and where this one adds what it learns.
     history: Optional[History] = None
     #: Called with each step of the race.
@@ -155,6 +161,12 @@ class Connect:
         native.family = family
         if not chosen.fast_fallback:
             native.flags |= lib.HAPPY_FLAG_NO_FAST_FALLBACK
+        if chosen.share_timeout:
+            native.flags |= lib.HAPPY_FLAG_SHARE_TIMEOUT
+        if chosen.growing_delay:
+            native.flags |= lib.HAPPY_FLAG_GROWING_DELAY
+        if chosen.only_connected_families:
+            native.flags |= lib.HAPPY_FLAG_ONLY_CONNECTED_FAMILIES
         if chosen.history is not None:
             # The library takes a reference of its own.
             native.history = chosen.history._history
