@@ -44,7 +44,7 @@ pub struct Rejection {
 ///
 /// Two octets say how long the host is with its terminating zero (0: there is none); then the host and the
 /// service, each with its zero.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Names(Arc<[u8]>);
 
 /// What stands before the host.
@@ -98,7 +98,7 @@ pub struct Query {
 }
 
 /// In which form the asker wants the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// The list that getaddrinfo(3) makes, with all that stands in it.
     List,
