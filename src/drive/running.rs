@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use crate::lookup::order::Surroundings;
-use crate::lookup::{Answer, Found, Mailbox, Reason, Told, policy};
+use crate::lookup::{Answer, Found, Reason, Told, policy};
 use crate::race::{
     Action, AnsweredBy, AttemptId, Event, Failure, Family, LookupId, Outcome, Placed, PolicyTable, Question,
     QuestionKind, Race, Settings, Wanted,
@@ -37,8 +37,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Begins a race: its limits count from `now`. Answers of workers come through `mailbox` under `token`.
-    pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
+    /// Begins a race: its limits count from `now`.
+    pub fn new(plan: Plan, now: Instant) -> Running {
         let Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks, history } =
             plan;
         let policy = match preferred_family {
@@ -50,7 +50,7 @@ impl Running {
         let unanswered = learning.as_ref().and_then(|learning| learning.unanswered_family(now, preferred_family));
         let settings = Settings { preferred_family, unanswered, policy, ..settings };
         let lookups = (literal.addresses().is_none() || local.is_some())
-            .then(|| Box::new(Lookups::new(remote, local, settings.families, mailbox, token)));
+            .then(|| Box::new(Lookups::new(remote, local, settings.families)));
         let has_limit = settings.resolve_limit.is_some() || settings.open_limit.is_some();
         let race = match literal.addresses() {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
@@ -133,7 +133,7 @@ impl Running {
         while !self.is_finished() {
             let action = self.race.next_action(now, reactor.permits(self.in_flight()));
             if let Some(Action::Ask { lookup, question, urgency }) = action {
-                self.lookups().ask(lookup, question, urgency);
+                self.lookups().ask(lookup, question, urgency, reactor);
                 continue;
             }
             // Questions that come in a row are started together: one hand-off to the workers.
