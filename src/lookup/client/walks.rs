@@ -278,7 +278,7 @@ impl Client {
         let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
         lookup.by = AnsweredBy::Hosts;
         let Some(walk) = lookup.walk.as_mut() else { return };
-        let failure = match system.hosts() {
+        let event = match system.hosts() {
             Some(hosts) => {
                 let found = hosts.addresses(walk.name(), lookup.families, multi);
                 let addresses: Vec<Address> = found.map(Address::from).collect();
@@ -289,12 +289,12 @@ impl Client {
                     }
                     return;
                 }
-                Failure::HOST_NOT_FOUND
+                Event::SourceFailed { failure: Failure::HOST_NOT_FOUND }
             }
             // There is no such file, or none that this process may read.
-            None => Failure { status: Status::Unavailable, error: HostError::NoRecovery },
+            None => Event::SourceMissing,
         };
-        walk.handle(now, Event::SourceFailed { failure });
+        walk.handle(now, event);
     }
 
     /// Ends a lookup that cannot be gone on with: as if no server had answered.
