@@ -1,6 +1,6 @@
 /*
  * getaddrinfo(3) by happysock: the same answers, codes and lists, which libc's freeaddrinfo(3) frees. What happysock cannot
- * look up as libc would, libc is asked for on a thread, which has ended when the answer is given.
+ * look up as libc would, libc is asked for on a thread.
  */
 #define _GNU_SOURCE
 #include "answers.h"
@@ -41,7 +41,10 @@ look_up(held_objects *held, const char *node, const char *service, const struct 
     if (happy_lookup_start(held->lookup) != HAPPY_OK || wait_for(held->lookup) != HAPPY_OK) return NOT_TRIED;
     source = happy_lookup_get_source(held->lookup);
     error = happy_lookup_take_result(held->lookup, ret_list);
-    /* A program that knows of no thread may do what only a program without one may, such as unshare(2). */
+    /*
+     * A program that knows of no thread may do what only a program without one may, such as unshare(2). One that has given
+     * its answer and is not idle yet stays for the usual five seconds.
+     */
     if (source && strcmp(source, "libc") == 0) {
         int lookup_errno = errno;
 

@@ -680,8 +680,9 @@ main(void)
         cmocka_unit_test(a_connect_that_is_left_by_a_jump_leaks_nothing),
         cmocka_unit_test(a_handler_connects_while_a_connect_waits),
         cmocka_unit_test(a_thread_is_cancelled_in_a_connect),
-        cmocka_unit_test(answers_are_those_of_libc),
+        /* Before the one that has libc asked, on threads. */
         cmocka_unit_test(a_name_is_looked_up_by_happysock_without_a_thread),
+        cmocka_unit_test(answers_are_those_of_libc),
         /* The last: its answer goes with every port, and so has a say in whatever half.test shares with silent.test. */
         cmocka_unit_test(a_port_that_the_program_puts_there_itself_is_raced),
     };
