@@ -251,6 +251,7 @@ static void a_port_is_left_after_sixty_four_questions(void **state)
     }
     drive(multi);
     int count, on_port = 0, ports = 0, in_order = 0;
+    check_questions(NULL, 2 * COUNT);
     const struct asked *asked = questions(&count);
     assert_int_equal(count, 2 * COUNT);
     for (int i = 1; i < count; i++)
