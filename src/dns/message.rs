@@ -146,8 +146,9 @@ impl Header {
 ///
 /// The id and the one question have to match. The QR bit is not looked at: glibc does not either, and servers
 /// that leave it out exist. By TCP a server failure is an answer like any other code, truncation is borne,
-/// since there is nothing left to try, and a message without one question is the answer that its code says. (glibc takes any
-/// message by TCP whose id matches; records that answer another question are not taken here.)
+/// since there is nothing left to try, and a message without one question is the answer that its code says.
+/// (glibc takes any message by TCP whose id matches; records that answer another question are not taken
+/// here.)
 pub fn read_reply(message: &[u8], asked: Asked<'_>, transport: Transport) -> Reply {
     let Some(header) = Header::read(message) else { return Reply::TooShort };
     if header.id != asked.id {
