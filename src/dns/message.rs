@@ -146,8 +146,9 @@ impl Header {
 ///
 /// The id and the one question have to match. The QR bit is not looked at: glibc does not either, and servers
 /// that leave it out exist. By TCP a server failure is an answer like any other code, truncation is borne,
-/// since there is nothing left to try, and a bare header is the answer that its code says. (glibc takes any
-/// message by TCP whose id matches; records that answer another question are not taken here.)
+/// since there is nothing left to try, and a message without one question is the answer that its code says.
+/// (glibc takes any message by TCP whose id matches; records that answer another question are not taken
+/// here.)
 pub fn read_reply(message: &[u8], asked: Asked<'_>, transport: Transport) -> Reply {
     let Some(header) = Header::read(message) else { return Reply::TooShort };
     if header.id != asked.id {
@@ -159,8 +160,8 @@ pub fn read_reply(message: &[u8], asked: Asked<'_>, transport: Transport) -> Rep
     let question = if bare_failure { None } else { Some(read_question(message, &header, asked)) };
     let answers_at = match question {
         None => HEADER,
-        Some(None) if transport == Transport::Tcp && header.questions == 0 && header.answers == 0 => {
-            let records = Records::WithoutQuestion;
+        Some(None) if transport == Transport::Tcp && header.questions != 1 => {
+            let records = if header.answers == 0 { Records::WithoutQuestion } else { Records::Malformed };
             return Reply::Answer(Answer { code: Code::of(header.rcode), records, addresses: Addresses::default() });
         }
         Some(None) => return Reply::Ignored,
