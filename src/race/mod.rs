@@ -66,7 +66,9 @@ pub mod policy;
 mod question;
 mod settings;
 mod silence;
+mod synthesis;
 mod trace;
+mod translation;
 
 pub use action::{Action, Permits, Wanted};
 pub use attempt::{Attempt, AttemptId, AttemptOutcome, CandidateId, Failure, Operation};

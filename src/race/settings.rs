@@ -1,5 +1,6 @@
 //! What one race is to do, with the standard's values.
 use super::family::Family;
+use super::nat64::Nat64;
 use super::policy::PolicyTable;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +86,8 @@ pub struct Settings {
     pub connect_limit: Option<Duration>,
     /// From the start of the race, over everything.
     pub open_limit: Option<Duration>,
+    /// What is done with IPv4 addresses on a network without IPv4. Only with both families.
+    pub nat64: Nat64,
     /// Whether to keep a trace for `Race::next_trace`.
     pub trace: bool,
 }
@@ -105,6 +108,7 @@ impl Default for Settings {
             resolve_limit: None,
             connect_limit: None,
             open_limit: None,
+            nat64: Nat64::Off,
             trace: false,
         }
     }

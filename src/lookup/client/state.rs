@@ -46,6 +46,8 @@ pub struct WalkId {
 /// What is known of a family of a name: the last word of it.
 #[derive(Clone, Debug)]
 pub struct Told {
+    /// What it was asked with.
+    pub walk: WalkId,
     /// `AF_INET6` or `AF_INET`.
     pub family: i32,
     addresses: Result<Vec<Address>, LookupError>,
@@ -247,7 +249,12 @@ impl Client {
             gai_error: failure.gai_error(lookup.families),
             sys_errno: failure.sys_errno(),
         });
-        let told = Told { family: address_family(family), addresses, by: lookup.by };
+        let told = Told {
+            walk: WalkId { place, serial: lookup.serial },
+            family: address_family(family),
+            addresses,
+            by: lookup.by,
+        };
         if self.shared && lookup.families == Families::Both && lookup.told.is_none() {
             lookup.told = Some(Box::new(told.clone()));
         }
