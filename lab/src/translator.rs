@@ -31,7 +31,7 @@ impl Translation {
     }
 
     /// The packet that leaves on the server side; None: it is lost here. Other packets pass as they are.
-    pub fn to_server(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+    pub fn towards_server(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
         let Ok((IpHeaders::Ipv6(header, _), payload)) = IpHeaders::from_slice(packet) else {
             return Some(packet.to_vec());
         };
@@ -50,7 +50,7 @@ impl Translation {
     }
 
     /// The packet that leaves on the client's side; None: it is lost here. Other packets pass as they are.
-    pub fn to_client(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+    pub fn towards_client(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
         let Ok((IpHeaders::Ipv4(header, _), payload)) = IpHeaders::from_slice(packet) else {
             return Some(packet.to_vec());
         };

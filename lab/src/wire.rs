@@ -160,10 +160,10 @@ impl Wire {
             let (there, packet) = match (&mut self.translation, from) {
                 (None, _) => (addresses_of(packet), Some(packet.to_vec())),
                 (Some(translation), End::Client) => {
-                    let translated = translation.to_server(packet);
+                    let translated = translation.towards_server(packet);
                     (translated.as_deref().and_then(addresses_of), translated)
                 }
-                (Some(translation), End::Server) => (addresses_of(packet), translation.to_client(packet)),
+                (Some(translation), End::Server) => (addresses_of(packet), translation.towards_client(packet)),
             };
             let (Some((source, destination)), Some(bytes)) = (there, packet) else { continue };
             let path = self.paths.of(if from == End::Client { destination } else { source });

@@ -1,4 +1,5 @@
-//! A client without IPv4, a translator, and servers with IPv4: what the library reaches, and by which lookups.
+//! A client without IPv4, a translator, and servers with IPv4: what the library reaches, and by which
+//! lookups.
 
 use std::ffi::CString;
 use std::io::Read;
@@ -35,8 +36,8 @@ fn given() -> Nat64 {
     "2001:db8:64::/96".parse().unwrap()
 }
 
-/// Where a connect has arrived: the address that was attempted, the IPv4 address in it, and what the server says
-/// of itself.
+/// Where a connect has arrived: the address that was attempted, the IPv4 address in it, and what the server
+/// says of itself.
 #[derive(Debug, PartialEq)]
 struct Arrived {
     address: String,
@@ -106,8 +107,8 @@ fn a_client_without_ipv4_finds_the_prefix_by_itself() {
     assert!(discoveries(&network) >= 2, "by each connect");
 }
 
-// The only one here that has a worker of the library look something up: workers stay on the network where they
-// were made.
+// The only one here that has a worker of the library look something up: workers stay on the network where
+// they were made.
 #[test]
 fn libc_can_be_asked_for_the_prefix() {
     let network = network(without_ipv4(), true);

@@ -1,5 +1,5 @@
-//! IPv4 addresses on a network without IPv4, whose translator (NAT64) leads to them: RFC 8305, section 7, by the
-//! rules of version 3.
+//! IPv4 addresses on a network without IPv4, whose translator (NAT64) leads to them: RFC 8305, section 7, by
+//! the rules of version 3.
 //!
 //! Only where IPv4 has no network is an address synthesized, and the prefixes for it are asked for only when
 //! nothing else is left to attempt: until then the IPv4 addresses are held. An address that a name server has
@@ -130,8 +130,8 @@ impl Race {
         }
     }
 
-    /// Has the prefixes asked for if they are needed now. True if it is too late for that, so that what waits for
-    /// them is let go as it is.
+    /// Has the prefixes asked for if they are needed now. True if it is too late for that, so that what waits
+    /// for them is let go as it is.
     pub(super) fn ask_for_prefixes(&mut self, now: Instant) -> bool {
         if self.prefix_due().is_none_or(|due| due > now) {
             return false;

@@ -1,5 +1,5 @@
-//! Section 7: a network without IPv4, whose translator (NAT64) leads to it. What version 3 says is quoted from
-//! "Handling NAT64 Networks" of draft-ietf-happy-happyeyeballs-v3.
+//! Section 7: a network without IPv4, whose translator (NAT64) leads to it. What version 3 says is quoted
+//! from "Handling NAT64 Networks" of draft-ietf-happy-happyeyeballs-v3.
 //!
 //! The prefix is 2001:db8:64::/96: `64:1` is where it leads to 192.0.2.1.
 use crate::script::*;
@@ -148,8 +148,8 @@ fn section_7_ipv4_addresses_follow_a_failure_at_once() {
         .expect("finish connected 64:1");
 }
 
-// Version 3: "If the Happy Eyeballs client is attempting a connection to an IPv4 address when there is no IPv4
-// route that applies for that address": not where there is one.
+// Version 3: "If the Happy Eyeballs client is attempting a connection to an IPv4 address when there is no
+// IPv4 route that applies for that address": not where there is one.
 #[test]
 fn section_7_a_network_with_ipv4_synthesizes_nothing_and_asks_nothing() {
     for settings in [given(), discover()] {
@@ -163,7 +163,8 @@ fn section_7_a_network_with_ipv4_synthesizes_nothing_and_asks_nothing() {
     }
 }
 
-// Our rule: off, it changes nothing: IPv4 is attempted as it is, and nobody is asked whether it has a network.
+// Our rule: off, it changes nothing: IPv4 is attempted as it is, and nobody is asked whether it has a
+// network.
 #[test]
 fn section_7_without_the_option_ipv4_addresses_are_attempted_as_they_are() {
     let mut script = Script::towards("v4.1", Settings::default());
@@ -341,8 +342,8 @@ fn section_7_a_race_that_ends_drops_the_lookup_of_the_prefixes() {
         .expect("drop nat64, finish cancelled");
 }
 
-// Our rule: the connect limit counts once no other attempt follows, and one may follow while the translator is
-// looked for.
+// Our rule: the connect limit counts once no other attempt follows, and one may follow while the translator
+// is looked for.
 #[test]
 fn section_7_the_connect_limit_waits_for_addresses_that_are_held() {
     let settings = Settings { connect_limit: Some(ms(100)), ..discover() };
