@@ -107,6 +107,15 @@ fn a_client_without_ipv4_finds_the_prefix_by_itself() {
     assert!(discoveries(&network) >= 2, "by each connect");
 }
 
+#[test]
+fn ipv4_addresses_are_asked_for_although_ipv4_has_no_network() {
+    let network = network(without_ipv4(), true);
+    for nat64 in [given(), Nat64::Discover] {
+        let options = Options { only_connected_families: true, ..with(nat64) };
+        assert_eq!(connect(&network, "four.test", &options), Ok(Arrived::translated()));
+    }
+}
+
 // The only one here that has a worker of the library look something up: workers stay on the network where
 // they were made.
 #[test]

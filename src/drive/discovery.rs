@@ -1,16 +1,13 @@
 //! The lookup that tells the prefixes of a network's translator, in the world: it goes the way of the host's.
 
 use super::reactor::Reactor;
-use crate::lookup::{Answer, Mailbox, Query, Source, Told, WalkId};
+use crate::lookup::{Answer, Query, Source, Told, WalkId};
 use crate::race::{AnsweredBy, LookupId};
-use std::sync::Arc;
 use std::time::Instant;
 
 /// What few races have: the lookup, before it is asked and while it runs.
 pub(super) struct Discovery {
     query: Query,
-    mailbox: Arc<Mailbox>,
-    token: u64,
     running: Option<(LookupId, Asked)>,
 }
 
@@ -22,9 +19,9 @@ enum Asked {
 }
 
 impl Discovery {
-    /// Nothing is asked yet. The answer of a worker comes through `mailbox` under `token`.
-    pub fn new(query: Query, mailbox: &Arc<Mailbox>, token: u64) -> Discovery {
-        Discovery { query, mailbox: Arc::clone(mailbox), token, running: None }
+    /// Nothing is asked yet.
+    pub fn new(query: Query) -> Discovery {
+        Discovery { query, running: None }
     }
 
     /// Asks.
@@ -32,7 +29,8 @@ impl Discovery {
         let asked = match reactor.look_up(now, &self.query) {
             Ok(walk) => Asked::Walks(walk),
             Err(_) => {
-                let source = Source::now(self.query.clone(), &self.mailbox, self.token);
+                let (mailbox, token) = reactor.mailbox();
+                let source = Source::now(self.query.clone(), mailbox, token);
                 Source::start(std::iter::once(&source));
                 Asked::Source(source)
             }

@@ -10,6 +10,7 @@ mod connect;
 mod connecting;
 mod dials;
 mod discovery;
+mod few;
 mod key;
 mod learning;
 mod lookups;

@@ -9,9 +9,9 @@ use super::plan::Plan;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use crate::lookup::order::Surroundings;
-use crate::lookup::{Answer, Found, Mailbox, Reason, Told, policy};
+use crate::lookup::{Answer, Found, Reason, Told, policy};
 use crate::race::{
-    Action, AnsweredBy, AttemptId, Event, Failure, Family, LookupId, Outcome, Placed, PolicyTable, Question,
+    Action, AnsweredBy, AttemptId, Event, Failure, Family, LookupId, Nat64, Outcome, Placed, PolicyTable, Question,
     QuestionKind, Race, Settings, Wanted,
 };
 use crate::sys::{Interest, errno_of};
@@ -39,31 +39,27 @@ pub struct Running {
 }
 
 impl Running {
-    /// Begins a race: its limits count from `now`. Answers of workers come through `mailbox` under `token`.
-    pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
-        let Plan {
-            remote,
-            local,
-            prefixes,
-            local_addresses,
-            literal,
-            settings,
-            preferred_family,
-            nonblocking,
-            hooks,
-            history,
-        } = plan;
+    /// Begins a race: its limits count from `now`.
+    pub fn new(plan: Plan, now: Instant) -> Running {
+        let Plan { remote, local, prefixes, local_addresses, literal, settings, preferred_family, nonblocking, .. } =
+            plan;
+        let (hooks, history) = (plan.hooks, plan.history);
         let policy = match preferred_family {
             None => policy(),
             Some(family) => Arc::new(PolicyTable::preferring(&policy(), family)),
         };
-        let learning = history.map(|history| Box::new(Learning::new(history)));
+        let learning = history.map(|history| Box::new(Learning::new(history, now)));
         let preferred_family = policy.preferred_family();
         let unanswered = learning.as_ref().and_then(|learning| learning.unanswered_family(now, preferred_family));
-        let settings = Settings { preferred_family, unanswered, policy, ..settings };
+        let may_be_left_out = plan.only_connected_families && literal.addresses().is_none();
+        // The IPv4 addresses are asked for where a translator may lead to them (version 3).
+        let is_translated = |family| settings.nat64 != Nat64::Off && family == Family::V4;
+        let not_asked = if may_be_left_out { family_without_network() } else { None };
+        let not_asked = not_asked.filter(|&family| !is_translated(family));
+        let settings = Settings { preferred_family, unanswered, not_asked, policy, ..settings };
         let lookups = (literal.addresses().is_none() || local.is_some())
-            .then(|| Box::new(Lookups::new(remote, local, settings.families, mailbox, token)));
-        let discovery = prefixes.map(|query| Box::new(Discovery::new(query, mailbox, token)));
+            .then(|| Box::new(Lookups::new(remote, local, settings.asked())));
+        let discovery = prefixes.map(|query| Box::new(Discovery::new(query)));
         let has_limit = settings.resolve_limit.is_some() || settings.open_limit.is_some();
         let race = match literal.addresses() {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
@@ -163,7 +159,7 @@ impl Running {
             if let Some(Action::Ask { lookup, question, urgency }) = action {
                 match question.kind {
                     QuestionKind::Nat64Prefix => now = self.discover(now, lookup, reactor),
-                    _ => self.lookups().ask(lookup, question, urgency),
+                    _ => self.lookups().ask(lookup, question, urgency, reactor),
                 }
                 continue;
             }
@@ -200,7 +196,7 @@ impl Running {
             }
             Action::FindRoute { candidate, destination } => {
                 let route = surroundings.route(&destination);
-                let route = match &self.learning {
+                let route = match &mut self.learning {
                     None => route,
                     Some(learning) => learning.add_to(now, destination.ip(), route),
                 };
@@ -233,8 +229,9 @@ impl Running {
     /// An attempt has begun: tells the race what is known of its handshake.
     fn begun(&mut self, now: Instant, attempt: AttemptId, destination: SocketAddr) {
         let Some(learning) = &mut self.learning else { return };
-        let source = self.dials.source(attempt);
-        if let Some(within) = learning.begun(now, attempt, source, destination.ip()) {
+        let others_may_follow = self.race.others_may_follow();
+        let source_of = |route| self.dials.source(attempt, route);
+        if let Some(within) = learning.begun(now, attempt, destination.ip(), others_may_follow, source_of) {
             self.race.handle(now, Event::HandshakeExpected { attempt, within });
         }
     }
@@ -337,5 +334,15 @@ impl Running {
             answered_by: self.answered_by,
             why_libc: self.why_libc.map(Reason::text),
         })
+    }
+}
+
+/// A family in which this system has no network, where it has one in the other.
+fn family_without_network() -> Option<Family> {
+    let mut surroundings = Surroundings::default();
+    match [Family::V6, Family::V4].map(|family| surroundings.has_connectivity(family)) {
+        [false, true] => Some(Family::V6),
+        [true, false] => Some(Family::V4),
+        _ => None,
     }
 }

@@ -168,8 +168,8 @@ pub enum Nat64 {
     /// They are attempted through the network's translator, whose prefixes are asked for when they are needed
     /// (RFC 7050).
     Discover,
-    /// The same with prefixes that are known.
-    Prefixes(Arc<[Nat64Prefix]>),
+    /// The same with prefixes that are known. Thousands of races wait with this in memory: one pointer.
+    Prefixes(Arc<Vec<Nat64Prefix>>),
 }
 
 impl FromStr for Nat64 {
@@ -183,7 +183,7 @@ impl FromStr for Nat64 {
         if text.split(',').count() > MOST_PREFIXES {
             return Err(InvalidNat64::TooMany);
         }
-        Ok(Nat64::Prefixes(text.split(',').map(str::parse).collect::<Result<_, _>>()?))
+        Ok(Nat64::Prefixes(Arc::new(text.split(',').map(str::parse).collect::<Result<_, _>>()?)))
     }
 }
 

@@ -37,7 +37,12 @@ impl Race {
 
     /// Whether addresses wait for the translator's prefixes.
     pub(super) fn holds_addresses(&self) -> bool {
-        self.translation.as_ref().is_some_and(|translation| !translation.held.is_empty())
+        self.held() > 0
+    }
+
+    /// How many they are.
+    pub(super) fn held(&self) -> usize {
+        self.translation.as_ref().map_or(0, |translation| translation.held.len())
     }
 
     /// When the prefixes are to be asked for: when an attempt could start and nothing else is there for it.

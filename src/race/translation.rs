@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Translation {
     /// Those of the network's translator, none if it has none; None: not known yet.
-    pub(super) prefixes: Option<Arc<[Nat64Prefix]>>,
+    pub(super) prefixes: Option<Arc<Vec<Nat64Prefix>>>,
     /// Whether IPv4 has a network; None: not known yet.
     pub(super) ipv4: Option<bool>,
     /// IPv4 addresses that are not attempted before the prefixes are known.

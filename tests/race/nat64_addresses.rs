@@ -156,7 +156,7 @@ fn what_is_no_prefix_is_refused() {
         assert_eq!(text.parse::<Nat64>(), Err(error), "{text}");
     }
     assert_eq!("discover".parse(), Ok(Nat64::Discover));
-    let two = [Nat64Prefix::WELL_KNOWN, prefix("2001:db8::/32")];
+    let two = vec![Nat64Prefix::WELL_KNOWN, prefix("2001:db8::/32")];
     assert_eq!("64:ff9b::/96,2001:db8::/32".parse(), Ok(Nat64::Prefixes(two.into())));
 }
 
