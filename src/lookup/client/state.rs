@@ -93,8 +93,9 @@ pub struct Client {
     pub(super) servers: Vec<(SocketAddr, Window)>,
     /// How many names systemd-resolved is being asked for.
     pub(super) resolved: u32,
-    /// Lookups that wait for their servers' windows, in the order in which they came there.
-    pub(super) waiting: VecDeque<WalkId>,
+    /// The places of lookups that wait for their servers' windows, in the order in which they came there. One
+    /// that has gone leaves its turn to the next at its place.
+    pub(super) waiting: VecDeque<u32>,
     /// When some of them may have room although no answer comes. What an abandoned lookup has left is theirs
     /// at the next turn only: many are abandoned in a row, as a rule, and those that wait among them.
     pub(super) room_at: Option<Instant>,
