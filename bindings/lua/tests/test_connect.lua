@@ -97,6 +97,8 @@ return {
             ["max_attempts must be a whole number"] = { "localhost", 80, { max_attempts = 1.5 } },
             ["family must be 4, 6 or 0"] = { "localhost", 80, { family = 5 } },
             ["history must be made by"] = { "localhost", 80, { history = {} } },
+            ["nat64: the length of a prefix"] = { "localhost", 80, { nat64 = "64:ff9b::/95" } },
+            ["nat64 must be a string"] = { "localhost", 80, { nat64 = true } },
             ["wait must be a function"] = { "localhost", 80, { wait = 5 } },
             ["open_timeout_ms: cannot be set together"] = { "localhost", 80, { timeout = 1, connect_timeout = 1 } },
         }) do

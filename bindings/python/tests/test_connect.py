@@ -146,6 +146,11 @@ class Fails(TestCase):
         with self.assertRaises(ValueError):
             happysock.create_connection(("silent.test", 80), timeout=1, options=options)
 
+    def test_what_is_no_prefix_of_a_translator_is_refused(self):
+        for wrong in ("", "64:ff9b::/95", "discover\0"):
+            with self.assertRaisesRegex(ValueError, "^nat64: "):
+                happysock.create_connection(("127.0.0.1", 80), options=happysock.Options(nat64=wrong))
+
     def test_nothing_is_left_open(self):
         with self.assertRaises(OSError):
             happysock.create_connection(("no.such.host.test", 80))
