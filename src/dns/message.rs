@@ -146,8 +146,9 @@ impl Header {
 ///
 /// The id and the one question have to match. The QR bit is not looked at: glibc does not either, and servers
 /// that leave it out exist. By TCP a server failure is an answer like any other code, truncation is borne,
-/// since there is nothing left to try, and a bare header is the answer that its code says. (glibc takes any
-/// message by TCP whose id matches; records that answer another question are not taken here.)
+/// since there is nothing left to try, and a message without one question is the answer that its code says.
+/// (glibc takes any message by TCP whose id matches; records that answer another question are not taken
+/// here.)
 pub fn read_reply(message: &[u8], asked: Asked<'_>, transport: Transport) -> Reply {
     let Some(header) = Header::read(message) else { return Reply::TooShort };
     if header.id != asked.id {
@@ -159,8 +160,8 @@ pub fn read_reply(message: &[u8], asked: Asked<'_>, transport: Transport) -> Rep
     let question = if bare_failure { None } else { Some(read_question(message, &header, asked)) };
     let answers_at = match question {
         None => HEADER,
-        Some(None) if transport == Transport::Tcp && header.questions == 0 && header.answers == 0 => {
-            let records = Records::WithoutQuestion;
+        Some(None) if transport == Transport::Tcp && header.questions != 1 => {
+            let records = if header.answers == 0 { Records::WithoutQuestion } else { Records::Malformed };
             return Reply::Answer(Answer { code: Code::of(header.rcode), records, addresses: Addresses::default() });
         }
         Some(None) => return Reply::Ignored,
@@ -253,17 +254,21 @@ fn smaller(ttl: Option<u32>, other: u32) -> Option<u32> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leftover {
     rcode: u8,
+    has_answers: bool,
     asks_for_a: bool,
 }
 
 impl Leftover {
     /// Before anything was received: zeros.
-    pub(super) const NONE: Leftover = Leftover { rcode: RCODE_NOERROR, asks_for_a: false };
+    pub(super) const NONE: Leftover = Leftover { rcode: RCODE_NOERROR, has_answers: false, asks_for_a: false };
 
     /// A message was received over it, taken or not; a short one leaves the end of what was there.
     pub(super) fn cover(&mut self, message: &[u8]) {
         if let Some(octet) = message.get(3) {
             self.rcode = octet & 0x0f;
+        }
+        if let Some(count) = message.get(6..8) {
+            self.has_answers = count != [0, 0];
         }
         if message.len() > HEADER {
             let fields = WireName::read(message, HEADER).and_then(|(_, after)| message.get(after..)?.first_chunk());
@@ -271,9 +276,14 @@ impl Leftover {
         }
     }
 
-    /// The code in it, unless there is a question for A records.
+    /// The code in it, unless there is a question for A records. Records of which nothing can be read are as good as a
+    /// refusal.
     pub(super) fn code(self) -> Option<Code> {
-        (!self.asks_for_a).then(|| Code::of(self.rcode))
+        let code = match Code::of(self.rcode) {
+            Code::NoError if self.has_answers => Code::Refusal,
+            code => code,
+        };
+        (!self.asks_for_a).then_some(code)
     }
 }
 

@@ -74,8 +74,8 @@ pub enum Event<'a> {
     SourceFound { addresses: &'a [Address], ttl: Option<u32> },
     /// The source of [`Action::Ask`] has nothing.
     SourceFailed { failure: Failure },
-    /// There is no such source: no hosts(5). To libc it is unavailable, and the error of the source before it
-    /// stands.
+    /// There is no such source: no hosts(5). To libc it is unavailable, and for one family the error of the
+    /// source before it stands.
     SourceMissing,
 }
 
@@ -209,7 +209,9 @@ impl Walk {
                 return;
             }
             Event::SourceMissing => {
-                if let Place::Asked(error) = self.place {
+                if let Place::Asked(before) = self.place {
+                    // For a pair of questions libc tells nothing of the source before.
+                    let error = if self.families == Families::Both { HostError::NoRecovery } else { before };
                     self.fail_source(Failure { status: Status::Unavailable, error });
                 }
                 return;

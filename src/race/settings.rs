@@ -1,5 +1,6 @@
 //! What one race is to do, with the standard's values.
 use super::family::Family;
+use super::nat64::Nat64;
 use super::policy::PolicyTable;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +95,8 @@ pub struct Settings {
     pub connect_limit: Option<Duration>,
     /// From the start of the race, over everything.
     pub open_limit: Option<Duration>,
+    /// What is done with IPv4 addresses on a network without IPv4. Only with both families.
+    pub nat64: Nat64,
     /// Without fast fallback an attempt gets an equal share of what is left of the open limit,
     /// [`LEAST_SHARE`] at least, and all of it at the last address: one that does not answer leaves the
     /// others their turn.
@@ -120,6 +123,7 @@ impl Default for Settings {
             resolve_limit: None,
             connect_limit: None,
             open_limit: None,
+            nat64: Nat64::Off,
             share_open_limit: false,
             trace: false,
         }

@@ -123,6 +123,11 @@ fn a_bare_header_by_tcp_is_the_answer_that_its_code_says() {
         .connects(AAAA)
         .says_by_tcp(AAAA, "bare servfail")
         .expect("AAAA ! AGAIN, finish");
+    // Records beside no question, or two, are none of which anything can be read.
+    let mut script = Script::new("nameserver 192.0.2.1\noptions use-vc\n", ONLY_A, "www.test.");
+    script.expect("A www.test @0/tcp").connects(A);
+    let message = Message::answering(&script.packet(A)[2..]).address(QUESTION, "192.0.2.1").count(0, 2);
+    script.stream(A, &with_length(&message.octets)).expect("A ! NODATA, finish");
     // Beside an answer with records it is one that breaks off: first, it fails both.
     let mut script = Script::new("nameserver 192.0.2.1\noptions use-vc\n", BOTH, "www.test.");
     script.expect("AAAA www.test @0/tcp, A www.test @0/tcp").connects(A).connects(AAAA);

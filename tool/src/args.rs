@@ -221,6 +221,10 @@ pub struct ConnectArguments {
     /// Bind attempts over IPv6 to this address: ::1, or [::1]:4000 with a port
     #[arg(long, value_name = "ADDRESS", value_parser = local_v6, help_heading = "Addresses")]
     pub local_v6: Option<SocketAddrV6>,
+    /// On a network without IPv4, reach IPv4 addresses through its translator: "discover" asks the network for
+    /// the prefix (RFC 7050); or prefixes with commas between, such as 64:ff9b::/96
+    #[arg(long, value_name = "PREFIXES", conflicts_with_all = ["v4", "v6"], help_heading = "Addresses")]
+    pub nat64: Option<happysock::race::Nat64>,
     #[command(flatten)]
     pub race: RaceOptions,
     #[command(flatten)]

@@ -57,13 +57,17 @@ pub struct Exception {
 /// The exception for a question that libc does not survive.
 pub const LIBC_CRASHES: &str = "libc-crashes";
 /// The exception for addresses that libc takes back.
-pub const TOLD_AT_ONCE: &str = "told-at-once";
+const TOLD_AT_ONCE: &str = "told-at-once";
 
 /// The exception for a code that follows from the caller's errno.
-pub const ERRNO_LEFT: &str = "errno-left";
+const ERRNO_LEFT: &str = "errno-left";
+
+/// The exceptions for a server that sends what is no message, and records for another question.
+const EMPTY_DATAGRAM: &str = "empty-datagram";
+const OTHER_QUESTION: &str = "other-question";
 
 /// All of them. What is not here is a failure.
-pub const EXCEPTIONS: [Exception; 7] = [
+pub const EXCEPTIONS: [Exception; 9] = [
     Exception {
         id: "system-enoent",
         meant: true,
@@ -127,7 +131,43 @@ pub const EXCEPTIONS: [Exception; 7] = [
         // It takes what gethostbyname2_r(3) says.
         applies: |_, _, _| false,
     },
+    Exception {
+        id: EMPTY_DATAGRAM,
+        meant: true,
+        reason: "beside an empty datagram libc closes its socket, and whether the answer to the other question was read \
+                 before is chance; the library reads it",
+        // It takes what the servers were asked to tell, as the next one.
+        applies: |_, _, _| false,
+    },
+    Exception {
+        id: OTHER_QUESTION,
+        meant: true,
+        reason: "records by TCP that answer another question are not taken, the server has failed then; libc looks at the \
+                 id alone",
+        applies: |_, _, _| false,
+    },
 ];
+
+/// The exception by which the questions to the servers explain a difference.
+pub fn explanation(
+    case: &Case,
+    difference: &Difference,
+    library: &Answers,
+    questions: &[String],
+) -> Option<&'static str> {
+    let replied = |reply: &str| questions.iter().any(|question| question.contains(reply));
+    let pair = case.asked.hints.is_none_or(|hints| hints.family == libc::AF_UNSPEC);
+    let failed = library.get(difference.question).is_some_and(|answer| answer.code == libc::EAI_AGAIN);
+    if is_told_at_once(difference, questions) {
+        Some(TOLD_AT_ONCE)
+    } else if difference.check == Check::Lookup && pair && replied(": Short(0)") {
+        Some(EMPTY_DATAGRAM)
+    } else if failed && questions.iter().any(|question| question.contains(" TCP ") && question.ends_with(": Mutated")) {
+        Some(OTHER_QUESTION)
+    } else {
+        None
+    }
+}
 
 /// Whether it depends on the errno that was there before what getaddrinfo(3) says (`gethostbyname3_context`
 /// of nss_dns puts it back, and gethostbyname2_r(3) returns it): the name is not known to
@@ -146,7 +186,7 @@ const SPOILING: [&str; 10] =
     ["CutOff", "Mutated", "Truncated", "WrongCount", "Short", "HeaderOnly", "Silence", "Code", "Aliases", "Odd"];
 
 /// Whether what was asked of the servers explains that a race knows an address which getaddrinfo(3) does not.
-pub fn is_told_at_once(difference: &Difference, questions: &[String]) -> bool {
+fn is_told_at_once(difference: &Difference, questions: &[String]) -> bool {
     difference.check == Check::Subset
         && questions.iter().any(|question| SPOILING.iter().any(|reply| question.contains(&format!(": {reply}"))))
 }
@@ -388,6 +428,28 @@ mod tests {
         assert_eq!(codes(libc::AF_INET, "-3", "1", true), [None; 2]);
         assert_eq!(codes(libc::AF_INET6, "-5", "1", true), [None; 2]);
         assert_eq!(codes(libc::AF_INET, "-5", "1", false), [None; 2]);
+    }
+
+    #[test]
+    fn what_servers_send_explains_no_more_than_it_does() {
+        let explained = |family, check, question: &'static str, code: i32, asked: &str| {
+            let mut case = Case::draw(1);
+            case.asked.hints = Some(crate::differential::case::Hints { flags: 0, family, socktype: 1, protocol: 0 });
+            let difference = Difference { check, question, text: String::new(), exception: None };
+            let library = parse(&format!("{question} {code} 0\n")).unwrap();
+            explanation(&case, &difference, &library, &[asked.to_owned()])
+        };
+        let (short, by_tcp) = ("192.0.2.1 UDP a.test. A: Short(0)", "192.0.2.1 TCP a.test. A: Mutated");
+        let (both, only) = (libc::AF_UNSPEC, libc::AF_INET6);
+        assert_eq!(explained(both, Check::Lookup, "object", -2, short), Some(EMPTY_DATAGRAM));
+        assert_eq!(explained(only, Check::Lookup, "object", -2, short), None);
+        assert_eq!(explained(both, Check::Family, "connect-6", -2, short), None);
+        assert_eq!(explained(both, Check::Lookup, "object", -2, "192.0.2.1 UDP a.test. A: Short(8)"), None);
+        assert_eq!(explained(both, Check::Family, "connect-4", libc::EAI_AGAIN, by_tcp), Some(OTHER_QUESTION));
+        assert_eq!(explained(both, Check::Family, "connect-4", libc::EAI_NONAME, by_tcp), None);
+        assert_eq!(explained(both, Check::Family, "connect-4", libc::EAI_AGAIN, &by_tcp.replace("TCP", "UDP")), None);
+        assert_eq!(explained(both, Check::Subset, "connect-both", 0, by_tcp), Some(TOLD_AT_ONCE));
+        assert_eq!(explained(both, Check::Subset, "connect-both", 0, "192.0.2.1 UDP a.test. A: NoData"), None);
     }
 
     #[test]

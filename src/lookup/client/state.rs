@@ -46,6 +46,8 @@ pub struct WalkId {
 /// What is known of a family of a name: the last word of it.
 #[derive(Clone, Debug)]
 pub struct Told {
+    /// What it was asked with.
+    pub walk: WalkId,
     /// `AF_INET6` or `AF_INET`.
     pub family: i32,
     addresses: Result<Vec<Address>, LookupError>,
@@ -291,7 +293,8 @@ impl Client {
             sys_errno: failure.sys_errno(),
         });
         let by = lookup.walk.as_ref().map_or(AnsweredBy::NameServer(None), |walking| walking.by);
-        let told = Told { family: address_family(family), addresses, by };
+        let walk = WalkId { place, serial: lookup.serial };
+        let told = Told { walk, family: address_family(family), addresses, by };
         if self.shared && lookup.families == Families::Both && lookup.told().is_none() {
             lookup.joint.get_or_insert_default().told = Some(told.clone());
         }
