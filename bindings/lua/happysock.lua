@@ -39,7 +39,9 @@ typedef struct happy_options {
     const void *local_v4;
     const void *local_v6;
     void *history;
-    uint64_t room[16];
+    void *confirm;
+    void *release_socket;
+    uint64_t room[14];
 } happy_options;
 
 typedef struct happy_attempt {

@@ -107,10 +107,16 @@ pub struct happy_options {
     /// What earlier connects have learnt, and where this one adds what it learns; or NULL: nothing is known
     /// and nothing is kept. The connect keeps what it needs of it.
     pub history: *mut happy_history,
+    /// Asked whether the connection of an attempt is wanted before it wins, or NULL: the first connection
+    /// wins. All limits hold meanwhile: `connect_timeout_ms` counts on from the start of the last
+    /// candidate's attempt.
+    pub confirm: happy_confirm_fn,
+    /// Told when a socket that is held is closed without an answer, or NULL. Only with `confirm`.
+    pub release_socket: happy_release_socket_fn,
 }
 
 /// The size of the struct in 0.1.0, the first version: a smaller one is no struct but an accident.
-const FIRST_SIZE: usize = offset_of!(happy_options, history) + size_of::<*mut happy_history>();
+const FIRST_SIZE: usize = offset_of!(happy_options, release_socket) + size_of::<happy_release_socket_fn>();
 // What is appended goes behind what was there, and padding would be a field of theirs with any value.
 const _: () = assert!(FIRST_SIZE == size_of::<happy_options>(), "no padding behind the last field");
 /// So is a larger one.
@@ -144,6 +150,7 @@ fn defaults() -> happy_options {
         lookup: None,
         hooks: None,
         trace: false,
+        confirm: false,
     } = Options::default()
     else {
         unreachable!("the defaults are those that zero and NULL stand for")
@@ -174,6 +181,8 @@ fn defaults() -> happy_options {
         local_v4: std::ptr::null(),
         local_v6: std::ptr::null(),
         history: std::ptr::null_mut(),
+        confirm: None,
+        release_socket: None,
     }
 }
 
@@ -262,6 +271,9 @@ impl happy_options {
             libc::AF_INET6 => Some(Family::V6),
             _ => return Err(invalid(Argument::PreferredFamily, c"neither AF_UNSPEC, AF_INET nor AF_INET6")),
         };
+        if self.release_socket.is_some() && self.confirm.is_none() {
+            return Err(invalid(Argument::ReleaseSocket, c"needs confirm"));
+        }
         if self.flags & !(HAPPY_FLAG_NO_FAST_FALLBACK | HAPPY_FLAG_NONBLOCKING | HAPPY_FLAG_LOOKUP_BY_LIBC) != 0 {
             return Err(invalid(Argument::Flags, c"a flag is set that this version does not know"));
         }
@@ -311,6 +323,7 @@ impl happy_options {
             lookup: None,
             hooks: None,
             trace: self.trace.is_some(),
+            confirm: self.confirm.is_some(),
         })
     }
 }
@@ -372,8 +385,10 @@ pub(crate) unsafe fn plan(
         });
     }
     // The hooks keep the userdata also where there is nothing to call: it is freed with the connect.
-    if given.configure_socket.is_some() || given.trace.is_some() || given.userdata_free.is_some() {
-        options.hooks = Some(Arc::new(CallerHooks::new(given.configure_socket, given.trace, Arc::clone(&userdata))));
+    let happy_options { configure_socket, trace, confirm, release_socket, .. } = given;
+    if configure_socket.is_some() || trace.is_some() || confirm.is_some() || given.userdata_free.is_some() {
+        let userdata = Arc::clone(&userdata);
+        options.hooks = Some(Arc::new(CallerHooks { configure_socket, trace, confirm, release_socket, userdata }));
     }
     let plan = Plan::new(host, service, &options)?;
     userdata.arm();

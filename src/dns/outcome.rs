@@ -17,8 +17,8 @@ pub struct Unanswered {
     pub cause: Cause,
     /// The last server that said it had failed said SERVFAIL.
     pub servfail: bool,
-    /// It counts as a name without such an address: the question stood in for the AAAA question (`no-aaaa`), and no
-    /// server has said anything.
+    /// It counts as a name without such an address: the question stood in for the AAAA question (`no-aaaa`),
+    /// and no server has said anything.
     pub as_if_empty: bool,
 }
 

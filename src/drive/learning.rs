@@ -63,16 +63,18 @@ impl Learning {
         self.history.of(now, source?, destination).retransmission
     }
 
-    /// Gives the history what a finished race has found. Handshakes are timed as the driver has seen them: to ask
-    /// the kernel (`TCP_INFO`) would be the dearest part of it all.
+    /// Gives the history what a finished race has found. Handshakes are timed as the driver has seen them: to
+    /// ask the kernel (`TCP_INFO`) would be the dearest part of it all.
     pub fn learn(&self, now: Instant, race: &Race) {
         for (place, (attempt, source)) in std::iter::zip(race.attempts(), &self.sources).enumerate() {
             let Some(source) = *source else { continue };
             match attempt.outcome {
                 AttemptOutcome::Connected => {
-                    let measured = attempt.ended.map(|ended| ended.saturating_duration_since(attempt.started));
+                    let measured = attempt.connected.map(|at| at.saturating_duration_since(attempt.started));
                     self.history.connected(now, source, attempt.destination.ip(), measured);
                 }
+                // It was held, and another won or the caller did not want it.
+                _ if attempt.connected.is_some() => self.history.answered(now, source),
                 // Somebody answered, if only to refuse.
                 AttemptOutcome::Failed(failure)
                     if matches!(failure.sys_errno, libc::ECONNREFUSED | libc::ECONNRESET) =>

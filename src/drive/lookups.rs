@@ -158,7 +158,8 @@ impl Lookups {
         }
     }
 
-    /// Where both families are asked for in one list, and both are known: makes the list, in getaddrinfo(3)'s order.
+    /// Where both families are asked for in one list, and both are known: makes the list, in getaddrinfo(3)'s
+    /// order.
     fn join_both(&mut self) {
         let both = |(_, question, source): &(LookupId, Question, Source)| {
             question.kind == QuestionKind::Both && matches!(source, Source::Host)

@@ -28,10 +28,14 @@ pub trait Reactor {
     fn look_up(&mut self, now: Instant, query: &Query) -> Result<WalkId, Reason>;
     /// Lets go of such a lookup.
     fn abandon(&mut self, now: Instant, walk: WalkId);
-    /// Whether the thread that drives has nothing else to do, and nobody can interrupt it, so that it may wait inside
-    /// of a call.
+    /// Whether the thread that drives has nothing else to do, and nobody can interrupt it, so that it may
+    /// wait inside of a call.
     fn may_block(&self) -> bool {
         false
+    }
+    /// Whether somebody can answer later for an attempt that has connected.
+    fn may_hold(&self) -> bool {
+        true
     }
     /// What may be started besides that which this race has in flight.
     fn permits(&self, _own: InFlight) -> Permits {

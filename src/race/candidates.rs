@@ -80,8 +80,8 @@ impl Candidates {
         self.take(place)
     }
 
-    /// All of them, in the order that [`Candidates::take_best`] follows within a family; as they came where no
-    /// route was asked for.
+    /// All of them, in the order that [`Candidates::take_best`] follows within a family; as they came where
+    /// no route was asked for.
     pub(super) fn placed(&self) -> Vec<Placed> {
         let places = self.order();
         if places.len() < self.untried.len() {

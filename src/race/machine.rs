@@ -192,8 +192,9 @@ impl Race {
         &self.attempts
     }
 
-    /// The candidates that were not attempted yet, in the order of RFC 6724 and with what decided it. The attempts
-    /// go by turns between the families (RFC 8305, section 4), within each of them in this order.
+    /// The candidates that were not attempted yet, in the order of RFC 6724 and with what decided it. The
+    /// attempts go by turns between the families (RFC 8305, section 4), within each of them in this
+    /// order.
     pub fn order(&self) -> Vec<Placed> {
         self.candidates.placed()
     }
@@ -307,7 +308,13 @@ impl Race {
             // Most races make one attempt; a vector would make room for four.
             self.attempts.reserve_exact(1);
         }
-        self.attempts.push(Attempt { destination, started: now, ended: None, outcome: AttemptOutcome::Running });
+        self.attempts.push(Attempt {
+            destination,
+            started: now,
+            connected: None,
+            ended: None,
+            outcome: AttemptOutcome::Running,
+        });
         self.running += 1;
         self.postpone_hastening(now);
         self.log.add(now, TraceKind::AttemptStarted { attempt, address: destination });

@@ -1,4 +1,5 @@
-//! The page that says which clause of RFC 8305 holds, docs/guide/rfc8305.md: the scripts that it names are there.
+//! The page that says which clause of RFC 8305 holds, docs/guide/rfc8305.md: the scripts that it names are
+//! there.
 use std::path::Path;
 
 #[test]

@@ -259,6 +259,7 @@ pub enum Step {
     CandidateDropped { address: String, port: u16 },
     FamilyUnanswered { family: String },
     AttemptStarted { attempt: u32, address: String, port: u16 },
+    AttemptHeld { attempt: u32, address: String, port: u16 },
     AttemptEnded { attempt: u32, address: String, port: u16, outcome: AttemptState },
     NextAttemptTimerSet { delay_ms: f64 },
     NextAttemptTimerFired,

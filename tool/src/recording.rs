@@ -100,6 +100,9 @@ impl Record {
                 });
                 Step::AttemptStarted { attempt: attempt.0, address: address_text(&address), port: address.port() }
             }
+            TraceKind::AttemptHeld { attempt, address } => {
+                Step::AttemptHeld { attempt: attempt.0, address: address_text(&address), port: address.port() }
+            }
             TraceKind::AttemptEnded { attempt, address, outcome } => {
                 let (state, error) = match outcome {
                     AttemptOutcome::Running => (AttemptState::Running, None),

@@ -93,8 +93,8 @@ pub struct Client {
     pub(super) resolved: u32,
     /// Lookups that wait for their servers' windows, in the order in which they came there.
     pub(super) waiting: VecDeque<WalkId>,
-    /// When some of them may have room although no answer comes. What an abandoned lookup has left is theirs at
-    /// the next turn only: many are abandoned in a row, as a rule, and those that wait among them.
+    /// When some of them may have room although no answer comes. What an abandoned lookup has left is theirs
+    /// at the next turn only: many are abandoned in a row, as a rule, and those that wait among them.
     pub(super) room_at: Option<Instant>,
     pub(super) deadlines: Option<Deadlines>,
     /// Lookups in flight by what they ask.
