@@ -586,6 +586,27 @@ int happy_history_get_report(happy_history *self, happy_history_report *ret_repo
 #define HAPPY_FLAG_LOOKUP_BY_LIBC (1u << 2)
 
 /**
+ * Each delay between attempts is twice the one before it, from `connection_attempt_delay_ms` or what the
+ * history says up to 2000 (version 3 of Happy Eyeballs lets delays grow): a host with many dead addresses is
+ * not sent as many SYNs in as short a time.
+ */
+#define HAPPY_FLAG_GROWING_DELAY (1u << 3)
+
+/**
+ * With HAPPY_FLAG_NO_FAST_FALLBACK and `open_timeout_ms`: each address gets an equal share of what is left
+ * of that limit, 2000 at least, and the last one all of it. An address that does not answer leaves the
+ * others their turn.
+ */
+#define HAPPY_FLAG_SHARE_TIMEOUT (1u << 4)
+
+/**
+ * Does not ask for addresses of a family in which this system has no network, where it has one in the other:
+ * neither an address of its own nor a route, but for the loopback and the link. One question less; what the
+ * host has in that family, loopback addresses too, is not found.
+ */
+#define HAPPY_FLAG_ONLY_CONNECTED_FAMILIES (1u << 5)
+
+/**
  * Stands in for getaddrinfo(3): same arguments, same answer (0 or an `EAI_*` code, errno with EAI_SYSTEM).
  *
  * Called on a worker thread of the library with all signals blocked, for each address family that is asked

@@ -11,6 +11,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// What a string of the caller's may be: valid, absent or refused.
 const STRINGS: [Option<&CStr>; 6] = [None, Some(c"127.0.0.1"), Some(c"::1"), Some(c"0"), Some(c""), Some(c"a b")];
 
+/// The flags that there are.
+const FLAGS: u32 = HAPPY_FLAG_NO_FAST_FALLBACK
+    | HAPPY_FLAG_NONBLOCKING
+    | HAPPY_FLAG_LOOKUP_BY_LIBC
+    | HAPPY_FLAG_GROWING_DELAY
+    | HAPPY_FLAG_SHARE_TIMEOUT
+    | HAPPY_FLAG_ONLY_CONNECTED_FAMILIES;
+
 static FREED: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" fn no_such_name(
@@ -115,7 +123,7 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
         tail.iter().all(|&byte| byte == 0)
             && [libc::AF_UNSPEC, libc::AF_INET, libc::AF_INET6].contains(&options.family)
             && [libc::AF_UNSPEC, libc::AF_INET, libc::AF_INET6].contains(&options.preferred_family)
-            && options.flags & !(HAPPY_FLAG_NO_FAST_FALLBACK | HAPPY_FLAG_NONBLOCKING | HAPPY_FLAG_LOOKUP_BY_LIBC) == 0
+            && options.flags & !FLAGS == 0
             && limits.iter().all(|&limit| limit >= -1)
             && (options.open_timeout_ms == -1 || (options.resolv_timeout_ms == -1 && options.connect_timeout_ms == -1))
             && options.resolution_delay_ms >= 0

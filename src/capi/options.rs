@@ -26,6 +26,25 @@ pub const HAPPY_FLAG_NONBLOCKING: u32 = 1 << 1;
 /// environment variable HAPPYSOCK_DNS=libc says so for a whole program, unless that has more rights than its
 /// user (`AT_SECURE`, getauxval(3)).
 pub const HAPPY_FLAG_LOOKUP_BY_LIBC: u32 = 1 << 2;
+/// Each delay between attempts is twice the one before it, from `connection_attempt_delay_ms` or what the
+/// history says up to 2000 (version 3 of Happy Eyeballs lets delays grow): a host with many dead addresses is
+/// not sent as many SYNs in as short a time.
+pub const HAPPY_FLAG_GROWING_DELAY: u32 = 1 << 3;
+/// With HAPPY_FLAG_NO_FAST_FALLBACK and `open_timeout_ms`: each address gets an equal share of what is left
+/// of that limit, 2000 at least, and the last one all of it. An address that does not answer leaves the
+/// others their turn.
+pub const HAPPY_FLAG_SHARE_TIMEOUT: u32 = 1 << 4;
+/// Does not ask for addresses of a family in which this system has no network, where it has one in the other:
+/// neither an address of its own nor a route, but for the loopback and the link. One question less; what the
+/// host has in that family, loopback addresses too, is not found.
+pub const HAPPY_FLAG_ONLY_CONNECTED_FAMILIES: u32 = 1 << 5;
+/// The flags that there are.
+const FLAGS: u32 = HAPPY_FLAG_NO_FAST_FALLBACK
+    | HAPPY_FLAG_NONBLOCKING
+    | HAPPY_FLAG_LOOKUP_BY_LIBC
+    | HAPPY_FLAG_GROWING_DELAY
+    | HAPPY_FLAG_SHARE_TIMEOUT
+    | HAPPY_FLAG_ONLY_CONNECTED_FAMILIES;
 
 /// What one connect is to do. Start from `HAPPY_OPTIONS_INIT` and change what you need:
 ///
@@ -138,6 +157,9 @@ fn defaults() -> happy_options {
         fast_fallback: true,
         nonblocking: false,
         lookup_by_libc: false,
+        growing_delay: false,
+        share_open_timeout: false,
+        only_connected_families: false,
         lookup_flags,
         resolv_timeout,
         connect_timeout,
@@ -274,7 +296,7 @@ impl happy_options {
         if self.release_socket.is_some() && self.confirm.is_none() {
             return Err(invalid(Argument::ReleaseSocket, c"needs confirm"));
         }
-        if self.flags & !(HAPPY_FLAG_NO_FAST_FALLBACK | HAPPY_FLAG_NONBLOCKING | HAPPY_FLAG_LOOKUP_BY_LIBC) != 0 {
+        if self.flags & !FLAGS != 0 {
             return Err(invalid(Argument::Flags, c"a flag is set that this version does not know"));
         }
         if self.first_address_family_count == 0 {
@@ -310,6 +332,9 @@ impl happy_options {
             fast_fallback: self.flags & HAPPY_FLAG_NO_FAST_FALLBACK == 0,
             nonblocking: self.flags & HAPPY_FLAG_NONBLOCKING != 0,
             lookup_by_libc: self.flags & HAPPY_FLAG_LOOKUP_BY_LIBC != 0,
+            growing_delay: self.flags & HAPPY_FLAG_GROWING_DELAY != 0,
+            share_open_timeout: self.flags & HAPPY_FLAG_SHARE_TIMEOUT != 0,
+            only_connected_families: self.flags & HAPPY_FLAG_ONLY_CONNECTED_FAMILIES != 0,
             lookup_flags: self.lookup_flags,
             resolv_timeout: limit(Argument::ResolvTimeout, self.resolv_timeout_ms)?,
             connect_timeout: limit(Argument::ConnectTimeout, self.connect_timeout_ms)?,

@@ -161,6 +161,9 @@ pub struct Options<'a> {
     /// Connection Attempt Delay: the time between the starts of two attempts (RFC 8305, section 5), held
     /// within 10 ms to 2 s. 250 ms.
     pub connection_attempt_delay: Duration,
+    /// Each delay after the first is twice the one before it, up to 2 s (version 3 of Happy Eyeballs lets
+    /// delays grow). With a history, twice what the path asks for, and so on.
+    pub growing_delay: bool,
     /// First Address Family Count: how many addresses of the first family come before the families alternate
     /// (RFC 8305, section 4). 0 counts as 1.
     pub first_address_family_count: u32,
@@ -169,6 +172,15 @@ pub struct Options<'a> {
     pub max_attempts: u32,
     /// The remote host is looked up by libc, on a thread, also where the library could do it by itself.
     pub lookup_by_libc: bool,
+    /// Without fast fallback and with `open_timeout`: each address gets an equal share of what is left of it,
+    /// 2 s at least, and the last one all of it, so that one that does not answer leaves the others their
+    /// turn.
+    pub share_open_timeout: bool,
+    /// The host is not asked for a family in which this system has no network, where it has one in the other:
+    /// neither an address of its own nor a route, but for the loopback and the link (version 3 of Happy
+    /// Eyeballs, section 4.2). One question less; what a name has in that family, loopback addresses too,
+    /// is not found.
+    pub only_connected_families: bool,
     /// What earlier connects have learnt of the networks, and where this one adds what it learns. The order
     /// of addresses, the family that is begun with and the Connection Attempt Delay follow it then.
     pub history: Option<Arc<History>>,
@@ -202,8 +214,11 @@ impl Default for Options<'_> {
             open_timeout: None,
             resolution_delay: crate::race::RESOLUTION_DELAY,
             connection_attempt_delay: crate::race::CONNECTION_ATTEMPT_DELAY,
+            growing_delay: false,
             first_address_family_count: crate::race::FIRST_ADDRESS_FAMILY_COUNT,
             max_attempts: 0,
+            share_open_timeout: false,
+            only_connected_families: false,
             history: None,
             lookup: None,
             hooks: None,
@@ -252,6 +267,8 @@ pub struct Plan {
     /// Whose addresses go first, whatever the system's table says.
     pub(super) preferred_family: Option<Family>,
     pub(super) nonblocking: bool,
+    /// A family without a network need not be asked for.
+    pub(super) only_connected_families: bool,
     pub(super) hooks: Option<Arc<dyn Hooks>>,
     pub(super) history: Option<Arc<History>>,
 }
@@ -309,11 +326,13 @@ impl Plan {
             local: local.is_some(),
             resolution_delay: options.resolution_delay,
             connection_attempt_delay: options.connection_attempt_delay,
+            growing_delay: options.growing_delay,
             first_address_family_count: options.first_address_family_count,
             max_attempts: options.max_attempts,
             resolve_limit: options.resolv_timeout,
             connect_limit: options.connect_timeout,
             open_limit: options.open_timeout,
+            share_open_limit: options.share_open_timeout,
             trace: options.trace,
             confirm: options.confirm && options.hooks.is_some(),
             ..Settings::default()
@@ -321,8 +340,19 @@ impl Plan {
         let literal = known.map_or_else(|| literal(host, service, &remote, options), Literal::Many);
         let (nonblocking, hooks) = (options.nonblocking, options.hooks.clone());
         let history = options.history.clone();
-        let preferred_family = options.preferred_family;
-        Ok(Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks, history })
+        let Options { preferred_family, only_connected_families, .. } = *options;
+        Ok(Plan {
+            remote,
+            local,
+            local_addresses,
+            literal,
+            settings,
+            preferred_family,
+            nonblocking,
+            only_connected_families,
+            hooks,
+            history,
+        })
     }
 }
 

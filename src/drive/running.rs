@@ -8,7 +8,7 @@ use super::plan::{Plan, Verdict};
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use crate::lookup::order::Surroundings;
-use crate::lookup::{Answer, Found, Mailbox, Reason, Told, policy};
+use crate::lookup::{Answer, Found, Reason, Told, policy};
 use crate::race::{
     Action, AnsweredBy, AttemptId, Event, Failure, Family, LookupId, Operation, Outcome, Placed, PolicyTable, Question,
     QuestionKind, Race, Settings, Wanted,
@@ -37,20 +37,22 @@ pub struct Running {
 }
 
 impl Running {
-    /// Begins a race: its limits count from `now`. Answers of workers come through `mailbox` under `token`.
-    pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
-        let Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks, history } =
-            plan;
+    /// Begins a race: its limits count from `now`.
+    pub fn new(plan: Plan, now: Instant) -> Running {
+        let Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, .. } = plan;
+        let (hooks, history) = (plan.hooks, plan.history);
         let policy = match preferred_family {
             None => policy(),
             Some(family) => Arc::new(PolicyTable::preferring(&policy(), family)),
         };
-        let learning = history.map(|history| Box::new(Learning::new(history)));
+        let learning = history.map(|history| Box::new(Learning::new(history, now)));
         let preferred_family = policy.preferred_family();
         let unanswered = learning.as_ref().and_then(|learning| learning.unanswered_family(now, preferred_family));
-        let settings = Settings { preferred_family, unanswered, policy, ..settings };
+        let may_be_left_out = plan.only_connected_families && literal.addresses().is_none();
+        let not_asked = if may_be_left_out { family_without_network() } else { None };
+        let settings = Settings { preferred_family, unanswered, not_asked, policy, ..settings };
         let lookups = (literal.addresses().is_none() || local.is_some())
-            .then(|| Box::new(Lookups::new(remote, local, settings.families, mailbox, token)));
+            .then(|| Box::new(Lookups::new(remote, local, settings.asked())));
         let has_limit = settings.resolve_limit.is_some() || settings.open_limit.is_some();
         let confirm = settings.confirm;
         let race = match literal.addresses() {
@@ -176,7 +178,7 @@ impl Running {
         while !self.is_finished() {
             let action = self.race.next_action(now, reactor.permits(self.in_flight()));
             if let Some(Action::Ask { lookup, question, urgency }) = action {
-                self.lookups().ask(lookup, question, urgency);
+                self.lookups().ask(lookup, question, urgency, reactor);
                 continue;
             }
             // Questions that come in a row are started together: one hand-off to the workers.
@@ -207,7 +209,7 @@ impl Running {
             }
             Action::FindRoute { candidate, destination } => {
                 let route = surroundings.route(&destination);
-                let route = match &self.learning {
+                let route = match &mut self.learning {
                     None => route,
                     Some(learning) => learning.add_to(now, destination.ip(), route),
                 };
@@ -238,8 +240,9 @@ impl Running {
     /// An attempt has begun: tells the race what is known of its handshake.
     fn begun(&mut self, now: Instant, attempt: AttemptId, destination: SocketAddr) {
         let Some(learning) = &mut self.learning else { return };
-        let source = self.dials.source(attempt);
-        if let Some(within) = learning.begun(now, attempt, source, destination.ip()) {
+        let others_may_follow = self.race.others_may_follow();
+        let source_of = |route| self.dials.source(attempt, route);
+        if let Some(within) = learning.begun(now, attempt, destination.ip(), others_may_follow, source_of) {
             self.race.handle(now, Event::HandshakeExpected { attempt, within });
         }
     }
@@ -329,5 +332,15 @@ impl Running {
             answered_by: self.answered_by,
             why_libc: self.why_libc.map(Reason::text),
         })
+    }
+}
+
+/// A family in which this system has no network, where it has one in the other.
+fn family_without_network() -> Option<Family> {
+    let mut surroundings = Surroundings::default();
+    match [Family::V6, Family::V4].map(|family| surroundings.has_connectivity(family)) {
+        [false, true] => Some(Family::V6),
+        [true, false] => Some(Family::V4),
+        _ => None,
     }
 }

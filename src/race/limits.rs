@@ -7,7 +7,7 @@ use super::machine::{Race, Setback};
 use super::order::Rank;
 use super::outcome::Outcome;
 use super::question::{Question, QuestionKind};
-use super::settings::Limit;
+use super::settings::{LEAST_SHARE, Limit};
 use super::trace::TraceKind;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,22 @@ impl Race {
         from.checked_add(limit)
     }
 
+    /// When the latest attempt has had its share of the open limit. None when it has all of it.
+    pub(super) fn share_deadline(&self) -> Option<Instant> {
+        self.share_ends.filter(|_| self.running > 0)
+    }
+
+    /// Until when an attempt that starts now has its share of the open limit, if it has to leave something to
+    /// addresses behind it.
+    pub(super) fn share_of_open_limit(&self, now: Instant) -> Option<Instant> {
+        if self.settings.fast_fallback || !self.settings.share_open_limit || self.candidates.is_empty() {
+            return None;
+        }
+        let left = self.open_deadline()?.saturating_duration_since(now);
+        let addresses = u32::try_from(self.candidates.len() + 1).unwrap_or(u32::MAX);
+        now.checked_add((left / addresses).max(LEAST_SHARE).min(left))
+    }
+
     /// Whether the Resolution Delay has nothing to wait for: the preferred family's answer is here or will
     /// not come, or this system or the local address could not use it.
     pub(super) fn resolution_delay_is_moot(&self) -> bool {
@@ -80,7 +96,10 @@ impl Race {
 
     fn expire_connect_limit(&mut self, now: Instant) {
         if self.connect_deadline().is_some_and(|at| at <= now) {
-            self.connect_limit_reached = true;
+            self.attempts_over = Some(Limit::Connect);
+        }
+        if self.share_deadline().is_some_and(|at| at <= now) {
+            self.attempts_over = Some(Limit::Open);
         }
         // A limit of zero is over before an attempt could start.
         if self.settings.connect_limit == Some(Duration::ZERO) && self.start_is_due(now) {

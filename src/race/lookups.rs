@@ -30,7 +30,7 @@ impl Lookups {
     pub(super) fn new(settings: &Settings, remote: bool) -> Lookups {
         let preferred = settings.preferred_family;
         let of = |family: Family| Some(QuestionKind::of(family));
-        let remote = match settings.families {
+        let remote = match settings.asked() {
             _ if !remote => [None, None],
             Families::Only(family) => [of(family), None],
             Families::Both if !settings.fast_fallback => [Some(QuestionKind::Both), None],

@@ -61,8 +61,10 @@ pub struct Race {
     pub(super) withheld_since: Option<Instant>,
     /// An attempt ended without success since the latest start: the next one does not wait for the delay.
     pub(super) pulled_forward: bool,
-    /// The connect limit was reached and the attempts in flight are being given up.
-    pub(super) connect_limit_reached: bool,
+    /// A limit was reached that ends attempts and not the race: those in flight are being given up.
+    pub(super) attempts_over: Option<Limit>,
+    /// Until when the latest attempt has its share of the open limit.
+    pub(super) share_ends: Option<Instant>,
     /// A candidate was dropped because the local address has no address of its family.
     pub(super) local_mismatch: bool,
     /// The trace was told of the time of the next attempt.
@@ -123,7 +125,8 @@ impl Race {
             resolution_delay_ends: None,
             withheld_since: None,
             pulled_forward: false,
-            connect_limit_reached: false,
+            attempts_over: None,
+            share_ends: None,
             local_mismatch: false,
             timer_traced: false,
             last_setback: None,
@@ -168,7 +171,7 @@ impl Race {
             return (!self.finished).then_some(self.started);
         }
         let next_start = if self.withheld_since.is_none() { self.start_time() } else { None };
-        let limits = [self.open_deadline(), self.resolve_deadline(), self.connect_deadline()];
+        let limits = [self.open_deadline(), self.resolve_deadline(), self.connect_deadline(), self.share_deadline()];
         limits.into_iter().chain([next_start, self.hasten_at]).flatten().min()
     }
 
@@ -190,6 +193,12 @@ impl Race {
     /// Every attempt that was started, in the order of start.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
+    }
+
+    /// Whether another attempt may come after those that were started: there is a candidate left, or a lookup
+    /// may bring one.
+    pub fn others_may_follow(&self) -> bool {
+        !self.candidates.is_empty() || self.lookups.remote_unfinished()
     }
 
     /// The candidates that were not attempted yet, in the order of RFC 6724 and with what decided it. The
@@ -228,16 +237,15 @@ impl Race {
         })
     }
 
-    /// The connect limit was reached: the attempts in flight go, one a call.
+    /// The connect limit was reached, or the share of the open limit is used up: the attempts in flight go,
+    /// one a call.
     fn give_up_attempt(&mut self, now: Instant) -> Option<Action> {
-        if !self.connect_limit_reached {
-            return None;
-        }
-        let action = self.abandon_attempt(now, AttemptOutcome::TimedOut(Limit::Connect));
+        let limit = self.attempts_over?;
+        let action = self.abandon_attempt(now, AttemptOutcome::TimedOut(limit));
         // The next attempt then starts at once, as after any other end without success.
-        self.connect_limit_reached = self.running > 0;
+        self.attempts_over = (self.running > 0).then_some(limit);
         self.pulled_forward = true;
-        self.last_setback = Some(Setback::Limit(Limit::Connect));
+        self.last_setback = Some(Setback::Limit(limit));
         action
     }
 
@@ -292,7 +300,7 @@ impl Race {
         };
         let destination = candidate.address;
         // Only what is still to come can make it matter.
-        if self.attempts.is_empty() && (!self.candidates.is_empty() || self.lookups.remote_unfinished()) {
+        if self.attempts.is_empty() && self.others_may_follow() {
             self.head = Some(candidate);
         }
         if self.timer_traced && !self.pulled_forward {
@@ -316,6 +324,7 @@ impl Race {
             outcome: AttemptOutcome::Running,
         });
         self.running += 1;
+        self.share_ends = self.share_of_open_limit(now);
         self.postpone_hastening(now);
         self.log.add(now, TraceKind::AttemptStarted { attempt, address: destination });
         Some(Action::StartAttempt { attempt, destination })
@@ -379,7 +388,12 @@ impl Race {
             return CONNECTION_ATTEMPT_DELAY_MIN;
         }
         let least = set.min(CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN);
-        self.handshake_expected.map_or(set, |expected| expected.clamp(least, CONNECTION_ATTEMPT_DELAY_MAX))
+        let delay = self.handshake_expected.map_or(set, |expected| expected.clamp(least, CONNECTION_ATTEMPT_DELAY_MAX));
+        if !self.settings.growing_delay {
+            return delay;
+        }
+        let doublings = (self.attempts.len() as u32).saturating_sub(1);
+        delay.saturating_mul(2u32.saturating_pow(doublings)).min(CONNECTION_ATTEMPT_DELAY_MAX)
     }
 
     /// Whether all candidates, tried or not, are loopback.

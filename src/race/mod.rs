@@ -82,7 +82,7 @@ pub use policy::PolicyTable;
 pub use question::{HOST, LookupId, NameId, Question, QuestionKind, Urgency};
 pub use settings::{
     CONNECTION_ATTEMPT_DELAY, CONNECTION_ATTEMPT_DELAY_MAX, CONNECTION_ATTEMPT_DELAY_MIN,
-    CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN, FIRST_ADDRESS_FAMILY_COUNT, Families, Limit, PUNCTUAL, RESOLUTION_DELAY,
-    Settings,
+    CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN, FIRST_ADDRESS_FAMILY_COUNT, Families, LEAST_SHARE, Limit, PUNCTUAL,
+    RESOLUTION_DELAY, Settings,
 };
 pub use trace::{AnsweredBy, Trace, TraceKind};

@@ -98,6 +98,13 @@ fn settings(bytes: &mut Bytes<'_>) -> Settings {
             2 => Some(Family::V4),
             _ => None,
         },
+        not_asked: match first_address_family_count & 0x30 {
+            0x10 => Some(Family::V6),
+            0x20 => Some(Family::V4),
+            _ => None,
+        },
+        growing_delay: first_address_family_count & 0x40 != 0,
+        share_open_limit: first_address_family_count & 0x80 != 0,
         families: match flags & 3 {
             0 | 1 => Families::Both,
             2 => Families::Only(Family::V6),
@@ -424,7 +431,7 @@ impl Play {
     }
 
     fn is_plain_question(&self, question: Question) -> bool {
-        !self.settings.fast_fallback && self.settings.families == Families::Both && question.kind != QuestionKind::Local
+        !self.settings.fast_fallback && self.settings.asked() == Families::Both && question.kind != QuestionKind::Local
     }
 
     fn check_start(&mut self, attempt: AttemptId, destination: SocketAddr) {
@@ -449,7 +456,11 @@ impl Play {
                     let set = self.settings.connection_attempt_delay;
                     let set = set.clamp(CONNECTION_ATTEMPT_DELAY_MIN, CONNECTION_ATTEMPT_DELAY_MAX);
                     let least = set.min(CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN);
-                    self.handshake_expected.map_or(set, |expected| expected.clamp(least, CONNECTION_ATTEMPT_DELAY_MAX))
+                    let delay = self
+                        .handshake_expected
+                        .map_or(set, |expected| expected.clamp(least, CONNECTION_ATTEMPT_DELAY_MAX));
+                    let doublings = if self.settings.growing_delay { attempts.len() as u32 - 2 } else { 0 };
+                    (delay * 2u32.pow(doublings.min(8))).min(CONNECTION_ATTEMPT_DELAY_MAX)
                 }
             };
             assert!(self.now - last >= CONNECTION_ATTEMPT_DELAY_MIN, "two starts closer than is ever allowed");

@@ -141,6 +141,9 @@ pub struct NameOptions {
     /// The family whose addresses go first, instead of the one that gai.conf(5) ranks higher
     #[arg(long, value_name = "FAMILY")]
     pub prefer: Option<FamilyName>,
+    /// Do not ask for a family in which this machine has no network
+    #[arg(long)]
+    pub only_connected: bool,
     /// Have libc look the name up, even where this program can do it by itself
     #[arg(long)]
     pub libc: bool,
@@ -235,9 +238,15 @@ pub struct RaceOptions {
     /// Attempts in flight at the same time; 0 is no cap
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_attempts: u32,
+    /// Each delay between attempts is twice the one before it, up to 2000
+    #[arg(long)]
+    pub growing_delay: bool,
     /// No race: one address after the other, in the system's order
     #[arg(long)]
     pub no_fast_fallback: bool,
+    /// Without a race, the addresses share what is left of --timeout, at least 2000 for each
+    #[arg(long, requires_all = ["no_fast_fallback", "timeout"])]
+    pub share_timeout: bool,
 }
 
 /// What is written besides.

@@ -16,9 +16,9 @@ impl Client {
 
     /// Whether a lookup may go to its servers now. If not it waits, without its walk.
     pub(super) fn is_admitted(&mut self, now: Instant, place: u32) -> bool {
-        let Some(lookup) = self.lookups[place as usize].as_mut() else { return false };
-        let Some(server) = lookup.walk.as_ref().and_then(|walk| walk.first_server()) else { return false };
-        let questions: u8 = if lookup.families == Families::Both { 2 } else { 1 };
+        let Some(walking) = self.walking(place) else { return false };
+        let Some(server) = walking.walk.first_server() else { return false };
+        let questions: u8 = if walking.walk.families() == Families::Both { 2 } else { 1 };
         let window = self.servers.iter().position(|(known, _)| *known == server).unwrap_or_else(|| {
             self.servers.push((server, Window::new()));
             self.servers.len() - 1
@@ -29,7 +29,9 @@ impl Client {
             return false;
         }
         self.servers[window].1.begin(u32::from(questions), now);
-        (lookup.window, lookup.counted) = (window as u16, questions);
+        if let Some(walking) = self.walking(place) {
+            (walking.window, walking.counted) = (window as u16, questions);
+        }
         true
     }
 
