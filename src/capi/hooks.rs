@@ -10,7 +10,7 @@ use crate::race::Trace;
 use crate::sys::address::RawAddress;
 use std::ffi::c_void;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -70,11 +70,11 @@ impl Hooks for CallerHooks {
         }
     }
 
-    fn confirm(&self, fd: RawFd, address: &SocketAddr) -> Verdict {
+    fn confirm(&self, fd: BorrowedFd<'_>, address: &SocketAddr) -> Verdict {
         let Some(confirm) = self.confirm else { return Verdict::Yes };
         let raw = RawAddress::from(address);
         // SAFETY: the caller's function, with the address it is documented to get, which outlives the call.
-        match unsafe { confirm(fd, raw.as_ptr(), raw.length(), self.userdata.pointer) } {
+        match unsafe { confirm(fd.as_raw_fd(), raw.as_ptr(), raw.length(), self.userdata.pointer) } {
             HAPPY_CONFIRM_YES => Verdict::Yes,
             HAPPY_CONFIRM_LATER => Verdict::Later,
             HAPPY_CONFIRM_NO => Verdict::No(libc::ECONNABORTED),

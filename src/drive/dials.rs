@@ -8,7 +8,7 @@ use crate::sys::Interest;
 use crate::sys::socket::{Connecting, Socket};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 /// How far an attempt has come.
@@ -122,7 +122,7 @@ impl Dials {
         dial.stage = Stage::Held;
         let fd = dial.socket.as_raw_fd();
         reactor.unwatch(Key::Attempt(attempt), fd);
-        self.hooks.as_ref().map_or(Verdict::Yes, |hooks| hooks.confirm(fd, destination))
+        self.hooks.as_ref().map_or(Verdict::Yes, |hooks| hooks.confirm(dial.socket.as_fd(), destination))
     }
 
     /// The attempt that is held with this socket.

@@ -6,7 +6,7 @@ use crate::race::{Families, Family, Settings};
 use std::ffi::CStr;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub trait Hooks: Send + Sync {
     /// With [`Options::confirm`]: whether the connection of an attempt is wanted. The socket is in
     /// non-blocking mode and stays the library's; it may be read and written, by a TLS handshake for
     /// instance, at once or (after [`Verdict::Later`]) until it is answered for or released.
-    fn confirm(&self, _fd: RawFd, _address: &SocketAddr) -> Verdict {
+    fn confirm(&self, _fd: BorrowedFd<'_>, _address: &SocketAddr) -> Verdict {
         Verdict::Yes
     }
     /// A socket that is held is closed next, without an answer: another attempt has won, a limit was reached,

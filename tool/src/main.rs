@@ -25,6 +25,7 @@ mod recording;
 mod repeat;
 mod sweep;
 mod targets;
+mod tls;
 mod verdict;
 mod watch;
 
