@@ -44,6 +44,7 @@ help:
 	@echo "  make demo               build, start a dual-stack server on loopback, race to it by name, print the timeline"
 	@echo "  make connect ARGS=...   the same program for real use: make connect ARGS=\"example.org 80\""
 	@echo "  make tool               the command happy, into target/release: target/release/happy --help"
+	@echo "  make preload            the library with which \`happy run' starts programs that cannot be changed; a part of make tool"
 	@echo "To use it"
 	@echo "  make build              the libraries, in target/shared and target/release"
 	@echo "  make install            what was built; PREFIX=$(PREFIX) LIBDIR= INCLUDEDIR= DATADIR= BINDIR= DESTDIR= STRIP="
@@ -242,6 +243,7 @@ include c_tests/c_tests.mk
 -include tests/resolved.mk
 -include lab/lab.mk
 include packaging/packaging.mk
+-include preload/preload.mk
 -include tool/tool.mk
 -include ruby_ext/ruby.mk
 -include bindings/bindings.mk

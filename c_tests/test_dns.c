@@ -52,12 +52,20 @@ static void connects_by(const char *host, const char *source)
     close(fd);
 }
 
+/* The answer to one question may be enough to connect, and the server has the other one before it still. */
+static void check_questions(const char *name, int expected)
+{
+    for (double until = now_ms() + PATIENCE_MS; questions_for(name) < expected && now_ms() < until;)
+        poll(NULL, 0, 1);
+    assert_int_equal(questions_for(name), expected);
+}
+
 static void a_blocking_connect_makes_no_thread(void **state)
 {
     (void)state;
     connects_by("both.test", "dns");
     connects_by("dual.test", "hosts");
-    assert_int_equal(questions_for("both.test"), 2);
+    check_questions("both.test", 2);
     assert_int_equal(questions_for("dual.test"), 0);
 }
 
@@ -216,8 +224,8 @@ static void equal_names_are_asked_once(void **state)
     assert_int_equal(ended, COUNT);
     for (int i = 0; i < COUNT; i++)
         assert_int_equal(statuses[i], HAPPY_OK);
-    assert_int_equal(questions_for("both.test"), 2);
-    assert_int_equal(questions_for("fours.test"), 2);
+    check_questions("both.test", 2);
+    check_questions("fours.test", 2);
     happy_multi_free(multi);
 }
 
@@ -243,6 +251,7 @@ static void a_port_is_left_after_sixty_four_questions(void **state)
     }
     drive(multi);
     int count, on_port = 0, ports = 0, in_order = 0;
+    check_questions(NULL, 2 * COUNT);
     const struct asked *asked = questions(&count);
     assert_int_equal(count, 2 * COUNT);
     for (int i = 1; i < count; i++)

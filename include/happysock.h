@@ -758,6 +758,12 @@ typedef void (*happy_release_socket_fn)(int fd, void *userdata);
  */
 #define HAPPY_TRACE_ATTEMPT_HELD 15
 
+/**
+ * In this network, which has no IPv4, the address for its translator was made of an IPv4 address; `address`,
+ * `synthesized_from`.
+ */
+#define HAPPY_TRACE_ADDRESS_SYNTHESIZED 16
+
 /** One step of a race. */
 typedef struct happy_trace_event {
     /** sizeof(happy_trace_event) as the library was compiled. */
@@ -767,8 +773,8 @@ typedef struct happy_trace_event {
     /** `HAPPY_TRACE_*`. */
     int32_t kind;
     /**
-     * AF_INET, AF_INET6, AF_UNSPEC for a lookup of both, or -1 where there is none (also for the lookup of
-     * the local address).
+     * AF_INET, AF_INET6, AF_UNSPEC for a lookup of both, or -1 where there is none (also for the lookups of
+     * the local address and of a translator's prefixes).
      */
     int32_t family;
     /** The attempt's number, from 0 in the order of start, or -1. */
@@ -800,6 +806,10 @@ typedef struct happy_trace_event {
      * function). NULL where nobody had to be asked.
      */
     const char *source;
+    /** 1: `address` was synthesized from an IPv4 address, with HAPPY_TRACE_ADDRESS_SYNTHESIZED; else 0. */
+    int32_t synthesized;
+    /** That IPv4 address in network byte order, as in_addr has it; else 0. */
+    uint32_t synthesized_from;
 } happy_trace_event;
 
 /**
@@ -931,6 +941,14 @@ typedef struct happy_options {
      */
     happy_history *history;
     /**
+     * What is done with IPv4 addresses on a network without IPv4 whose translator (NAT64) leads to them (RFC
+     * 8305, section 7), or NULL: they are attempted as they are. "discover": the translator's prefixes are
+     * asked for when they are needed (RFC 7050), as the remote host is. Or the prefixes, at most 8, with
+     * commas between, as in "64:ff9b::/96,2001:db8:64::/96" (RFC 6052). No IPv4: no address but for the
+     * loopback and the link, and no route. Only with both families.
+     */
+    const char *nat64;
+    /**
      * Asked whether the connection of an attempt is wanted before it wins, or NULL: the first connection
      * wins. All limits hold meanwhile: `connect_timeout_ms` counts on from the start of the last
      * candidate's attempt.
@@ -945,7 +963,7 @@ typedef struct happy_options {
     { \
         sizeof(happy_options), NULL, NULL, AF_UNSPEC, AF_UNSPEC, 0u, 0, -1, -1, -1, \
         50, 250, 1u, 0u, \
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
     }
 
 /* ---- What a connect came to ---------------------------------------------------------------------------- */
@@ -992,6 +1010,12 @@ typedef struct happy_attempt {
     uint64_t ended_ns;
     /** The address that was attempted. */
     struct sockaddr_storage address;
+    /**
+     * 1: the address leads to a translator and stands for an IPv4 address (`nat64` of the options); else 0.
+     */
+    int32_t synthesized;
+    /** That IPv4 address in network byte order, as in_addr has it; else 0. */
+    uint32_t synthesized_from;
 } happy_attempt;
 
 /**
@@ -1072,6 +1096,10 @@ typedef struct happy_result {
      * function). NULL where nobody had to be asked, or none has answered.
      */
     const char *source;
+    /** 1: `address` leads to a translator and stands for an IPv4 address (`nat64` of the options); else 0. */
+    int32_t synthesized;
+    /** That IPv4 address in network byte order, as in_addr has it; else 0. */
+    uint32_t synthesized_from;
 } happy_result;
 
 /**
@@ -1142,13 +1170,13 @@ const char *happy_limit_str(int limit);
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL \
+        {}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL, 0, 0u \
     }
 #else
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {0}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL \
+        {0}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL, 0, 0u \
     }
 #endif
 

@@ -1,7 +1,7 @@
 //! Connects for programs on tokio.
 //!
-//! A connect is one descriptor, which the runtime's reactor watches: no task and no thread is made. Dropping
-//! the future ends it at once.
+//! A connect is one descriptor, which the runtime's reactor watches: no task and no thread is made. Dropping the
+//! future ends it at once.
 
 use crate::drive::{ConnectError, Connecting, Options, Target};
 use crate::race::Outcome;
@@ -25,12 +25,11 @@ pub async fn connect<'a>(target: impl Into<Target<'a>>) -> Result<TcpStream, Con
     connect_with(target, &Options::default()).await
 }
 
-/// [`connect`] with limits, delays, a local address and what else there is to choose. Its limits are kept by
-/// the connect itself: tokio's timers are not needed.
+/// [`connect`] with limits, delays, a local address and what else there is to choose. Its limits are kept by the
+/// connect itself: tokio's timers are not needed.
 pub async fn connect_with<'a>(target: impl Into<Target<'a>>, options: &Options<'_>) -> Result<TcpStream, ConnectError> {
     let connecting = Connecting::new(target, options)?;
-    // What replaces it came with tokio 1.54 and is unsafe, since a type may change its descriptor: this one does
-    // not.
+    // What replaces it came with tokio 1.54 and is unsafe, since a type may change its descriptor: this one does not.
     #[allow(deprecated)]
     let mut watched = AsyncFd::with_interest(connecting, Interest::READABLE).map_err(broken)?;
     loop {

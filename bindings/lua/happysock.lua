@@ -39,9 +39,10 @@ typedef struct happy_options {
     const void *local_v4;
     const void *local_v6;
     void *history;
+    const char *nat64;
     void *confirm;
     void *release_socket;
-    uint64_t room[14];
+    uint64_t room[13];
 } happy_options;
 
 typedef struct happy_attempt {

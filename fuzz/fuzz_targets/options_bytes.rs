@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// What a string of the caller's may be: valid, absent or refused.
 const STRINGS: [Option<&CStr>; 6] = [None, Some(c"127.0.0.1"), Some(c"::1"), Some(c"0"), Some(c""), Some(c"a b")];
 
+/// What `nat64` may be.
+const NAT64: [Option<&CStr>; 4] = [None, Some(c"discover"), Some(c"64:ff9b::/96,2001:db8::/32"), Some(c"64:ff9b::/95")];
+/// The one that is refused.
+const REFUSED: usize = 3;
 /// The flags that there are.
 const FLAGS: u32 = HAPPY_FLAG_NO_FAST_FALLBACK
     | HAPPY_FLAG_NONBLOCKING
@@ -89,6 +93,7 @@ fn is_string_acceptable(choice: usize, is_host: bool) -> bool {
 
 fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
     let (host, service, own_lookup, trace, bytes) = data;
+    let nat64 = usize::from(host) / STRINGS.len() % NAT64.len();
     let (host, service) = (usize::from(host) % STRINGS.len(), usize::from(service) % STRINGS.len());
     let mut given = Given::new(bytes);
     // Sizes that promise more than there is would break the caller's promise.
@@ -111,6 +116,7 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
     given.set::<*mut happy_history>(offset_of!(happy_options, history), null_mut());
     given.set::<happy_confirm_fn>(offset_of!(happy_options, confirm), None);
     given.set::<happy_release_socket_fn>(offset_of!(happy_options, release_socket), None);
+    given.set(offset_of!(happy_options, nat64), NAT64[nat64].map_or(null(), CStr::as_ptr));
 
     let known = size_of::<happy_options>();
     let acceptable = (known..=4096).contains(&size) && {
@@ -131,6 +137,7 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
             && options.first_address_family_count >= 1
             && is_string_acceptable(host, true)
             && is_string_acceptable(service, false)
+            && nat64 != REFUSED
     };
 
     FREED.store(0, Ordering::Relaxed);

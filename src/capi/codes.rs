@@ -130,6 +130,9 @@ pub const HAPPY_TRACE_FAMILY_UNANSWERED: i32 = 14;
 /// An attempt is connected and held: `confirm` is asked; `attempt`, `address`. Its end tells what was
 /// said.
 pub const HAPPY_TRACE_ATTEMPT_HELD: i32 = 15;
+/// In this network, which has no IPv4, the address for its translator was made of an IPv4 address; `address`,
+/// `synthesized_from`.
+pub const HAPPY_TRACE_ADDRESS_SYNTHESIZED: i32 = 16;
 
 pub(super) fn trace_kind_name(kind: i32) -> &'static CStr {
     match kind {
@@ -148,6 +151,7 @@ pub(super) fn trace_kind_name(kind: i32) -> &'static CStr {
         HAPPY_TRACE_FAMILY_UNANSWERED => c"family unanswered",
         HAPPY_TRACE_ATTEMPT_HELD => c"attempt held",
         HAPPY_TRACE_LOOKUP_HASTENED => c"lookup hastened",
+        HAPPY_TRACE_ADDRESS_SYNTHESIZED => c"address synthesized",
         _ => c"unknown kind",
     }
 }

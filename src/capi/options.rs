@@ -8,7 +8,7 @@ use super::hooks::{CallerHooks, Userdata};
 use super::message::set_message;
 use crate::drive::{Argument, Invalid, Options, Plan, PlanError};
 use crate::lookup::LookupCallback;
-use crate::race::{Families, Family};
+use crate::race::{Families, Family, InvalidNat64, Nat64};
 use crate::sys::address::socket_address;
 use std::ffi::{CStr, c_char, c_void};
 use std::mem::{offset_of, size_of};
@@ -126,6 +126,12 @@ pub struct happy_options {
     /// What earlier connects have learnt, and where this one adds what it learns; or NULL: nothing is known
     /// and nothing is kept. The connect keeps what it needs of it.
     pub history: *mut happy_history,
+    /// What is done with IPv4 addresses on a network without IPv4 whose translator (NAT64) leads to them (RFC
+    /// 8305, section 7), or NULL: they are attempted as they are. "discover": the translator's prefixes are
+    /// asked for when they are needed (RFC 7050), as the remote host is. Or the prefixes, at most 8, with
+    /// commas between, as in "64:ff9b::/96,2001:db8:64::/96" (RFC 6052). No IPv4: no address but for the
+    /// loopback and the link, and no route. Only with both families.
+    pub nat64: *const c_char,
     /// Asked whether the connection of an attempt is wanted before it wins, or NULL: the first connection
     /// wins. All limits hold meanwhile: `connect_timeout_ms` counts on from the start of the last
     /// candidate's attempt.
@@ -169,6 +175,7 @@ fn defaults() -> happy_options {
         first_address_family_count,
         max_attempts,
         history: None,
+        nat64: Nat64::Off,
         lookup: None,
         hooks: None,
         trace: false,
@@ -203,6 +210,7 @@ fn defaults() -> happy_options {
         local_v4: std::ptr::null(),
         local_v6: std::ptr::null(),
         history: std::ptr::null_mut(),
+        nat64: std::ptr::null(),
         confirm: None,
         release_socket: None,
     }
@@ -345,6 +353,8 @@ impl happy_options {
             max_attempts: self.max_attempts,
             // SAFETY: NULL, or a live handle, promised by the caller.
             history: unsafe { self.history.as_ref() }.map(happy_history::shared),
+            // SAFETY: promised by the caller.
+            nat64: nat64(unsafe { string(self.nat64) })?,
             lookup: None,
             hooks: None,
             trace: self.trace.is_some(),
@@ -418,6 +428,13 @@ pub(crate) unsafe fn plan(
     let plan = Plan::new(host, service, &options)?;
     userdata.arm();
     Ok(plan)
+}
+
+/// What is done with IPv4 addresses on a network without IPv4.
+fn nat64(text: Option<&CStr>) -> Result<Nat64, PlanError> {
+    let Some(text) = text else { return Ok(Nat64::Off) };
+    let parsed = text.to_str().map_err(|_| InvalidNat64::Malformed).and_then(str::parse);
+    parsed.map_err(|error| invalid(Argument::Nat64, error.reason()))
 }
 
 /// A limit in milliseconds: -1 none.

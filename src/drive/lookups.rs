@@ -156,6 +156,9 @@ impl Lookups {
 
     /// The driver's client has the last word of a family of the host.
     pub fn told(&mut self, told: Told) {
+        if !matches!(self.host, Host::Walks(walk) if walk == told.walk) {
+            return;
+        }
         let family = if told.family == libc::AF_INET6 { Family::V6 } else { Family::V4 };
         let by = told.by;
         let answer = told.into_answer(self.port);
@@ -285,6 +288,7 @@ impl Lookups {
             QuestionKind::Aaaa => self.remote.with(libc::AF_INET6, Form::Unsorted),
             QuestionKind::A => self.remote.with(libc::AF_INET, Form::Unsorted),
             QuestionKind::Both => self.remote.with(address_family(self.families), Form::Addresses),
+            QuestionKind::Nat64Prefix => unreachable!("its name is not the host's"),
             QuestionKind::Local => {
                 let local = self.local.as_ref().expect("a local address is asked for only where one was given");
                 local.with(libc::AF_UNSPEC, Form::Addresses)

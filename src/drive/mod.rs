@@ -9,6 +9,7 @@ mod blocking;
 mod connect;
 mod connecting;
 mod dials;
+mod discovery;
 mod few;
 mod key;
 mod learning;

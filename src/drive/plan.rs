@@ -2,8 +2,8 @@
 
 use crate::history::History;
 use crate::lookup::{Form, Hints, LookupCallback, Query, QueryArgument, Rejection};
-use crate::race::{Families, Family, Settings};
-use std::ffi::CStr;
+use crate::race::{Families, Family, IPV4_ONLY, Nat64, Settings};
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{BorrowedFd, RawFd};
@@ -77,6 +77,8 @@ pub enum Argument {
     FirstAddressFamilyCount,
     /// [`Hooks::release_socket`], which is an option of its own in the C ABI.
     ReleaseSocket,
+    /// [`Options::nat64`].
+    Nat64,
     /// The handle itself.
     Handle,
     /// Who is told of the end.
@@ -109,6 +111,7 @@ impl Argument {
             Argument::ConnectionAttemptDelay => c"connection_attempt_delay_ms",
             Argument::FirstAddressFamilyCount => c"first_address_family_count",
             Argument::ReleaseSocket => c"release_socket",
+            Argument::Nat64 => c"nat64",
             Argument::Handle => c"self",
             Argument::Done => c"done",
             Argument::RetConnect => c"ret_connect",
@@ -184,6 +187,9 @@ pub struct Options<'a> {
     /// What earlier connects have learnt of the networks, and where this one adds what it learns. The order
     /// of addresses, the family that is begun with and the Connection Attempt Delay follow it then.
     pub history: Option<Arc<History>>,
+    /// What is done with IPv4 addresses on a network without IPv4: with [`Nat64::Discover`] or prefixes they are
+    /// attempted through the network's translator (RFC 8305, section 7). Only with both families.
+    pub nat64: Nat64,
     /// Stands in for libc's lookup of the remote host.
     pub lookup: Option<Arc<LookupCallback>>,
     /// What the connect calls while it runs.
@@ -220,6 +226,7 @@ impl Default for Options<'_> {
             share_open_timeout: false,
             only_connected_families: false,
             history: None,
+            nat64: Nat64::Off,
             lookup: None,
             hooks: None,
             trace: false,
@@ -258,6 +265,8 @@ impl PlanError {
 pub struct Plan {
     pub(super) remote: Query,
     pub(super) local: Option<Query>,
+    /// What tells the prefixes of the network's translator, where they may have to be found out.
+    pub(super) prefixes: Option<Query>,
     /// What attempts are bound to, where that need not be looked up: one of a family at most.
     pub(super) local_addresses: Box<[SocketAddr]>,
     /// The addresses of a host that needs no lookup.
@@ -332,6 +341,7 @@ impl Plan {
             resolve_limit: options.resolv_timeout,
             connect_limit: options.connect_timeout,
             open_limit: options.open_timeout,
+            nat64: options.nat64.clone(),
             share_open_limit: options.share_open_timeout,
             trace: options.trace,
             confirm: options.confirm && options.hooks.is_some(),
@@ -341,9 +351,11 @@ impl Plan {
         let (nonblocking, hooks) = (options.nonblocking, options.hooks.clone());
         let history = options.history.clone();
         let Options { preferred_family, only_connected_families, .. } = *options;
+        let prefixes = prefixes(options)?;
         Ok(Plan {
             remote,
             local,
+            prefixes,
             local_addresses,
             literal,
             settings,
@@ -354,6 +366,18 @@ impl Plan {
             history,
         })
     }
+}
+
+/// The question that tells the prefixes of the network's translator.
+fn prefixes(options: &Options<'_>) -> Result<Option<Query>, PlanError> {
+    if options.nat64 != Nat64::Discover {
+        return Ok(None);
+    }
+    let name = CString::new(IPV4_ONLY).map_err(|_| PlanError::OutOfMemory)?;
+    let query = Query::new(Some(&name), None, hints(0, libc::AF_INET6), options.lookup.clone())
+        .map_err(|_| PlanError::OutOfMemory)?
+        .with(libc::AF_INET6, Form::Unsorted);
+    Ok(Some(if options.lookup_by_libc { query.for_libc() } else { query }))
 }
 
 fn check(query: &Query, host: Argument, service: Argument) -> Result<(), PlanError> {

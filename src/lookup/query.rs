@@ -2,6 +2,7 @@
 
 use super::callback::LookupCallback;
 use std::ffi::CStr;
+use std::hash::{Hash, Hasher};
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
@@ -40,18 +41,41 @@ pub struct Rejection {
     pub reason: &'static CStr,
 }
 
-/// The names of a question, in one piece of memory that all who ask it share: thousands may be in flight.
-///
-/// Two octets say how long the host is with its terminating zero (0: there is none); then the host and the
-/// service, each with its zero.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Names(Arc<[u8]>);
+/// The names of a question, and whom to ask, which all who ask it share: thousands may be in flight.
+#[derive(Clone)]
+pub(super) struct Names(Arc<Shared>);
+
+struct Shared {
+    /// Two octets say how long the host is with its terminating zero (0: there is none); then the host and the
+    /// service, each with its zero.
+    text: Box<[u8]>,
+    callback: Option<Arc<LookupCallback>>,
+}
+
+/// The names are equal; whom to ask does not count.
+impl PartialEq for Names {
+    fn eq(&self, other: &Names) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Eq for Names {}
+
+impl Hash for Names {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
+    }
+}
 
 /// What stands before the host.
 const NODE_LENGTH: usize = 2;
 
 impl Names {
-    fn new(node: Option<&CStr>, service: Option<&CStr>) -> Result<Names, OutOfMemory> {
+    fn new(
+        node: Option<&CStr>,
+        service: Option<&CStr>,
+        callback: Option<Arc<LookupCallback>>,
+    ) -> Result<Names, OutOfMemory> {
         let kept = |name: &CStr, most: usize| name.to_bytes().len().min(most);
         let node = node.map(|node| &node.to_bytes()[..kept(node, NI_MAXHOST)]);
         let service = service.map(|service| &service.to_bytes()[..kept(service, NI_MAXSERV)]);
@@ -63,27 +87,27 @@ impl Names {
             text.extend_from_slice(name);
             text.push(0);
         }
-        Ok(Names(text.into()))
+        Ok(Names(Arc::new(Shared { text: text.into_boxed_slice(), callback })))
     }
 
     pub fn node(&self) -> Option<&CStr> {
-        let (_, names) = self.0.split_at(NODE_LENGTH);
+        let (_, names) = self.0.text.split_at(NODE_LENGTH);
         CStr::from_bytes_with_nul(&names[..self.node_length()]).ok()
     }
 
     pub fn service(&self) -> Option<&CStr> {
-        let (_, names) = self.0.split_at(NODE_LENGTH);
+        let (_, names) = self.0.text.split_at(NODE_LENGTH);
         CStr::from_bytes_with_nul(&names[self.node_length()..]).ok()
     }
 
     /// The host as octets; none where there is no host.
     pub fn host(&self) -> &[u8] {
-        let (_, names) = self.0.split_at(NODE_LENGTH);
+        let (_, names) = self.0.text.split_at(NODE_LENGTH);
         &names[..self.node_length().saturating_sub(1)]
     }
 
     fn node_length(&self) -> usize {
-        self.0.first_chunk().map_or(0, |length| usize::from(u16::from_be_bytes(*length)))
+        self.0.text.first_chunk().map_or(0, |length| usize::from(u16::from_be_bytes(*length)))
     }
 }
 
@@ -94,7 +118,6 @@ pub struct Query {
     hints: Hints,
     form: Form,
     for_libc: bool,
-    callback: Option<Arc<LookupCallback>>,
 }
 
 /// In which form the asker wants the answer.
@@ -117,7 +140,7 @@ impl Query {
         hints: Hints,
         callback: Option<Arc<LookupCallback>>,
     ) -> Result<Query, OutOfMemory> {
-        Ok(Query { names: Names::new(node, service)?, hints, form: Form::List, for_libc: false, callback })
+        Ok(Query { names: Names::new(node, service, callback)?, hints, form: Form::List, for_libc: false })
     }
 
     /// The same question for an address family, with the answer in another form. [`Form::Unsorted`] costs
@@ -139,12 +162,12 @@ impl Query {
 
     /// Whether nobody but libc, or the caller's function, is to be asked.
     pub fn is_for_libc(&self) -> bool {
-        self.for_libc || self.callback.is_some()
+        self.for_libc || self.has_callback()
     }
 
     /// Whether the caller's function is asked.
     pub fn has_callback(&self) -> bool {
-        self.callback.is_some()
+        self.callback().is_some()
     }
 
     /// The port, where no service has to be looked up for it: 0 if none is asked for.
@@ -159,7 +182,7 @@ impl Query {
 
     /// The function that stands in for getaddrinfo(3).
     pub(super) fn callback(&self) -> Option<&Arc<LookupCallback>> {
-        self.callback.as_ref()
+        self.names.0.callback.as_ref()
     }
 
     /// The names, to be kept for as long as somebody looks them up.

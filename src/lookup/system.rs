@@ -231,7 +231,13 @@ fn host_conf() -> HostConf {
 /// What was put before libc's functions is there when the program starts, or never.
 fn foreign_lookup() -> bool {
     static FOREIGN: PerProcess<bool> = PerProcess::new();
-    *FOREIGN.get(process::has_foreign_lookup)
+    *FOREIGN.get(|| process::has_foreign_lookup() && !is_only_watched())
+}
+
+/// Whether a test says that what stands before libc's functions only watches them, as a sanitizer's runtime does. No
+/// library for users reads it.
+fn is_only_watched() -> bool {
+    cfg!(feature = "internals") && std::env::var_os("HAPPYSOCK_TEST_WATCHED_LOOKUPS").is_some()
 }
 
 fn leases() -> Leases {

@@ -49,6 +49,11 @@ impl Lookups {
         Lookups(lookups)
     }
 
+    /// Has a question asked that was not known to be needed at the beginning.
+    pub(super) fn want(&mut self, question: Question) {
+        self.0.push(Lookup { question, standing: Standing::Wanted, urgency: Urgency::Now });
+    }
+
     /// Whether there is something to ask.
     pub(super) fn any_wanted(&self) -> bool {
         self.first(Standing::Wanted).is_some()

@@ -1,5 +1,6 @@
 //! What one race is to do, with the standard's values.
 use super::family::Family;
+use super::nat64::Nat64;
 use super::policy::PolicyTable;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +101,8 @@ pub struct Settings {
     /// Delay runs on, all three limits hold, and under `max_attempts` it may have to make room. Without fast
     /// fallback the next attempt waits for that word.
     pub confirm: bool,
+    /// What is done with IPv4 addresses on a network without IPv4. Only with both families.
+    pub nat64: Nat64,
     /// Without fast fallback an attempt gets an equal share of what is left of the open limit,
     /// [`LEAST_SHARE`] at least, and all of it at the last address: one that does not answer leaves the
     /// others their turn.
@@ -127,6 +130,7 @@ impl Default for Settings {
             connect_limit: None,
             open_limit: None,
             confirm: false,
+            nat64: Nat64::Off,
             share_open_limit: false,
             trace: false,
         }

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 /// A descriptor that is closed when it is dropped.
 ///
 /// The child of a fork may not have it, although its memory says so: the kernel copies the table of
-/// descriptors before it copies the memory (copy_process() in kernel/fork.c), and a thread of the parent's
-/// may have opened one between the two. An [`OwnedFd`] would end the process over that, where std checks such
+/// descriptors before it copies the memory (copy_process() in kernel/fork.c), and a thread of the parent's may
+/// have opened one between the two. An [`OwnedFd`] would end the process over that, where std checks such
 /// things. There is nothing to close then, or what the parent had just closed under the same number.
 #[derive(Debug)]
 pub(crate) struct Descriptor(ManuallyDrop<OwnedFd>);

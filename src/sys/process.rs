@@ -56,7 +56,9 @@ pub fn interface_index(name: &[u8]) -> Option<u32> {
 }
 
 /// Whether one of the functions that look names up is not libc's own: something that was loaded or linked
-/// before libc has put its own in the place (proxychains, torsocks, nss_wrapper, a test's).
+/// before libc has put its own in the place (proxychains, torsocks, nss_wrapper, a test's). The library
+/// `preload/` of this project is none of those: it looks names up as this one does, and says what comes
+/// after it.
 pub fn has_foreign_lookup() -> bool {
     // This code is position-independent, so this is the address that calls go to.
     let libc_itself = object_of(libc::gnu_get_libc_version as *const c_void);
@@ -64,9 +66,16 @@ pub fn has_foreign_lookup() -> bool {
         // SAFETY: a handle that is always there, and a C string.
         unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }.cast_const()
     };
+    let after_preload = found(c"happysock_preload_next_getaddrinfo");
+    let getaddrinfo = if after_preload.is_null() {
+        libc::getaddrinfo as *const c_void
+    } else {
+        // SAFETY: the function of that name is of this type, preload/next.c.
+        unsafe { std::mem::transmute::<*const c_void, extern "C" fn() -> *const c_void>(after_preload)() }
+    };
     // Where it is linked statically there is no other, and nothing is found.
     let foreign = |function: *const c_void| !function.is_null() && object_of(function) != libc_itself;
-    foreign(libc::getaddrinfo as *const c_void) || foreign(found(c"gethostbyname2_r"))
+    foreign(getaddrinfo) || foreign(found(c"gethostbyname2_r"))
 }
 
 /// Where the object begins that holds a function: dladdr(3). None in a program that is linked statically,

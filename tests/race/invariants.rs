@@ -10,7 +10,7 @@ const WORLD: [&str; 16] = [
     "[2001:db8::1]:80",
     "[2001:db8::2]:80",
     "[2001:db8::3]:80",
-    "[2001:db8:1::1]:80",
+    "[2001:db8:64::192.0.2.1]:80",
     "[fe80::1%2]:80",
     "[fd00::1]:80",
     "[::1]:80",
@@ -123,6 +123,11 @@ fn settings(bytes: &mut Bytes<'_>) -> Settings {
         open_limit: bytes.limit(),
         confirm: first_address_family_count & 0x80 != 0,
         trace: flags & 0x80 != 0,
+        nat64: match first_address_family_count >> 6 {
+            0 | 1 => Nat64::Off,
+            2 => Nat64::Discover,
+            _ => "2001:db8:64::/96,64:ff9b::/96".parse().unwrap(),
+        },
     }
 }
 
@@ -266,6 +271,9 @@ impl Play {
     fn answer(&mut self, lookup: LookupId, addresses: &[SocketAddr]) {
         let event = Event::Answered { lookup, addresses, by: AnsweredBy::Nobody };
         let Some(question) = self.take_pending(lookup) else { return self.ignored(event) };
+        if question.kind == QuestionKind::Nat64Prefix {
+            return self.answer_prefix(lookup, addresses.is_empty());
+        }
         if question.kind == QuestionKind::Local {
             self.local_families = addresses.iter().map(Family::of).collect();
             self.decided = addresses.is_empty();
@@ -274,6 +282,15 @@ impl Play {
         let hopeful = addresses.iter().any(counts);
         self.hasten_at = Some(if hopeful { self.now + HASTEN_AFTER } else { self.now });
         self.race.handle(self.now, event);
+    }
+
+    fn answer_prefix(&mut self, lookup: LookupId, without: bool) {
+        let told = ["[2001:db8:64::192.0.0.170]:0".parse().unwrap()];
+        let addresses = if without { &[][..] } else { &told };
+        if without {
+            self.hasten_at = Some(self.now);
+        }
+        self.race.handle(self.now, Event::Answered { lookup, addresses, by: AnsweredBy::Nobody });
     }
 
     fn end_by(&mut self, event: Event<'_>) {
@@ -431,7 +448,8 @@ impl Play {
     }
 
     fn is_plain_question(&self, question: Question) -> bool {
-        !self.settings.fast_fallback && self.settings.asked() == Families::Both && question.kind != QuestionKind::Local
+        let of_host = !matches!(question.kind, QuestionKind::Local | QuestionKind::Nat64Prefix);
+        !self.settings.fast_fallback && self.settings.asked() == Families::Both && of_host
     }
 
     fn check_start(&mut self, attempt: AttemptId, destination: SocketAddr) {

@@ -163,6 +163,7 @@ fn plan(arguments: &ConnectArguments, history: Option<&Arc<History>>, starter: &
         first_address_family_count: race.first_family_count,
         max_attempts: race.max_attempts,
         history: history.cloned(),
+        nat64: arguments.nat64.clone().unwrap_or_default(),
         hooks: Some(starter.hooks()),
         trace: true,
         confirm: arguments.tls,

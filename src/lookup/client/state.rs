@@ -46,6 +46,8 @@ pub struct WalkId {
 /// What is known of a family of a name: the last word of it.
 #[derive(Clone, Debug)]
 pub struct Told {
+    /// What it was asked with.
+    pub walk: WalkId,
     /// `AF_INET6` or `AF_INET`.
     pub family: i32,
     addresses: Result<Vec<Address>, LookupError>,
@@ -91,8 +93,9 @@ pub struct Client {
     pub(super) servers: Vec<(SocketAddr, Window)>,
     /// How many names systemd-resolved is being asked for.
     pub(super) resolved: u32,
-    /// Lookups that wait for their servers' windows, in the order in which they came there.
-    pub(super) waiting: VecDeque<WalkId>,
+    /// The places of lookups that wait for their servers' windows, in the order in which they came there. One
+    /// that has gone leaves its turn to the next at its place.
+    pub(super) waiting: VecDeque<u32>,
     /// When some of them may have room although no answer comes. What an abandoned lookup has left is theirs
     /// at the next turn only: many are abandoned in a row, as a rule, and those that wait among them.
     pub(super) room_at: Option<Instant>,
@@ -290,7 +293,8 @@ impl Client {
             sys_errno: failure.sys_errno(),
         });
         let by = lookup.walk.as_ref().map_or(AnsweredBy::NameServer(None), |walking| walking.by);
-        let told = Told { family: address_family(family), addresses, by };
+        let walk = WalkId { place, serial: lookup.serial };
+        let told = Told { walk, family: address_family(family), addresses, by };
         if self.shared && lookup.families == Families::Both && lookup.told().is_none() {
             lookup.joint.get_or_insert_default().told = Some(told.clone());
         }

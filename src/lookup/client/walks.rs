@@ -277,7 +277,7 @@ impl Client {
         let Some(walking) = self.walking(place) else { return };
         walking.by = AnsweredBy::Hosts;
         let walk = &mut walking.walk;
-        let failure = match system.hosts() {
+        let event = match system.hosts() {
             Some(hosts) => {
                 let found = hosts.addresses(walk.name(), walk.families(), multi);
                 let addresses: Vec<Address> = found.map(Address::from).collect();
@@ -288,12 +288,12 @@ impl Client {
                     }
                     return;
                 }
-                Failure::HOST_NOT_FOUND
+                Event::SourceFailed { failure: Failure::HOST_NOT_FOUND }
             }
             // There is no such file, or none that this process may read.
-            None => Failure { status: Status::Unavailable, error: HostError::NoRecovery },
+            None => Event::SourceMissing,
         };
-        walk.handle(now, Event::SourceFailed { failure });
+        walk.handle(now, event);
     }
 
     /// Ends a lookup that cannot be gone on with: as if no server had answered.

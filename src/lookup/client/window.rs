@@ -5,14 +5,13 @@
 //! 256 datagrams of the size of a question, and a quarter of it may be taken up by what was read already
 //! (udp(7) sockets give memory back in such pieces).
 //!
-//! What is beyond that is safe only while the server reads. So questions to a slow server leave evenly: one
-//! that answers in batches, and reads nothing meanwhile, would be asked in batches too, and each would be
-//! larger.
+//! What is beyond that is safe only while the server reads. So questions to a slow server leave evenly: one that
+//! answers in batches, and reads nothing meanwhile, would be asked in batches too, and each would be larger.
 
 use std::time::{Duration, Instant};
 
-/// What a window begins with: a hundred names, for both families. For 192 questions there is room for
-/// certain; of 320,000 that were asked of a busy server 200 at a time none was lost, with 240 some were.
+/// What a window begins with: a hundred names, for both families. For 192 questions there is room for certain; of
+/// 320,000 that were asked of a busy server 200 at a time none was lost, with 240 some were.
 const FIRST: u32 = 200;
 /// More are never under way.
 const MOST: u32 = 1024;
@@ -26,8 +25,7 @@ const SLOW: Duration = Duration::from_millis(5);
 /// By which part of itself the soonest time rises with each answer: an answer after 100 us is forgotten when
 /// 8,000 have come, all after more than [`SLOW`].
 const RISE: u32 = 2048;
-/// How many questions may leave at once to a server that is asked evenly, to make up for time when none
-/// could.
+/// How many questions may leave at once to a server that is asked evenly, to make up for time when none could.
 const BURST: u32 = 64;
 
 /// The window of one server.
@@ -37,8 +35,8 @@ pub struct Window {
     under_way: u32,
     /// Answers since it has grown.
     answers: u32,
-    /// The soonest that an answer has come after its question. It rises by and by, since servers change. One
-    /// of which nothing is known yet counts as quick, for a window's worth of answers.
+    /// The soonest that an answer has come after its question. It rises by and by, since servers change. One of
+    /// which nothing is known yet counts as quick, for a window's worth of answers.
     soonest: Duration,
     /// When the next question may leave, if they leave evenly.
     next: Option<Instant>,

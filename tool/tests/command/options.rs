@@ -24,6 +24,7 @@ const FLAGS: [(&str, Option<&str>); 26] = [
     ("first_address_family_count", Some("--first-family-count")),
     ("max_attempts", Some("--max-attempts")),
     ("history", Some("--no-history")),
+    ("nat64", Some("--nat64")),
     ("lookup_by_libc", Some("--libc")),
     ("growing_delay", Some("--growing-delay")),
     ("share_open_timeout", Some("--share-timeout")),
