@@ -40,7 +40,9 @@ typedef struct happy_options {
     const void *local_v6;
     void *history;
     const char *nat64;
-    uint64_t room[15];
+    void *confirm;
+    void *release_socket;
+    uint64_t room[13];
 } happy_options;
 
 typedef struct happy_attempt {

@@ -26,6 +26,7 @@ mod repeat;
 mod run;
 mod sweep;
 mod targets;
+mod tls;
 mod verdict;
 mod watch;
 
