@@ -116,6 +116,8 @@ pub struct Exchange {
     answered: bool,
     /// The AAAA question is asked as one for A records, and only whether the name exists counts (`no-aaaa`).
     no_aaaa: bool,
+    /// The one question is for records of this type, and not for addresses.
+    record_type: Option<RecordType>,
     /// Which connection was opened a second time after a reset.
     reopened: [bool; 2],
     /// The question that was answered first.
@@ -158,6 +160,7 @@ impl Exchange {
             servfail: false,
             answered: false,
             no_aaaa,
+            record_type: None,
             reopened: [false; 2],
             first: None,
             cause: Cause::TimedOut,
@@ -173,6 +176,11 @@ impl Exchange {
     /// server answers with rubbish, or fails halfway, what comes of a pair depends on that.
     pub fn do_as_libc(&mut self) {
         self.as_libc = true;
+    }
+
+    /// Asks for records of another type in the place of a family's addresses. For an exchange of one question.
+    pub fn ask_for(&mut self, record_type: RecordType) {
+        self.record_type = Some(record_type);
     }
 
     /// Something happened; `name` is the name of the exchange.
@@ -257,7 +265,8 @@ impl Exchange {
 
     /// The record type that stands in the packet of a question.
     pub fn record_type(&self, family: Family) -> RecordType {
-        if self.no_aaaa { RecordType::A } else { RecordType::of(family) }
+        let of_family = if self.no_aaaa { RecordType::A } else { RecordType::of(family) };
+        self.record_type.unwrap_or(of_family)
     }
 
     /// The id of the packet that was sent last.

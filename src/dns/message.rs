@@ -14,6 +14,7 @@
 use super::answer::{Address, Addresses};
 use super::name_wire::WireName;
 use super::question::{CLASS_IN, HEADER, RecordType};
+use super::service::ServiceRecord;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// How a message came: some of what is not an answer by UDP is one by TCP.
@@ -47,6 +48,8 @@ pub enum Reply {
     Truncated,
     /// At least one address.
     Addresses(Addresses),
+    /// At least one service binding, as the server has them, with the smallest time to live of what was used.
+    Services(Vec<ServiceRecord>, u32),
     /// A record did not end within the message, or a CNAME's target is not a name; with the addresses that
     /// stood before it. No answer to a question for one record type; beside a good answer for the other type
     /// glibc takes these addresses.
@@ -165,6 +168,8 @@ fn read_question(message: &[u8], header: &Header, asked: Asked<'_>) -> Option<us
 
 fn read_answers(message: &[u8], mut at: usize, count: u16, asked: Asked<'_>) -> Reply {
     let mut addresses = Addresses::default();
+    let mut services = Vec::new();
+    let of_services = matches!(asked.record_type, RecordType::Svcb | RecordType::Https);
     let mut alias = None;
     for _ in 0..count {
         let Some(record) = Record::read(message, at) else { return Reply::Malformed(addresses) };
@@ -181,11 +186,22 @@ fn read_answers(message: &[u8], mut at: usize, count: u16, asked: Asked<'_>) -> 
             alias = Some(target);
         } else if record.record_type == asked.record_type.code()
             && record.owner.is_same(alias.as_ref().unwrap_or(asked.name))
-            && let Some(address) = address(&message[record.data_at..record.end], asked.record_type)
         {
+            let data = &message[record.data_at..record.end];
+            if of_services {
+                // With a malformed one the whole set is thrown away (RFC 9460, section 2.2).
+                let Some(service) = ServiceRecord::read(data) else { return Reply::Malformed(addresses) };
+                services.push(service);
+            } else if let Some(address) = address(data, asked.record_type) {
+                addresses.list.push(address);
+            } else {
+                continue;
+            }
             addresses.ttl = smaller(addresses.ttl, record.ttl);
-            addresses.list.push(address);
         }
+    }
+    if !services.is_empty() {
+        return Reply::Services(services, addresses.ttl.unwrap_or(0));
     }
     if addresses.list.is_empty() { Reply::NoAddress } else { Reply::Addresses(addresses) }
 }
@@ -195,6 +211,7 @@ fn address(data: &[u8], record_type: RecordType) -> Option<Address> {
     let ip: IpAddr = match record_type {
         RecordType::A => Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into(),
         RecordType::Aaaa => Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into(),
+        RecordType::Svcb | RecordType::Https => return None,
     };
     Some(ip.into())
 }

@@ -10,6 +10,10 @@ pub enum RecordType {
     Aaaa,
     /// IPv4 addresses (RFC 1035).
     A,
+    /// Service bindings of any service (RFC 9460).
+    Svcb,
+    /// Service bindings of `https` (RFC 9460, section 9).
+    Https,
 }
 
 impl RecordType {
@@ -26,6 +30,8 @@ impl RecordType {
         match self {
             RecordType::Aaaa => 28,
             RecordType::A => 1,
+            RecordType::Svcb => 64,
+            RecordType::Https => 65,
         }
     }
 }

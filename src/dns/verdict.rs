@@ -63,6 +63,8 @@ impl Outcomes {
                 Reply::NoData => (Heard::NoData, None),
                 Reply::NoSuchName => (Heard::NoSuchName, None),
                 Reply::ServerFailure { .. } => (Heard::ServerFailure, None),
+                // A walk takes what it has asked for, and has asked for no services here.
+                Reply::Services(..) => (Heard::NoAddress, None),
                 // The first three are not outcomes.
                 Reply::Ignored | Reply::TooShort | Reply::Truncated | Reply::Refusal => (Heard::Refusal, None),
             },

@@ -7,6 +7,7 @@ mod properties;
 mod schedule;
 mod script;
 mod search;
+mod services;
 mod stories;
 mod tcp;
 mod walk;

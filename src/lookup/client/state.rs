@@ -6,6 +6,7 @@ use super::stream::Stream;
 use super::window::Window;
 use crate::dns::answer::Address;
 use crate::dns::failure::Failure;
+use crate::dns::service::{ServiceQuestion, Services};
 use crate::dns::walk::{Event, Walk};
 use crate::dns::{Families, Family};
 use crate::lookup::answer::{Answer, Found};
@@ -105,6 +106,8 @@ pub struct Client {
     pub(super) deliveries: VecDeque<Delivery>,
     /// What hosts(5) has said to one who stands in for getaddrinfo(3), of both families in the file's order.
     pub(super) listed: Vec<Address>,
+    /// The service bindings that were found; they are told as an answer without addresses.
+    pub(super) services: Option<Services>,
     /// As the system was when it was last looked at in this turn, and whether that holds for resolv.conf(5).
     pub(super) system: Option<(Arc<System>, bool)>,
     pub(super) buffer: Vec<u8>,
@@ -113,6 +116,8 @@ pub struct Client {
 pub(super) struct Lookup {
     pub(super) serial: u64,
     pub(super) query: Query,
+    /// Its service bindings are asked for, and not its addresses.
+    pub(super) services: Option<Box<ServiceQuestion>>,
     pub(super) families: Families,
     pub(super) owners: Vec<u64>,
     /// What the owners were told of the family that came first, for those that join later.
@@ -190,6 +195,7 @@ impl Client {
             ids,
             deliveries: VecDeque::new(),
             listed: Vec::new(),
+            services: None,
             system: None,
             buffer: Vec::new(),
         }
@@ -208,6 +214,11 @@ impl Client {
     /// where that has both families in one list.
     pub fn take_listed(&mut self) -> Vec<SocketAddr> {
         std::mem::take(&mut self.listed).into_iter().map(|address| address.with_port(0)).collect()
+    }
+
+    /// What [`Client::begin_services`] has found, once it was told.
+    pub fn take_services(&mut self) -> Option<Services> {
+        self.services.take()
     }
 
     /// What is waited for.

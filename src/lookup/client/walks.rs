@@ -4,7 +4,9 @@ use super::state::{Channel, Client, Delivery, Lookup, NONE, WalkId, Watcher, add
 use crate::dns::answer::Address;
 use crate::dns::failure::{Failure, HostError, Status};
 use crate::dns::gate::{Ask, Reason};
+use crate::dns::hosts::Hosts;
 use crate::dns::message::Transport;
+use crate::dns::service::{ServiceQuestion, Services};
 use crate::dns::walk::{Action, Event, Walk};
 use crate::dns::{Families, Family};
 use crate::lookup::deadlines::Deadlines;
@@ -69,11 +71,69 @@ impl Client {
             self.deliveries.extend(lookup.told.iter().map(|told| Delivery { owner, told: (**told).clone() }));
             return Ok(WalkId { place, serial: lookup.serial });
         }
+        let id = self.add(query, families, hash, owner);
+        if self.shared
+            && let Entry::Vacant(vacant) = self.equal.entry(hash)
+        {
+            vacant.insert(id.place);
+        }
+        match self.try_to_go_on(now, id.place, watcher) {
+            Ok(()) => Ok(id),
+            Err(reason) => {
+                self.end(now, id.place, watcher);
+                Err(reason)
+            }
+        }
+    }
+
+    /// Begins to look up the service bindings of the host of a query. Told once under `owner`: a failure, or that
+    /// [`Client::take_services`] has them. A host of this machine, by hosts(5), has none. For a client of one name.
+    ///
+    /// # Errors
+    /// Why only libc would know whom to ask. None: by nsswitch.conf(5) no name server is asked. Nothing was begun.
+    pub fn begin_services(
+        &mut self,
+        now: Instant,
+        query: &Query,
+        question: ServiceQuestion,
+        owner: u64,
+        watcher: &mut impl Watcher,
+    ) -> Result<WalkId, Option<Reason>> {
+        let name = query.node().map_or(&b""[..], |name| name.to_bytes());
+        let system = self.system();
+        let steps = system.decide(name, Families::Both, 0)?;
+        if !steps.iter().any(|step| step.ask == Ask::Dns) {
+            return Err(None);
+        }
+        let is_asked_first = steps.first().is_some_and(|step| matches!(step.ask, Ask::Files { .. }));
+        let is_local = |hosts: &Hosts| hosts.addresses(name, Families::Both, true).next().is_some();
+        let is_local = is_asked_first && system.hosts().is_some_and(is_local);
+        let id = self.add(query, Families::Only(Family::V4), 0, owner);
+        if let Some(lookup) = self.find(id) {
+            lookup.services = Some(Box::new(question));
+        }
+        if is_local {
+            self.found_services(id.place, Services::default());
+            self.end(now, id.place, watcher);
+            return Ok(id);
+        }
+        self.go_on(now, id.place, watcher);
+        Ok(id)
+    }
+
+    fn found_services(&mut self, place: u32, services: Services) {
+        self.services = Some(services);
+        self.tell(place, Family::V4, Ok(Vec::new()));
+    }
+
+    /// A place for a lookup that has asked nobody yet.
+    fn add(&mut self, query: &Query, families: Families, hash: u64, owner: u64) -> WalkId {
         self.last_serial += 1;
         let serial = self.last_serial;
         let lookup = Lookup {
             serial,
             query: query.clone(),
+            services: None,
             families,
             owners: vec![owner],
             told: None,
@@ -94,18 +154,7 @@ impl Client {
         });
         self.lookups[place as usize] = Some(Box::new(lookup));
         self.active += 1;
-        if self.shared
-            && let Entry::Vacant(vacant) = self.equal.entry(hash)
-        {
-            vacant.insert(place);
-        }
-        match self.try_to_go_on(now, place, watcher) {
-            Ok(()) => Ok(WalkId { place, serial }),
-            Err(reason) => {
-                self.end(now, place, watcher);
-                Err(reason)
-            }
-        }
+        WalkId { place, serial }
     }
 
     /// An owner wants no more of a lookup. What has been told to it already may still be among the
@@ -183,10 +232,14 @@ impl Client {
     pub(super) fn make_walk(&mut self, place: u32) -> Result<(), Reason> {
         let system = self.system();
         let Some(lookup) = self.lookups[place as usize].as_mut() else { return Ok(()) };
-        let name = lookup.query.node().map_or(&b""[..], |name| name.to_bytes());
-        let steps = system.decide(name, lookup.families, lookup.query.hints().flags)?;
         let conf = system.resolv_conf();
         let first_server = if conf.rotate { next_first_server() } else { 0 };
+        if let Some(question) = &lookup.services {
+            lookup.walk = Some(Box::new(Walk::of_services(question, Arc::clone(conf), first_server)));
+            return Ok(());
+        }
+        let name = lookup.query.node().map_or(&b""[..], |name| name.to_bytes());
+        let steps = system.decide(name, lookup.families, lookup.query.hints().flags)?;
         let walk = Walk::new(name, lookup.families, Arc::clone(steps), Arc::clone(conf), first_server);
         lookup.walk = Some(Box::new(if self.as_libc { walk.like_libc() } else { walk }));
         Ok(())
@@ -241,6 +294,10 @@ impl Client {
                 Action::Answered { family, answer } => {
                     self.question_ended(now, place, Some(family), watcher);
                     self.tell(place, family, answer.map(|addresses| addresses.list));
+                }
+                Action::Services(services) => {
+                    self.question_ended(now, place, Some(Family::V4), watcher);
+                    self.found_services(place, services);
                 }
                 Action::Finish => {
                     self.end(now, place, watcher);
