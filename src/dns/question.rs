@@ -25,6 +25,11 @@ impl RecordType {
         }
     }
 
+    /// Whether they are service bindings, and not addresses.
+    pub fn is_of_services(self) -> bool {
+        matches!(self, RecordType::Svcb | RecordType::Https)
+    }
+
     /// The number that stands for it in a message.
     pub fn code(self) -> u16 {
         match self {

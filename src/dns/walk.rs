@@ -41,7 +41,7 @@ use super::answer::{Address, Addresses};
 use super::exchange::{self, Exchange, TcpFailure, Transmission};
 use super::failure::{Failure, HostError, Status};
 use super::gate::{Ask, PlanStep};
-use super::message::{Reply, Transport};
+use super::message::{Answer, Code, Records, Transport};
 use super::name_wire::NotAName;
 use super::nsswitch;
 use super::outcome::Outcome;
@@ -75,13 +75,16 @@ pub enum Event<'a> {
     SourceFound { addresses: &'a [Address], ttl: Option<u32> },
     /// The source of [`Action::Ask`] has nothing.
     SourceFailed { failure: Failure },
+    /// There is no such source: no hosts(5). To libc it is unavailable, and for one family the error of the
+    /// source before it stands.
+    SourceMissing,
 }
 
 /// Something to do now.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     /// Ask this source (hosts(5), systemd-resolved), for the families of the walk; answered by
-    /// [`Event::SourceFound`] or [`Event::SourceFailed`].
+    /// [`Event::SourceFound`], [`Event::SourceFailed`] or [`Event::SourceMissing`].
     Ask(Ask),
     /// Send what [`Walk::write_query`] writes to this server: as a datagram, or over a new TCP connection.
     ///
@@ -130,15 +133,18 @@ const MOST_ALIASES: u8 = 8;
 
 #[derive(Debug)]
 enum Place {
-    /// Before the source of `step`.
-    Before,
+    /// Before the source of `step`; with the error of the one before that.
+    Before(HostError),
     /// The driver asks it.
-    Asked,
+    Asked(HostError),
     /// It knows the name.
     Found(Addresses),
     Servers(Query),
-    /// What was not told has failed so.
-    Over([Failure; 2]),
+    /// What was not told has failed so, but for what was held back.
+    Over {
+        failures: [Failure; 2],
+        held: Option<Box<(Family, Addresses)>>,
+    },
     Finished,
 }
 
@@ -166,7 +172,7 @@ impl Walk {
             next_server: if conf.rotate { first_server % Schedule::of(&conf).count() } else { 0 },
             conf,
             steps,
-            place: Place::Before,
+            place: Place::Before(HostError::NoRecovery),
             families,
             as_libc: false,
             services: None,
@@ -202,13 +208,13 @@ impl Walk {
     /// sources of this machine.
     pub fn asks_servers_next(&self) -> bool {
         let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
-        matches!(self.place, Place::Before) && ask == Some(Ask::Dns)
+        matches!(self.place, Place::Before(_)) && ask == Some(Ask::Dns)
     }
 
     /// The next action is to ask systemd-resolved.
     pub fn asks_resolved_next(&self) -> bool {
         let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
-        matches!(self.place, Place::Before) && matches!(ask, Some(Ask::Resolve { .. }))
+        matches!(self.place, Place::Before(_)) && matches!(ask, Some(Ask::Resolve { .. }))
     }
 
     /// The server that is asked first.
@@ -226,8 +232,16 @@ impl Walk {
         let event = match event {
             Event::SourceFound { addresses, ttl } => return self.source_found(addresses, ttl),
             Event::SourceFailed { failure } => {
-                if let Place::Asked = self.place {
+                if let Place::Asked(_) = self.place {
                     self.fail_source(failure);
+                }
+                return;
+            }
+            Event::SourceMissing => {
+                if let Place::Asked(before) = self.place {
+                    // For a pair of questions libc tells nothing of the source before.
+                    let error = if self.families == Families::Both { HostError::NoRecovery } else { before };
+                    self.fail_source(Failure { status: Status::Unavailable, error });
                 }
                 return;
             }
@@ -253,8 +267,9 @@ impl Walk {
                 return Some(Action::Services(services));
             }
             match &mut self.place {
-                Place::Before => {
-                    if let Some(ask) = self.enter_source() {
+                Place::Before(error) => {
+                    let error = *error;
+                    if let Some(ask) = self.enter_source(error) {
                         return Some(Action::Ask(ask));
                     }
                 }
@@ -273,8 +288,13 @@ impl Walk {
                     let addresses = std::mem::take(addresses);
                     return Some(self.tell_found(addresses));
                 }
-                Place::Over(failures) => {
-                    let failures = *failures;
+                Place::Over { failures, held } => {
+                    let (failures, held) = (*failures, held.take());
+                    if let Some(held) = held {
+                        let (family, addresses) = *held;
+                        self.told[family as usize] = true;
+                        return Some(Action::Answered { family, answer: Ok(addresses) });
+                    }
                     let Some(family) = self.untold() else {
                         self.place = Place::Finished;
                         return Some(Action::Finish);
@@ -282,7 +302,7 @@ impl Walk {
                     self.told[family as usize] = true;
                     return Some(Action::Answered { family, answer: Err(failures[family as usize]) });
                 }
-                Place::Asked | Place::Finished => return None,
+                Place::Asked(_) | Place::Finished => return None,
             }
         }
     }
@@ -336,19 +356,20 @@ impl Walk {
         [Family::V6, Family::V4].into_iter().find(|family| self.wants(*family) && !self.told[*family as usize])
     }
 
-    /// Goes to the source of the present step. The one to ask, if that is the driver's to do.
-    fn enter_source(&mut self) -> Option<Ask> {
+    /// Goes to the source of the present step, after one that has failed with `error`. The one to ask, if
+    /// that is the driver's to do.
+    fn enter_source(&mut self, error: HostError) -> Option<Ask> {
         let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
         match ask {
             // There is no source at all.
-            None => self.place = Place::Over([NO_SOURCE; 2]),
+            None => self.place = Place::Over { failures: [NO_SOURCE; 2], held: None },
             Some(Ask::Nobody(failure)) => self.fail_source(failure),
             Some(Ask::Dns) => {
                 let (search, candidate) = Search::new(&self.name, &self.conf);
                 self.ask_servers(search, candidate);
             }
             Some(ask @ (Ask::Files { .. } | Ask::Resolve { .. })) => {
-                self.place = Place::Asked;
+                self.place = Place::Asked(error);
                 return Some(ask);
             }
         }
@@ -360,15 +381,15 @@ impl Walk {
         let step = usize::from(self.step);
         let returns = self.steps[step].actions.after(failure.status) == nsswitch::Action::Return;
         if returns || step + 1 >= self.steps.len() {
-            self.place = Place::Over([failure; 2]);
+            self.place = Place::Over { failures: [failure; 2], held: None };
         } else {
             self.step += 1;
-            self.place = Place::Before;
+            self.place = Place::Before(failure.error);
         }
     }
 
     fn source_found(&mut self, addresses: &[Address], ttl: Option<u32>) {
-        let Place::Asked = self.place else { return };
+        let Place::Asked(_) = self.place else { return };
         let list: Vec<Address> = addresses.iter().copied().filter(|address| self.wants(address.family())).collect();
         if list.is_empty() {
             self.fail_source(Failure::HOST_NOT_FOUND);
@@ -399,10 +420,13 @@ impl Walk {
         let Place::Servers(query) = &mut self.place else { return None };
         let addresses = query.outcomes.add(family, outcome);
         if query.exchange.is_over() {
-            let (mut search, verdict) = (query.search, query.outcomes.verdict());
+            let (mut search, verdict) = (query.search, query.outcomes.verdict(self.families));
             self.next_transmission = query.exchange.next_transmission();
             match verdict {
-                Verdict::Found(failures) => self.place = Place::Over(failures),
+                Verdict::Found(failures) => {
+                    let held = query.outcomes.take_held();
+                    self.place = Place::Over { failures, held };
+                }
                 Verdict::Failed(failure) => self.fail_source(failure),
                 Verdict::Missed(miss) => match search.next(miss, &self.conf) {
                     Ok(candidate) => self.ask_servers(search, candidate),
@@ -416,8 +440,16 @@ impl Walk {
     /// Takes what a walk for service bindings has waited for; gives back any other outcome.
     fn services_ended(&mut self, outcome: Outcome) -> Option<Outcome> {
         let Some(walk) = self.services.as_mut() else { return Some(outcome) };
-        let nothing = matches!(outcome, Outcome::Replied(Reply::NoData | Reply::NoSuchName | Reply::NoAddress));
-        if let Outcome::Replied(Reply::Services(mut records, ttl)) = outcome {
+        // No such name, or it has no such records.
+        let nothing = matches!(
+            outcome,
+            Outcome::Replied(Answer {
+                code: Code::NoError | Code::NoSuchName,
+                records: Records::Nothing | Records::NoAddress,
+                ..
+            })
+        );
+        if let Outcome::Services(mut records, ttl) = outcome {
             let ttl = walk.ttl.map_or(ttl, |before| before.min(ttl));
             // Beside an AliasMode record the others do not count (section 2.4.1).
             let Some(alias) = records.iter_mut().find(|record| record.is_alias()) else {
@@ -431,14 +463,14 @@ impl Walk {
             walk.aliases += 1;
             // The root says that there is no such service (section 2.5.1); what goes on and on leads nowhere.
             if target.is_empty() || walk.aliases > MOST_ALIASES {
-                self.place = Place::Over([Failure::NO_DATA; 2]);
+                self.place = Place::Over { failures: [Failure::NO_DATA; 2], held: None };
                 return None;
             }
             if let Place::Servers(query) = &self.place {
                 self.next_transmission = query.exchange.next_transmission();
             }
             self.name = format!("{target}.").into_bytes().into();
-            self.place = Place::Before;
+            self.place = Place::Before(HostError::NoRecovery);
             return None;
         }
         if nothing && walk.aliases > 0 {
@@ -455,7 +487,7 @@ impl Walk {
         let owner = String::from_utf8_lossy(&self.name).trim_end_matches('.').to_owned();
         let default_alpn = (walk.record_type == RecordType::Https).then_some(HTTPS_DEFAULT_ALPN);
         walk.found = Some(Services { owner, aliases: walk.aliases, default_alpn, records, ttl });
-        self.place = Place::Over([Failure::NO_DATA; 2]);
+        self.place = Place::Over { failures: [Failure::NO_DATA; 2], held: None };
     }
 
     /// Puts a name of the search list to the servers.
@@ -480,7 +512,7 @@ impl Walk {
         if self.conf.rotate {
             self.next_server = (self.next_server + 1) % schedule.count();
         }
-        self.place = Place::Servers(Query { search, candidate, exchange, outcomes: Outcomes::new(self.families) });
+        self.place = Place::Servers(Query { search, candidate, exchange, outcomes: Outcomes::default() });
     }
 }
 

@@ -192,6 +192,19 @@ impl System {
     }
 }
 
+/// The files that libc looks at anew with every name.
+const READ_EACH_TIME: [&str; 3] = [NSSWITCH, HOSTS, RESOLV_CONF];
+
+/// What libc would go by if it were asked now.
+pub(super) fn stamps() -> [Stamp; 3] {
+    READ_EACH_TIME.map(Stamp::now)
+}
+
+/// Whether it would go by the same now.
+pub(super) fn are_current(stamps: &[Stamp; 3]) -> bool {
+    std::iter::zip(stamps, READ_EACH_TIME).all(|(stamp, path)| stamp.is_current(path))
+}
+
 fn contains(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|window| window == word)
 }
@@ -218,7 +231,13 @@ fn host_conf() -> HostConf {
 /// What was put before libc's functions is there when the program starts, or never.
 fn foreign_lookup() -> bool {
     static FOREIGN: PerProcess<bool> = PerProcess::new();
-    *FOREIGN.get(process::has_foreign_lookup)
+    *FOREIGN.get(|| process::has_foreign_lookup() && !is_only_watched())
+}
+
+/// Whether a test says that what stands before libc's functions only watches them, as a sanitizer's runtime does. No
+/// library for users reads it.
+fn is_only_watched() -> bool {
+    cfg!(feature = "internals") && std::env::var_os("HAPPYSOCK_TEST_WATCHED_LOOKUPS").is_some()
 }
 
 fn leases() -> Leases {

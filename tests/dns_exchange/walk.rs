@@ -1,6 +1,7 @@
 //! The walk through the sources of nsswitch.conf(5), family by family and as a whole.
 use crate::packets::*;
 use crate::script::*;
+use happysock::dns::exchange::TcpFailure;
 use happysock::dns::failure::{Failure, HostError, Status};
 use happysock::dns::gate::{Ask, PlanStep};
 use happysock::dns::nsswitch::{Action, Actions};
@@ -243,6 +244,53 @@ fn no_aaaa_asks_for_a_records_and_tells_only_whether_the_name_exists() {
 }
 
 #[test]
+fn no_aaaa_takes_what_was_heard_last_for_an_answer_unless_it_holds_the_question() {
+    // `__res_handle_no_aaaa` gives res_query a buffer of zeros where no server was heard, and a reply without a
+    // question as it is.
+    let lines = format!("{ONE}options no-aaaa\n");
+    let ends = |words: &str, code: &str| {
+        let mut script = Script::new(&lines, ONLY_AAAA, "www.test.");
+        script.expect("AAAA www.test @0");
+        if !words.is_empty() {
+            script.says(0, AAAA, words);
+        }
+        assert_eq!(script.silence()[0].split_once(": ").unwrap().1, format!("AAAA ! {code}"), "{words}");
+        assert_eq!(script.failures[0].status, Status::Unavailable, "{words}");
+    };
+    ends("", "NODATA");
+    ends("short", "NODATA");
+    ends("bare servfail", "AGAIN");
+    ends("bare refused", "NONAME");
+    ends("refused", "AGAIN");
+    ends("bare nxdomain", "NONAME");
+    Script::new(&format!("{ONE}options no-aaaa attempts:0\n"), ONLY_AAAA, "www.test.").expect("AAAA ! NODATA, finish");
+    // What came by UDP lies there too, when there is nothing by TCP.
+    let mut script = Script::new(&lines, ONLY_AAAA, "www.test.");
+    script.expect("AAAA www.test @0").says(0, AAAA, "truncated").expect("AAAA www.test @0/tcp");
+    script.tcp_fails(AAAA, TcpFailure::Refused).expect("AAAA ! AGAIN, finish");
+}
+
+#[test]
+fn a_file_that_is_missing_leaves_the_error_of_the_source_before_it() {
+    // `files` of glibc answers UNAVAIL where there is no hosts(5), and says nothing about h_errno: so of one
+    // family.
+    for (words, code) in [("servfail", "AGAIN"), ("nodata", "NODATA"), ("nxdomain", "NONAME")] {
+        let mut script = Script::with_steps(ONE, ONLY_AAAA, "www.test.", &[SERVERS, FILES]);
+        script.expect("AAAA www.test @0").says(0, AAAA, words).expect("ask files { multi: true }");
+        script.event(Event::SourceMissing).expect(&format!("AAAA ! {code}, finish"));
+        assert_eq!(script.failures[0].status, Status::Unavailable);
+        script.event(Event::SourceMissing).expect("");
+    }
+    // Of both it says that nobody knows the name.
+    let mut script = both(&[SERVERS, FILES]);
+    script.expect("AAAA www.test @0, A www.test @0").says_to_both(0, "servfail").expect("ask files { multi: true }");
+    script.event(Event::SourceMissing).expect("AAAA ! NONAME, A ! NONAME, finish");
+    // And so it is where nobody was asked before.
+    let mut script = Script::with_steps(ONE, ONLY_A, "www.test", &[FILES]);
+    script.expect("ask files { multi: true }").event(Event::SourceMissing).expect("A ! NODATA, finish");
+}
+
+#[test]
 fn no_aaaa_asks_one_question_for_both_families() {
     let lines = format!("{ONE}options no-aaaa\n");
     let mut script = Script::new(&lines, BOTH, "www.test");
@@ -321,6 +369,6 @@ fn an_answer_without_the_packet_having_been_written_is_not_possible() {
 fn a_walk_is_small() {
     // What ten thousand names in flight cost: the walk with its name, and no more until something comes by
     // TCP.
-    assert!(size_of::<Walk>() <= 232, "{}", size_of::<Walk>());
+    assert!(size_of::<Walk>() <= 240, "{}", size_of::<Walk>());
     assert_eq!(RecordType::of(Family::V6).code(), 28);
 }
