@@ -180,7 +180,8 @@ impl Exchange {
         self.as_libc = true;
     }
 
-    /// Asks for records of another type in the place of a family's addresses. For an exchange of one question.
+    /// Asks for records of another type in the place of a family's addresses. For an exchange of one
+    /// question.
     pub fn ask_for(&mut self, record_type: RecordType) {
         self.record_type = Some(record_type);
     }

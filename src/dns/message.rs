@@ -246,8 +246,9 @@ fn read_answers(message: &[u8], mut at: usize, count: u16, asked: Asked<'_>) -> 
     (if addresses.list.is_empty() { Records::NoAddress } else { Records::Addresses }, addresses)
 }
 
-/// The service bindings of the name, or of the name that CNAME records lead to. None: a record does not end within
-/// the message, or one of the bindings is malformed, and then the whole set is thrown away (RFC 9460, section 2.2).
+/// The service bindings of the name, or of the name that CNAME records lead to. None: a record does not end
+/// within the message, or one of the bindings is malformed, and then the whole set is thrown away (RFC 9460,
+/// section 2.2).
 fn read_services(
     message: &[u8],
     mut at: usize,

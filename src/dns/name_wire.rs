@@ -113,8 +113,8 @@ impl WireName {
     }
 }
 
-/// In presentation form, which [`WireName::from_presentation`] reads as the same name: without the dot at the end,
-/// and so the root is empty.
+/// In presentation form, which [`WireName::from_presentation`] reads as the same name: without the dot at the
+/// end, and so the root is empty.
 impl fmt::Display for WireName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.octets();

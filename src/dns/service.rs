@@ -1,8 +1,8 @@
 //! Service bindings: what SVCB and HTTPS records say about where and how a service is reached (RFC 9460).
 //!
-//! Record data in wire form becomes a [`ServiceRecord`], or is malformed. Malformed is one thing, of no use to
-//! this client another: for the first the whole set is thrown away, for the second the record alone (sections
-//! 2.2 and 8), so that [`ServiceRecord::usable`] is asked record by record.
+//! Record data in wire form becomes a [`ServiceRecord`], or is malformed. Malformed is one thing, of no use
+//! to this client another: for the first the whole set is thrown away, for the second the record alone
+//! (sections 2.2 and 8), so that [`ServiceRecord::usable`] is asked record by record.
 use super::name_wire::{NotAName, WireName};
 use super::question::RecordType;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -73,7 +73,8 @@ pub struct Services {
     pub owner: String,
     /// How many AliasMode records were followed.
     pub aliases: u8,
-    /// The id of the protocol that goes without saying, for [`ServiceRecord::usable`]: `http/1.1` of `https`, none of others.
+    /// The id of the protocol that goes without saying, for [`ServiceRecord::usable`]: `http/1.1` of `https`,
+    /// none of others.
     pub default_alpn: Option<&'static [u8]>,
     /// In ascending order of priority; those of equal priority as the server has them.
     pub records: Vec<ServiceRecord>,
@@ -169,7 +170,7 @@ impl ServiceRecord {
     fn set(&mut self, key: u16, value: &[u8]) -> Option<()> {
         match key {
             key::MANDATORY => {
-                self.mandatory = items(value, |octets| u16::from_be_bytes(octets))?;
+                self.mandatory = items(value, u16::from_be_bytes)?;
                 let ascends = self.mandatory.windows(2).all(|pair| pair[0] < pair[1]);
                 // It is mandatory itself without being listed, and must not be (section 8).
                 (ascends && self.mandatory[0] != key::MANDATORY).then_some(())
@@ -187,7 +188,7 @@ impl ServiceRecord {
                 Some(())
             }
             key::IPV4_HINT => {
-                self.ipv4_hints = items(value, |octets: [u8; 4]| Ipv4Addr::from(octets))?;
+                self.ipv4_hints = items(value, <Ipv4Addr as From<[u8; 4]>>::from)?;
                 Some(())
             }
             key::ECH => {
@@ -195,24 +196,20 @@ impl ServiceRecord {
                 (!value.is_empty()).then_some(())
             }
             key::IPV6_HINT => {
-                self.ipv6_hints = items(value, |octets: [u8; 16]| Ipv6Addr::from(octets))?;
+                self.ipv6_hints = items(value, <Ipv6Addr as From<[u8; 16]>>::from)?;
                 Some(())
             }
             _ => Some(()),
         }
     }
 
-    /// The protocols by which a client can use the record, in the record's order: those that it offers and that
-    /// the client speaks; all that it offers where the client names none. No protocol at all is an answer where
-    /// none is named on either side.
+    /// The protocols by which a client can use the record, in the record's order: those that it offers and
+    /// that the client speaks; all that it offers where the client names none. No protocol at all is an
+    /// answer where none is named on either side.
     ///
     /// # Errors
     /// Why the record is of no use (section 2.4.3, 7.1 and 8).
-    pub fn usable<'a>(
-        &'a self,
-        default_alpn: Option<&'a [u8]>,
-        spoken: &[Vec<u8>],
-    ) -> Result<Vec<&'a [u8]>, Unusable> {
+    pub fn usable<'a>(&'a self, default_alpn: Option<&'a [u8]>, spoken: &[Vec<u8>]) -> Result<Vec<&'a [u8]>, Unusable> {
         if let Some(unknown) = self.mandatory.iter().find(|key| **key > key::IPV6_HINT) {
             return Err(Unusable::UnknownMandatoryKey(*unknown));
         }

@@ -92,7 +92,8 @@ pub enum Action {
     Send { transmission: Transmission, family: Family, server: u8, transport: Transport },
     /// The addresses of one family, or how the walk failed; once for each family that is wanted. It is final.
     Answered { family: Family, answer: Result<Addresses, Failure> },
-    /// The service bindings of [`Walk::of_services`]. Without any it ends as one for addresses that has failed.
+    /// The service bindings of [`Walk::of_services`]. Without any it ends as one for addresses that has
+    /// failed.
     Services(Services),
     /// Every family was answered; nothing more will come.
     Finish,
@@ -187,8 +188,8 @@ impl Walk {
         Walk { as_libc: true, ..self }
     }
 
-    /// The walk for service bindings: only the servers of resolv.conf(5) have any. It is told by [`Action::Services`],
-    /// or as a failure of [`Family::V4`].
+    /// The walk for service bindings: only the servers of resolv.conf(5) have any. It is told by
+    /// [`Action::Services`], or as a failure of [`Family::V4`].
     pub fn of_services(question: &ServiceQuestion, conf: Arc<ResolvConf>, first_server: u8) -> Walk {
         let servers = PlanStep { ask: Ask::Dns, actions: nsswitch::Actions::DEFAULT };
         let services = ServiceWalk { record_type: question.record_type, aliases: 0, ttl: None, found: None };

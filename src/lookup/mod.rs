@@ -33,6 +33,7 @@ mod system;
 mod varlink;
 
 pub use crate::dns::gate::Reason;
+pub use crate::dns::service::{ServiceRecord, Services, Unusable};
 pub use crate::race::{AnsweredBy, LookupError};
 pub use answer::{Answer, Found};
 pub use callback::{LookupCallback, LookupFunction};
@@ -45,7 +46,6 @@ pub use object::{Lookup, Refused};
 pub use policy::policy;
 pub use pool::{set_thread_limit, thread_limit};
 pub use query::{Form, Hints, OutOfMemory, Query, QueryArgument, Rejection};
-pub use crate::dns::service::{ServiceRecord, Services, Unusable};
 pub use request::{Request, StartError, end_idle_workers};
 pub use services::{NoServices, look_up_services};
 pub use source::Source;

@@ -12,14 +12,15 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
-/// Why there are no service bindings. In each case a client connects as if it had not asked (RFC 9460, section 3).
+/// Why there are no service bindings. In each case a client connects as if it had not asked (RFC 9460,
+/// section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoServices {
     /// The host or the service is not one. Nobody was asked.
     NotAName,
-    /// By the configuration of this system no name server is asked, or only libc knows which: the reason. It has
-    /// no way to be asked for service bindings.
+    /// By the configuration of this system no name server is asked, or only libc knows which: the reason. It
+    /// has no way to be asked for service bindings.
     NoServer(&'static str),
     /// The servers have none, or did not answer. A limit that was reached is `EAI_SYSTEM` with `ETIMEDOUT`.
     Failed(LookupError),
@@ -56,11 +57,23 @@ impl Watcher for Nobody {
 
 /// Looks up the service bindings of a host (RFC 9460), on the calling thread.
 ///
-/// `service` is `https`, or `_PORT._https` for another port than 443 (both ask for HTTPS records), or `_SCHEME` or
-/// `_PORT._SCHEME` (SVCB records). The name is asked as it is, without a search list. Up to eight AliasMode records
-/// are followed. Without a limit it ends by the timeouts of resolv.conf(5).
+/// `service` is `https`, or `_PORT._https` for another port than 443 (both ask for HTTPS records), or
+/// `_SCHEME` or `_PORT._SCHEME` (SVCB records). The name is asked as it is, without a search list. Up to
+/// eight AliasMode records are followed. Without a limit it ends by the timeouts of resolv.conf(5).
 ///
 /// A host that hosts(5) knows before any name server is asked has no bindings: the answer has no records.
+///
+/// ```no_run
+/// let services = happysock::look_up_services(c"example.org", "https", None)?;
+/// for record in &services.records {
+///     // The protocols of ours by which a server of this record can be reached over TCP.
+///     match record.usable(services.default_alpn, &[b"h2".to_vec(), b"http/1.1".to_vec()]) {
+///         Ok(protocols) => println!("{} {:?}: {}", record.target, record.port, protocols.len()),
+///         Err(why) => println!("{} cannot be used: {why:?}", record.target),
+///     }
+/// }
+/// # Ok::<(), happysock::NoServices>(())
+/// ```
 ///
 /// # Errors
 /// Why there are none. A set with a malformed record is thrown away as a whole, which is `EAI_NODATA`.

@@ -1,5 +1,5 @@
-//! Service bindings (RFC 9460): record data that servers send, what a client can use of it, and the walk to it.
-//! The data of the first tests is that of the RFC's appendix D, in hexadecimal.
+//! Service bindings (RFC 9460): record data that servers send, what a client can use of it, and the walk to
+//! it. The data of the first tests is that of the RFC's appendix D, in hexadecimal.
 use crate::packets::*;
 use crate::script::*;
 use happysock::dns::name_wire::WireName;
@@ -49,11 +49,12 @@ fn the_examples_of_the_standard_are_read() {
     assert_eq!((port.priority, port.port), (16, Some(53)));
     let unknown = read(&format!("0001 {FOO} 029b 0009 \"hello\" d2 \"qoo\"")).unwrap();
     assert_eq!(unknown.keys, [667]);
-    let hints = format!(
-        "0001 {FOO} 0006 0020 20010db8000000000000000000000001 20010db8000000000000000000530001"
-    );
+    let hints = format!("0001 {FOO} 0006 0020 20010db8000000000000000000000001 20010db8000000000000000000530001");
     let hints = read(&hints).unwrap();
-    assert_eq!(hints.ipv6_hints, ["2001:db8::1", "2001:db8::53:1"].map(|text| text.parse::<std::net::Ipv6Addr>().unwrap()));
+    assert_eq!(
+        hints.ipv6_hints,
+        ["2001:db8::1", "2001:db8::53:1"].map(|text| text.parse::<std::net::Ipv6Addr>().unwrap())
+    );
     let many = format!("0010 {FOO} 0000 0004 0001 0004 0001 0009 02 \"h2\" 05 \"h3-19\" 0004 0004 c0000201");
     let many = read(&many).unwrap();
     assert_eq!(many.alpn, [b"h2".to_vec(), b"h3-19".to_vec()]);
@@ -319,8 +320,7 @@ fn record() -> impl Strategy<Value = (Vec<u8>, ServiceRecord)> {
     let others = prop::collection::btree_map(7..=u16::MAX, prop::collection::vec(any::<u8>(), 0..9), 0..4);
     let shape = (1..=u16::MAX, target, any::<Option<u16>>(), ids, any::<bool>(), v4, v6, ech, others);
     shape.prop_map(|(priority, target, port, alpn, no_default_alpn, v4, v6, ech, others)| {
-        let mut name: Vec<u8> =
-            target.iter().flat_map(|label| [&[label.len() as u8][..], label].concat()).collect();
+        let mut name: Vec<u8> = target.iter().flat_map(|label| [&[label.len() as u8][..], label].concat()).collect();
         name.push(0);
         let mut record = ServiceRecord::read(&[&priority.to_be_bytes()[..], &name].concat()).unwrap();
         let mut parameters = others;

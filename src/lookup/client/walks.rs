@@ -84,11 +84,13 @@ impl Client {
         }
     }
 
-    /// Begins to look up the service bindings of the host of a query. Told once under `owner`: a failure, or that
-    /// [`Client::take_services`] has them. A host of this machine, by hosts(5), has none. For a client of one name.
+    /// Begins to look up the service bindings of the host of a query. Told once under `owner`: a failure, or
+    /// that [`Client::take_services`] has them. A host of this machine, by hosts(5), has none. For a
+    /// client of one name.
     ///
     /// # Errors
-    /// Why only libc would know whom to ask. None: by nsswitch.conf(5) no name server is asked. Nothing was begun.
+    /// Why only libc would know whom to ask. None: by nsswitch.conf(5) no name server is asked. Nothing was
+    /// begun.
     pub fn begin_services(
         &mut self,
         now: Instant,
