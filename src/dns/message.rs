@@ -293,17 +293,21 @@ fn smaller(ttl: Option<u32>, other: u32) -> Option<u32> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leftover {
     rcode: u8,
+    has_answers: bool,
     asks_for_a: bool,
 }
 
 impl Leftover {
     /// Before anything was received: zeros.
-    pub(super) const NONE: Leftover = Leftover { rcode: RCODE_NOERROR, asks_for_a: false };
+    pub(super) const NONE: Leftover = Leftover { rcode: RCODE_NOERROR, has_answers: false, asks_for_a: false };
 
     /// A message was received over it, taken or not; a short one leaves the end of what was there.
     pub(super) fn cover(&mut self, message: &[u8]) {
         if let Some(octet) = message.get(3) {
             self.rcode = octet & 0x0f;
+        }
+        if let Some(count) = message.get(6..8) {
+            self.has_answers = count != [0, 0];
         }
         if message.len() > HEADER {
             let fields = WireName::read(message, HEADER).and_then(|(_, after)| message.get(after..)?.first_chunk());
@@ -311,9 +315,14 @@ impl Leftover {
         }
     }
 
-    /// The code in it, unless there is a question for A records.
+    /// The code in it, unless there is a question for A records. Records of which nothing can be read are as good as a
+    /// refusal.
     pub(super) fn code(self) -> Option<Code> {
-        (!self.asks_for_a).then(|| Code::of(self.rcode))
+        let code = match Code::of(self.rcode) {
+            Code::NoError if self.has_answers => Code::Refusal,
+            code => code,
+        };
+        (!self.asks_for_a).then_some(code)
     }
 }
 
