@@ -175,6 +175,7 @@ impl Player {
                     assert!(addresses.list.iter().all(|address| address.family() == family), "another family");
                 }
             }
+            Action::Services(services) => panic!("nobody asked for {services:?}"),
             Action::Finish => {
                 let wanted = match self.families {
                     Families::Both => [1, 1],
