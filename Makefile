@@ -44,6 +44,7 @@ help:
 	@echo "  make demo               build, start a dual-stack server on loopback, race to it by name, print the timeline"
 	@echo "  make connect ARGS=...   the same program for real use: make connect ARGS=\"example.org 80\""
 	@echo "  make tool               the command happy, into target/release: target/release/happy --help"
+	@echo "  make preload            the library with which \`happy run' starts programs that cannot be changed; a part of make tool"
 	@echo "To use it"
 	@echo "  make build              the libraries, in target/shared and target/release"
 	@echo "  make install            what was built; PREFIX=$(PREFIX) LIBDIR= INCLUDEDIR= DATADIR= BINDIR= DESTDIR= STRIP="
@@ -76,8 +77,10 @@ help:
 	@echo "Measurements"
 	@echo "  make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
 	@echo "  make lab-short          a shorter form of it"
+	@echo "  make lab-delays         the fixed and the fitting delay between attempts, over round trips and losses"
 	@echo "  make bench              what a connect costs next to plain system calls"
 	@echo "  make bench-check        the same, judged"
+	@echo "  make bench-history      what a history costs a connect: with one and without, by turns"
 	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
 	@echo "  make bench-dns          many names by DNS, beside c-ares and hickory"
 	@echo "  make bench-ruby         TCPSocket.new and Socket.tcp beside stock Ruby's, for each of RUBIES="
@@ -240,6 +243,7 @@ include c_tests/c_tests.mk
 -include tests/resolved.mk
 -include lab/lab.mk
 include packaging/packaging.mk
+-include preload/preload.mk
 -include tool/tool.mk
 -include ruby_ext/ruby.mk
 -include bindings/bindings.mk

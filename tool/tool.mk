@@ -7,7 +7,7 @@ MANDIR ?= $(DATADIR)/man
 HAPPY_SOURCES := tool/Cargo.toml $(wildcard tool/src/*.rs)
 
 .PHONY: tool
-tool: $(HAPPY_GENERATED)/happy.1
+tool: $(HAPPY_GENERATED)/happy.1 $(PRELOAD)
 
 # cargo leaves a program alone that would not change, hence the touch.
 $(HAPPY): $(SOURCES) $(HAPPY_SOURCES)
@@ -20,16 +20,19 @@ $(HAPPY_GENERATED)/happy.1: $(HAPPY)
 
 # ---- Install: parts of `make install` and `make uninstall` -----------------------------------------------------------
 
-HAPPY_PAGES := happy happy-connect happy-lookup happy-check happy-draw
+HAPPY_PAGES := happy happy-connect happy-lookup happy-check happy-draw happy-run
 
 .PHONY: run-install-happy run-uninstall-happy
 run-install-happy:
-	@[ -s $(HAPPY_GENERATED)/happy.1 ] || { echo "make install: run \`make tool' first" >&2; exit 1; }
+	@[ -s $(HAPPY_GENERATED)/happy.1 ] && [ -s $(PRELOAD) ] || { echo "make install: run \`make tool' first" >&2; exit 1; }
 	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(DATADIR)/bash-completion/completions" \
 	    "$(DESTDIR)$(DATADIR)/zsh/site-functions" "$(DESTDIR)$(DATADIR)/fish/vendor_completions.d"
 	$(INSTALL) -m 755 $(HAPPY) "$(DESTDIR)$(BINDIR)/happy"
+	$(INSTALL) -d "$(DESTDIR)$(LIBDIR)/happysock"
+	$(INSTALL) -m 644 $(PRELOAD) "$(DESTDIR)$(LIBDIR)/happysock/libhappysock_preload.so"
 ifneq ($(STRIP),)
 	$(STRIP) "$(DESTDIR)$(BINDIR)/happy"
+	$(STRIP) --strip-unneeded "$(DESTDIR)$(LIBDIR)/happysock/libhappysock_preload.so"
 endif
 	for page in $(HAPPY_PAGES); do \
 	    $(INSTALL) -m 644 $(HAPPY_GENERATED)/$$page.1 "$(DESTDIR)$(MANDIR)/man1/$$page.1" || exit; done
@@ -40,7 +43,8 @@ endif
 run-uninstall-happy:
 	rm -f "$(DESTDIR)$(BINDIR)/happy" $(foreach page,$(HAPPY_PAGES),"$(DESTDIR)$(MANDIR)/man1/$(page).1") \
 	    "$(DESTDIR)$(DATADIR)/bash-completion/completions/happy" "$(DESTDIR)$(DATADIR)/zsh/site-functions/_happy" \
-	    "$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/happy.fish"
+	    "$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/happy.fish" "$(DESTDIR)$(LIBDIR)/happysock/libhappysock_preload.so"
+	@if [ -d "$(DESTDIR)$(LIBDIR)/happysock" ]; then rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(LIBDIR)/happysock"; fi
 
 # ---- Tests -----------------------------------------------------------------------------------------------------------
 

@@ -200,6 +200,19 @@ impl System {
     }
 }
 
+/// The files that libc looks at anew with every name.
+const READ_EACH_TIME: [&str; 3] = [NSSWITCH, HOSTS, RESOLV_CONF];
+
+/// What libc would go by if it were asked now.
+pub(super) fn stamps() -> [Stamp; 3] {
+    READ_EACH_TIME.map(Stamp::now)
+}
+
+/// Whether it would go by the same now.
+pub(super) fn are_current(stamps: &[Stamp; 3]) -> bool {
+    std::iter::zip(stamps, READ_EACH_TIME).all(|(stamp, path)| stamp.is_current(path))
+}
+
 fn contains(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|window| window == word)
 }

@@ -7,17 +7,11 @@ unsafe extern "C" {
 }
 
 /// The version of glibc: gnu_get_libc_version(3).
-#[cfg(target_env = "gnu")]
 pub fn glibc_version() -> Option<(u32, u32)> {
     // SAFETY: answers a static string.
     let text = unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) }.to_str().ok()?;
     let mut parts = text.split('.').map(|part| part.parse().ok());
     Some((parts.next()??, parts.next()??))
-}
-
-#[cfg(not(target_env = "gnu"))]
-pub fn glibc_version() -> Option<(u32, u32)> {
-    None
 }
 
 /// Shows `see` each variable of the environment, "NAME=value". As getenv(3), and as whoever calls that, it
@@ -62,8 +56,9 @@ pub fn interface_index(name: &[u8]) -> Option<u32> {
 }
 
 /// Whether one of the functions that look names up is not libc's own: something that was loaded or linked
-/// before libc has put its own in the place (proxychains, torsocks, nss_wrapper, a test's).
-#[cfg(target_env = "gnu")]
+/// before libc has put its own in the place (proxychains, torsocks, nss_wrapper, a test's). The library
+/// `preload/` of this project is none of those: it looks names up as this one does, and says what comes
+/// after it.
 pub fn has_foreign_lookup() -> bool {
     // This code is position-independent, so this is the address that calls go to.
     let libc_itself = object_of(libc::gnu_get_libc_version as *const c_void);
@@ -71,14 +66,20 @@ pub fn has_foreign_lookup() -> bool {
         // SAFETY: a handle that is always there, and a C string.
         unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }.cast_const()
     };
+    let after_preload = found(c"happysock_preload_next_getaddrinfo");
+    let getaddrinfo = if after_preload.is_null() {
+        libc::getaddrinfo as *const c_void
+    } else {
+        // SAFETY: the function of that name is of this type, preload/next.c.
+        unsafe { std::mem::transmute::<*const c_void, extern "C" fn() -> *const c_void>(after_preload)() }
+    };
     // Where it is linked statically there is no other, and nothing is found.
     let foreign = |function: *const c_void| !function.is_null() && object_of(function) != libc_itself;
-    foreign(libc::getaddrinfo as *const c_void) || foreign(found(c"gethostbyname2_r"))
+    foreign(getaddrinfo) || foreign(found(c"gethostbyname2_r"))
 }
 
 /// Where the object begins that holds a function: dladdr(3). None in a program that is linked statically,
 /// where there is one object.
-#[cfg(target_env = "gnu")]
 fn object_of(function: *const c_void) -> Option<usize> {
     // SAFETY: all zeros is a value of Dl_info; dladdr fills it or answers 0.
     unsafe {

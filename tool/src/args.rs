@@ -1,6 +1,7 @@
 //! What may be said on the command line: one definition for the parser, the manual page and the completions.
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ Examples:
   happy lookup --compare example.org
   happy check example.org example.net:80
   happy check --watch <list
+  happy run -- wget https://example.org/
 
 Exit codes:
   0    connected; found; everything that was checked can be reached
@@ -20,12 +22,21 @@ Exit codes:
   2    wrong usage: the message names the argument
   3    the name has no address, or could not be looked up
   4    a time limit was reached
+  126, 127  of `happy run`: the program cannot be run; it was not found
   130  ended by Control-C (128 and the number of the signal)
 
 Environment:
   NO_COLOR, TERM=dumb   no colour; nothing moves where the output is no terminal
   LC_ALL, LC_CTYPE, LANG
                         ASCII is drawn with where they do not say UTF-8";
+
+const RUN_AFTER_HELP: &str = "\
+A library is loaded before the program's libc (LD_PRELOAD), and into the programs that it starts. getaddrinfo(3) is
+answered by happysock. A connect(2) that blocks, to an address that getaddrinfo(3) has given, is raced: when it has not
+connected after 250 ms, or fails, the addresses after it are tried beside it, and the first to connect takes its place.
+
+Left as they are: sockets that are non-blocking, bound, or not TCP (curl races by itself); programs that are linked
+statically; those that make system calls without libc (Go); those that run with more rights than their user (setuid).";
 
 /// Watch a host name become a TCP connection: Happy Eyeballs (RFC 8305) between IPv6 and IPv4.
 #[derive(Debug, Parser)]
@@ -70,6 +81,9 @@ pub enum Command {
     Check(CheckArguments),
     /// Draw a race that `connect --json` has stored, or two side by side
     Draw(DrawArguments),
+    /// Run a program that knows nothing of this: names it looks up and connects it waits for are done here
+    #[command(after_help = RUN_AFTER_HELP)]
+    Run(RunArguments),
     /// Write the manual page and the completions
     #[command(hide = true)]
     Generate {
@@ -141,6 +155,9 @@ pub struct NameOptions {
     /// The family whose addresses go first, instead of the one that gai.conf(5) ranks higher
     #[arg(long, value_name = "FAMILY")]
     pub prefer: Option<FamilyName>,
+    /// Do not ask for a family in which this machine has no network
+    #[arg(long)]
+    pub only_connected: bool,
     /// Have libc look the name up, even where this program can do it by itself
     #[arg(long)]
     pub libc: bool,
@@ -204,6 +221,10 @@ pub struct ConnectArguments {
     /// Bind attempts over IPv6 to this address: ::1, or [::1]:4000 with a port
     #[arg(long, value_name = "ADDRESS", value_parser = local_v6, help_heading = "Addresses")]
     pub local_v6: Option<SocketAddrV6>,
+    /// On a network without IPv4, reach IPv4 addresses through its translator: "discover" asks the network for
+    /// the prefix (RFC 7050); or prefixes with commas between, such as 64:ff9b::/96
+    #[arg(long, value_name = "PREFIXES", conflicts_with_all = ["v4", "v6"], help_heading = "Addresses")]
+    pub nat64: Option<happysock::race::Nat64>,
     #[command(flatten)]
     pub race: RaceOptions,
     #[command(flatten)]
@@ -235,9 +256,15 @@ pub struct RaceOptions {
     /// Attempts in flight at the same time; 0 is no cap
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_attempts: u32,
+    /// Each delay between attempts is twice the one before it, up to 2000
+    #[arg(long)]
+    pub growing_delay: bool,
     /// No race: one address after the other, in the system's order
     #[arg(long)]
     pub no_fast_fallback: bool,
+    /// Without a race, the addresses share what is left of --timeout, at least 2000 for each
+    #[arg(long, requires_all = ["no_fast_fallback", "timeout"])]
+    pub share_timeout: bool,
 }
 
 /// What is written besides.
@@ -324,6 +351,16 @@ pub struct DrawArguments {
     /// As qlog into a file
     #[arg(long, value_name = "FILE", help_heading = "Output", action = ArgAction::Set)]
     pub qlog: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The library, instead of the one that was installed with this command
+    #[arg(long, value_name = "FILE")]
+    pub preload: Option<PathBuf>,
+    /// The program, found as a shell finds it, and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    pub command: Vec<OsString>,
 }
 
 fn milliseconds(text: &str) -> Result<Duration, String> {

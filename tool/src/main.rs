@@ -23,6 +23,7 @@ mod race;
 mod record;
 mod recording;
 mod repeat;
+mod run;
 mod sweep;
 mod targets;
 mod verdict;
@@ -55,6 +56,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         Command::Lookup(lookup) => lookup::run(lookup, look, &interrupts),
         Command::Check(check) => check::run(check, look, &interrupts),
         Command::Draw(draw) => draw::run(draw, look),
+        Command::Run(run) => run::run(run),
         Command::Generate { directory } => generate::run(directory),
     }
 }

@@ -24,7 +24,7 @@ fn pages_and_completions_know_every_command_and_option() {
         }
     }
     let page = read("happy.1");
-    for text in ["NO_COLOR", "130", "happy-connect", "happy-check", "happy-draw"] {
+    for text in ["NO_COLOR", "130", "happy-connect", "happy-check", "happy-draw", "happy-run"] {
         assert!(page.replace("\\-", "-").contains(text), "{text} is not in happy.1");
     }
     assert!(!page.contains("generate"), "what only makefiles use is no command for people");
