@@ -17,6 +17,9 @@ bench:
 	    pkg-config --exists $$library 2>/dev/null || echo "skipped: $$library: it is not installed"; done
 	@scripts/in-test-network $(BENCH_DIRECTORY)/multi_server $(BENCH_PORT) 0 target/c/release/connect_floor $(BENCH_PORT) $(BENCH_ARGS)
 
-# Ends with an error when a connect costs more than it may, in time or in system calls: the table in connect_floor.c.
+# Ends with an error when a connect costs more than it may, in time or in system calls (the table in connect_floor.c), or
+# a name in memory.
 bench-check:
+	@scripts/install-packages bench
+	@$(MAKE) --no-print-directory run-bench-heap
 	@$(MAKE) -s bench BENCH_ARGS="--check $(BENCH_ARGS)"

@@ -26,7 +26,7 @@ $(BENCH_DIRECTORY)/multi_cares: BENCH_LINK = -lcares
 BENCH_DNS_PROGRAMS := $(addprefix $(BENCH_DIRECTORY)/,multi_dns_floor multi_happy multi_cares)
 BENCH_DNS ?=
 
-.PHONY: bench-multi run-bench-multi bench-dns run-bench-dns
+.PHONY: bench-multi run-bench-multi bench-dns run-bench-dns run-bench-heap
 bench-multi:
 	@scripts/install-packages bench
 	@$(MAKE) --no-print-directory run-bench-multi
@@ -46,4 +46,10 @@ run-bench-dns: $(BENCH_DNS_PROGRAMS) $(BENCH_DIRECTORY)/multi_server $(BENCH_PEE
 	    target/peers/release/multi-hickory
 	@BENCH_SERVER_BUFFER=default scripts/in-test-network $(BENCH_DIRECTORY)/multi_server $(BENCH_PORT) 20 $(BENCH_PEERS) \
 	    --port $(BENCH_PORT) --subject loss --threads 100 --counts 10000 --json $(BENCH_DIRECTORY)/loss.json $(BENCH_DNS) \
+	    $(BENCH_DIRECTORY)/multi_dns_floor $(BENCH_DIRECTORY)/multi_happy
+
+# What a name keeps in memory while it is looked up, beside a connect by number: one run each, since it does not vary.
+run-bench-heap: $(BENCH_DIRECTORY)/multi_dns_floor $(BENCH_DIRECTORY)/multi_happy $(BENCH_DIRECTORY)/multi_server $(BENCH_PEERS)
+	@scripts/in-test-network $(BENCH_DIRECTORY)/multi_server $(BENCH_PORT) 20 $(BENCH_PEERS) --port $(BENCH_PORT) --subject heap \
+	    --rounds 1 --threads 1024 --counts 10000 --json $(BENCH_DIRECTORY)/heap.json --check \
 	    $(BENCH_DIRECTORY)/multi_dns_floor $(BENCH_DIRECTORY)/multi_happy

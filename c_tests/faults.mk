@@ -7,7 +7,7 @@ FAULTS_HEADERS := include/happysock.h $(wildcard $(FAULTS_SOURCES)/*.h)
 SCENARIOS := $(patsubst $(FAULTS_SOURCES)/%.c,$(FAULTS)/%.o,$(filter-out %/dns_scenarios.c,$(wildcard $(FAULTS_SOURCES)/*scenarios.c))) $(FAULTS)/answers.o
 # Of names that the library looks up by itself, beside a name server.
 DNS_SCENARIOS := $(FAULTS)/dns_scenarios.o $(FAULTS)/multi_scenarios.o $(FAULTS)/answers.o $(C_DIRECTORY)/name_server.o
-FAULTS_PROGRAMS := every_call every_call_dns limits allocations forks forks_dns unload
+FAULTS_PROGRAMS := every_call every_call_dns limits limits_dns allocations forks forks_dns unload
 # The arguments of the programs: --short in CI.
 FAULTS_FORM ?=
 
@@ -54,7 +54,8 @@ run-faults: $(FAULTS_PROGRAMS:%=$(FAULTS)/%) $(FAULTS)/plugin/libhappysock.so
 	@RUN_JOBS=$(RUN_JOBS) scripts/run-each $(FAULTS_LIMIT) \
 	    $(foreach part,$(EVERY_CALL_PARTS),"$(FAULTS)/every_call $(FAULTS_FORM) --part $(part)/$(words $(EVERY_CALL_PARTS))") \
 	    "scripts/in-test-network $(FAULTS)/every_call_dns $(FAULTS_FORM)" \
-	    "scripts/in-test-network $(FAULTS)/forks_dns $(FAULTS_FORM)" "$(FAULTS)/forks $(FAULTS_FORM)" "$(FAULTS)/limits $(FAULTS_FORM)" $(FAULTS)/allocations \
+	    "scripts/in-test-network $(FAULTS)/forks_dns $(FAULTS_FORM)" "scripts/in-test-network $(FAULTS)/limits_dns $(FAULTS_FORM)" \
+	    "$(FAULTS)/forks $(FAULTS_FORM)" "$(FAULTS)/limits $(FAULTS_FORM)" $(FAULTS)/allocations \
 	    "$(FAULTS)/unload $(C_DIRECTORY)/libhappysock.so" "$(FAULTS)/unload $(FAULTS)/plugin/libhappysock.so"
 
 .PHONY: faults test-faults suite-faults
@@ -87,17 +88,21 @@ NIGHTLY := $(CARGO) +nightly
 # The library with a sanitizer; `lto` off, since the standard library comes without the sanitizer.
 $(STORM)/%/$(STORM_TARGET)/release/libhappysock.a: $(SOURCES)
 	@$(NIGHTLY) --version >/dev/null 2>&1 || { echo "make: the sanitizers need a nightly Rust: rustup toolchain install nightly" >&2; exit 1; }
-	RUSTFLAGS="-Zsanitizer=$* -Cunsafe-allow-abi-mismatch=sanitizer" $(NIGHTLY) build --quiet --release --lib --target $(STORM_TARGET) \
+	RUSTFLAGS="-Zsanitizer=$* -Cunsafe-allow-abi-mismatch=sanitizer" $(NIGHTLY) build --quiet --release --lib --features internals --target $(STORM_TARGET) \
 	    --target-dir $(STORM)/$* --config profile.release.lto=false --config profile.release.codegen-units=16
 	@touch $@
 
 $(STORM)/address/cancel_storm: $(STORM)/address/$(STORM_TARGET)/release/libhappysock.a $(FAULTS_SOURCES)/cancel_storm.c \
-    $(FAULTS_SOURCES)/world.c $(FAULTS_HEADERS)
+    $(FAULTS_SOURCES)/world.c c_tests/name_server.c $(FAULTS_HEADERS)
 	$(STORM_C) -fsanitize=address -o $@ $(FAULTS_SOURCES)/cancel_storm.c $(FAULTS_SOURCES)/world.c $< -ldl -lm -pthread
+	$(STORM_C) -fsanitize=address -DOWN_CLIENT -o $@_dns $(FAULTS_SOURCES)/cancel_storm.c $(FAULTS_SOURCES)/world.c \
+	    c_tests/name_server.c $< -ldl -lm -pthread
+
+# cancel_storm_dns, over lookups that the library makes itself, is made beside cancel_storm.
 
 # Rust's own runtime of the sanitizer, which knows what its compiler asks for; and the standard library's part, see tsan_std.c.
 $(STORM)/thread/cancel_storm: $(STORM)/thread/$(STORM_TARGET)/release/libhappysock.a $(FAULTS_SOURCES)/cancel_storm.c \
-    $(FAULTS_SOURCES)/world.c $(FAULTS_SOURCES)/tsan_std.c $(FAULTS_HEADERS)
+    $(FAULTS_SOURCES)/world.c $(FAULTS_SOURCES)/tsan_std.c c_tests/name_server.c $(FAULTS_HEADERS)
 	@set -e; \
 	undefined() { nm $< 2>/dev/null | sed -nE "s/^ +U (_R.*$$1)$$/\1/p" | head -n 1; }; \
 	lock=$$(undefined '5mutex5futex.*5Mutex14lock_contended'); once=$$(undefined '4once5futex.*4Once4call'); \
@@ -105,19 +110,26 @@ $(STORM)/thread/cancel_storm: $(STORM)/thread/$(STORM_TARGET)/release/libhappyso
 	[ -n "$$lock" ] && [ -n "$$once" ] && [ -n "$$runtime" ] || \
 	    { echo "make: the standard library of this nightly is not as tsan_std.c knows it" >&2; exit 1; }; \
 	cd $(STORM)/thread; sources=$(CURDIR)/$(FAULTS_SOURCES); \
-	$(STORM_C:-Iinclude=-I$(CURDIR)/include) -fsanitize=thread -c $$sources/cancel_storm.c $$sources/world.c; \
+	$(STORM_C:-Iinclude=-I$(CURDIR)/include) -fsanitize=thread -c $$sources/cancel_storm.c $$sources/world.c $$sources/../name_server.c; \
+	$(STORM_C:-Iinclude=-I$(CURDIR)/include) -fsanitize=thread -DOWN_CLIENT -c -o cancel_storm_dns.o $$sources/cancel_storm.c; \
 	$(STORM_C) -DMUTEX_LOCK=$$lock -DONCE_CALL=$$once -c $$sources/tsan_std.c; \
-	clang -o cancel_storm cancel_storm.o world.o tsan_std.o $(CURDIR)/$< \
-	    -Wl,--wrap=$$lock,--wrap=$$once,--wrap=__tsan_atomic64_fetch_sub,--wrap=__tsan_atomic_thread_fence \
-	    -Wl,--whole-archive $$runtime -Wl,--no-whole-archive -Wl,--export-dynamic -ldl -lrt -lm -pthread
+	for objects in "cancel_storm cancel_storm.o" "cancel_storm_dns cancel_storm_dns.o name_server.o"; do \
+	    clang -o $$objects world.o tsan_std.o $(CURDIR)/$< \
+	        -Wl,--wrap=$$lock,--wrap=$$once,--wrap=__tsan_atomic64_fetch_sub,--wrap=__tsan_atomic_thread_fence \
+	        -Wl,--whole-archive $$runtime -Wl,--no-whole-archive -Wl,--export-dynamic -ldl -lrt -lm -pthread; \
+	done
 
 .PRECIOUS: $(STORM)/%/$(STORM_TARGET)/release/libhappysock.a
 
 .PHONY: cancel-storm
 cancel-storm: $(STORM)/thread/cancel_storm $(STORM)/address/cancel_storm
 	@failed=0; \
-	echo "ThreadSanitizer:"; $(STORM)/thread/cancel_storm --cancels $(CANCELS) --seed $(SEED) || failed=1; \
-	echo "AddressSanitizer:"; $(STORM)/address/cancel_storm --cancels $(CANCELS) --seed $(SEED) || failed=1; \
+	for sanitizer in thread address; do \
+	    echo "cancel storm, sanitizer: $$sanitizer"; \
+	    $(STORM)/$$sanitizer/cancel_storm --cancels $(CANCELS) --seed $(SEED) || failed=1; \
+	    echo "the same over lookups without threads:"; \
+	    scripts/in-test-network $(STORM)/$$sanitizer/cancel_storm_dns --cancels $(CANCELS) --seed $(SEED) || failed=1; \
+	done; \
 	exit $$failed
 
 # ---- Soak ------------------------------------------------------------------------------------------------------------

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -227,6 +229,31 @@ void name_server_stop(void)
     close(datagrams);
     close(listener);
     close(over);
+}
+
+void name_server_start_process(void)
+{
+    int ready[2];
+    char byte = 0;
+    pid_t parent = getpid();
+    if (pipe(ready) == -1)
+        name_server_fails("pipe");
+    pid_t server = fork();
+    if (server == 0) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != parent)
+            _exit(2);
+        name_server_start();
+        if (write(ready[1], "x", 1) != 1)
+            _exit(2);
+        close(ready[0]);
+        close(ready[1]);
+        for (;;)
+            pause();
+    }
+    close(ready[1]);
+    if (server == -1 || read(ready[0], &byte, 1) != 1)
+        name_server_fails("the process of the name server");
+    close(ready[0]);
 }
 
 /* A question that was not answered in time is asked again as it was. */

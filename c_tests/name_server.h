@@ -27,6 +27,9 @@ struct asked {
 void name_server_start(void);
 void name_server_stop(void);
 
+/* Starts it in a process of its own, which ends with this one; returns once it listens. It keeps no record that this one sees. */
+void name_server_start_process(void);
+
 /* How many questions have come for a name, each counted once; NULL: for any. As of now. */
 int questions_for(const char *name);
 

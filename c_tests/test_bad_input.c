@@ -197,7 +197,7 @@ static void options_out_of_range(void **state)
     check_refusal(&refusal)
     REFUSED(family, AF_UNIX, EAI_FAMILY);
     REFUSED(family, -1, EAI_FAMILY);
-    REFUSED(flags, 8, 0);
+    REFUSED(flags, 1u << 30, 0);
     REFUSED(flags, 0x80000000u, 0);
     REFUSED(flags, UINT32_MAX, 0);
     REFUSED(resolv_timeout_ms, -2, 0);
@@ -208,6 +208,13 @@ static void options_out_of_range(void **state)
     REFUSED(resolution_delay_ms, INT32_MIN, 0);
     REFUSED(connection_attempt_delay_ms, -1, 0);
     REFUSED(first_address_family_count, 0, 0);
+    REFUSED(nat64, "", 0);
+    REFUSED(nat64, "Discover", 0);
+    REFUSED(nat64, "64:ff9b::", 0);
+    REFUSED(nat64, "64:ff9b::/95", 0);
+    REFUSED(nat64, "64:ff9b::1/96", 0);
+    REFUSED(nat64, "64:ff9b::/96,", 0);
+    REFUSED(nat64, "1::/96,2::/96,3::/96,4::/96,5::/96,6::/96,7::/96,8::/96,9::/96", 0);
 #undef REFUSED
 }
 

@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Each test has the name server, and leaves as many descriptors as it found and no thread. */
@@ -50,12 +52,20 @@ static void connects_by(const char *host, const char *source)
     close(fd);
 }
 
+/* The answer to one question may be enough to connect, and the server has the other one before it still. */
+static void check_questions(const char *name, int expected)
+{
+    for (double until = now_ms() + PATIENCE_MS; questions_for(name) < expected && now_ms() < until;)
+        poll(NULL, 0, 1);
+    assert_int_equal(questions_for(name), expected);
+}
+
 static void a_blocking_connect_makes_no_thread(void **state)
 {
     (void)state;
     connects_by("both.test", "dns");
     connects_by("dual.test", "hosts");
-    assert_int_equal(questions_for("both.test"), 2);
+    check_questions("both.test", 2);
     assert_int_equal(questions_for("dual.test"), 0);
 }
 
@@ -214,8 +224,8 @@ static void equal_names_are_asked_once(void **state)
     assert_int_equal(ended, COUNT);
     for (int i = 0; i < COUNT; i++)
         assert_int_equal(statuses[i], HAPPY_OK);
-    assert_int_equal(questions_for("both.test"), 2);
-    assert_int_equal(questions_for("fours.test"), 2);
+    check_questions("both.test", 2);
+    check_questions("fours.test", 2);
     happy_multi_free(multi);
 }
 
@@ -241,6 +251,7 @@ static void a_port_is_left_after_sixty_four_questions(void **state)
     }
     drive(multi);
     int count, on_port = 0, ports = 0, in_order = 0;
+    check_questions(NULL, 2 * COUNT);
     const struct asked *asked = questions(&count);
     assert_int_equal(count, 2 * COUNT);
     for (int i = 1; i < count; i++)
@@ -349,6 +360,152 @@ static void the_configuration_is_read_again_when_it_changes(void **state)
     close(fd);
 }
 
+/* ---- By libc ------------------------------------------------------------------------------------------------- */
+
+/* Writes a file of this network's own; then waits until whoever compares its times sees that it is the new one. */
+static void rewrite(const char *path, const char *text)
+{
+    struct stat status;
+    struct timespec now;
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    if (write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fstat(fd, &status) != 0)
+        _exit(100);
+    close(fd);
+    do {
+        poll(NULL, 0, 5);
+        clock_gettime(CLOCK_REALTIME, &now);
+    } while (now.tv_sec <= status.st_ctim.tv_sec + 1);
+}
+
+static uint64_t add_by_libc(happy_multi *multi, const char *host, int *status)
+{
+    happy_options options = HAPPY_OPTIONS_INIT;
+    uint64_t id = 0;
+    options.flags = HAPPY_FLAG_LOOKUP_BY_LIBC;
+    if (happy_multi_add(multi, host, service(port), &options, done, &id, NULL, status) != HAPPY_OK)
+        _exit(101);
+    return id;
+}
+
+/* Begins what was added; then waits until a connect has ended, if there is one to wait for. */
+static void go_on(happy_multi *multi, const int *status)
+{
+    double until = now_ms() + PATIENCE_MS;
+    while (happy_multi_get_timeout_ms(multi) == 0)
+        happy_multi_dispatch(multi, NULL);
+    while (status != NULL && *status == 1 && now_ms() < until)
+        happy_multi_wait(multi, 1000, NULL);
+}
+
+/* Readable once libc has asked for the silent name: it is the parent that has the name server. */
+static int libc_has_asked[2];
+
+static void wait_for_libc(void)
+{
+    char byte;
+    if (read(libc_has_asked[0], &byte, 1) != 1)
+        _exit(102);
+}
+
+/* A name that libc hangs at for half a minute has one worker, however often it is asked for, also when all who have asked
+ * for it have gone. The exit status says what is wrong. */
+static int one_worker_for_a_silent_name(void)
+{
+    enum { COUNT = 1000 };
+    static int statuses[COUNT];
+    static uint64_t ids[COUNT];
+    happy_multi *multi = NULL;
+    int known = 1, again = 1;
+    rewrite("/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:30 attempts:1\n");
+    if (happy_multi_new(&multi) != HAPPY_OK)
+        return 1;
+    for (int i = 0; i < COUNT; i++)
+        ids[i] = add_by_libc(multi, "silence.test", &statuses[i]);
+    go_on(multi, NULL);
+    wait_for_libc();
+    if (workers() != 1)
+        return 2;
+    add_by_libc(multi, "both.test", &known);
+    go_on(multi, &known);
+    if (known != HAPPY_OK || workers() > 2)
+        return 3;
+    for (int i = 0; i < COUNT; i++)
+        happy_multi_cancel(multi, ids[i]);
+    for (int i = 0; i < COUNT; i++)
+        if (statuses[i] != HAPPY_ECANCELLED)
+            return 4;
+    for (int i = 0; i < COUNT; i++)
+        ids[i] = add_by_libc(multi, "silence.test", &statuses[i]);
+    add_by_libc(multi, "both.test", &again);
+    go_on(multi, &again);
+    if (again != HAPPY_OK || workers() > 2)
+        return 5;
+    happy_multi_free(multi);
+    return 0;
+}
+
+/* Who asks after the configuration has changed is not kept waiting by what was asked before. */
+static int a_change_is_not_waited_for(void)
+{
+    happy_multi *multi = NULL;
+    int before_it = 1, after_it = 1;
+    rewrite("/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:30 attempts:1\n");
+    if (happy_multi_new(&multi) != HAPPY_OK)
+        return 1;
+    add_by_libc(multi, "silence.test", &before_it);
+    go_on(multi, NULL);
+    wait_for_libc();
+    rewrite("/etc/hosts", "::1 silence.test\n127.0.0.1 silence.test\n");
+    add_by_libc(multi, "silence.test", &after_it);
+    go_on(multi, &after_it);
+    if (after_it != HAPPY_OK || before_it != 1)
+        return 2;
+    happy_multi_free(multi);
+    return 0;
+}
+
+/* In a child, which ends with a worker still inside libc. The configuration is put back. */
+static void in_a_child(int (*part)(void))
+{
+    static const char *paths[] = {"/etc/resolv.conf", "/etc/hosts"};
+    char kept[2][4096] = {{0}};
+    int status = 0;
+    for (size_t i = 0; i < 2; i++) {
+        int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+        ssize_t length = read(fd, kept[i], sizeof kept[i] - 1);
+        assert_true(length > 0);
+        close(fd);
+    }
+    assert_int_equal(pipe(libc_has_asked), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(5 * PATIENCE_MS / 1000);
+        close(libc_has_asked[1]);
+        _exit(part());
+    }
+    for (double until = now_ms() + PATIENCE_MS; questions_for("silence.test") == 0 && now_ms() < until;)
+        poll(NULL, 0, 1);
+    assert_int_equal(write(libc_has_asked[1], "", 1), 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    close(libc_has_asked[0]);
+    close(libc_has_asked[1]);
+    for (size_t i = 0; i < 2; i++)
+        rewrite(paths[i], kept[i]);
+    assert_int_equal(status, 0);
+}
+
+static void a_silent_name_has_one_worker_however_often_it_is_asked_for(void **state)
+{
+    (void)state;
+    in_a_child(one_worker_for_a_silent_name);
+}
+
+static void who_asks_after_a_change_does_not_wait_for_what_was_asked_before(void **state)
+{
+    (void)state;
+    in_a_child(a_change_is_not_waited_for);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +524,8 @@ int main(void)
         DNS_TEST(a_child_asks_by_itself),
         DNS_TEST(without_a_descriptor_it_fails_and_then_goes_on),
         DNS_TEST(the_configuration_is_read_again_when_it_changes),
+        DNS_TEST(a_silent_name_has_one_worker_however_often_it_is_asked_for),
+        DNS_TEST(who_asks_after_a_change_does_not_wait_for_what_was_asked_before),
     };
     return cmocka_run_group_tests(tests, start_servers, NULL);
 }

@@ -4,6 +4,8 @@
 #define _GNU_SOURCE
 #include "servers.h"
 #include <errno.h>
+#include <malloc.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +203,55 @@ static void threads_share_a_history(void **state)
     happy_history_unref(history);
 }
 
+/* Bytes that were asked of malloc(3) and not given back; 0 where it has been replaced. */
+static size_t heap(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+/* All of 198.18.0.0/15, which is for benchmarks, becomes this system's own: each address is a destination, and comes from
+ * itself, so that it is a network too. */
+static void a_full_history_takes_less_than_128_kib(void **state)
+{
+    enum { DESTINATIONS = 1024 };
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    socklen_t length = sizeof any;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    happy_history *history = NULL;
+    char service[8], host[20];
+    (void)state;
+    assert_int_equal(system("ip -4 route add local 198.18.0.0/15 dev lo"), 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&any, length), 0);
+    assert_int_equal(listen(listener, 8), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&any, &length), 0);
+    snprintf(service, sizeof service, "%u", ntohs(any.sin_port));
+    size_t before = 0, after = 0;
+    for (int number = -1; number < DESTINATIONS; number++) {
+        happy_options options = HAPPY_OPTIONS_INIT;
+        /* The first one has no history: what a thread or the library keeps for good is there afterwards. */
+        options.history = history;
+        snprintf(host, sizeof host, "198.18.%d.%d", (number + 1) / 200, (number + 1) % 200 + 1);
+        int fd = init_inetsock_happy(host, service, &options, NULL);
+        assert_true(fd >= 0);
+        int accepted = accept(listener, NULL, NULL);
+        assert_true(accepted >= 0);
+        close(accepted);
+        close(fd);
+        if (number < 0) {
+            before = heap();
+            history = new_history();
+        }
+    }
+    after = heap();
+    assert_int_equal(report_of(history).destinations, DESTINATIONS);
+    /* Each entry takes its two addresses at least. */
+    if (before > 0)
+        assert_in_range(after - before, DESTINATIONS * 32, 128 << 10);
+    happy_history_unref(history);
+    close(listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +262,7 @@ int main(void)
         cmocka_unit_test(a_report_may_be_longer_than_the_librarys),
         cmocka_unit_test(the_child_of_a_fork_has_none),
         cmocka_unit_test(threads_share_a_history),
+        cmocka_unit_test(a_full_history_takes_less_than_128_kib),
     };
     return cmocka_run_group_tests(tests, start_servers, NULL);
 }

@@ -218,6 +218,70 @@ static void a_numeric_host_is_not_asked_of_the_callback(void **state)
     wait_for_userdata_free(&script);
 }
 
+static void delays_may_grow(void **state)
+{
+    struct script script = {.six = {.addresses = {"2001:db8::77", "2001:db8::78", "2001:db8::79"}},
+                            .four = {.gai_error = EAI_NONAME}};
+    happy_options options = script_options(&script);
+    struct roomy_result roomy;
+    (void)state;
+    options.flags |= HAPPY_FLAG_GROWING_DELAY;
+    options.connection_attempt_delay_ms = 100;
+    options.open_timeout_ms = 2000;
+    clear_result(&roomy);
+    assert_int_equal(init_inetsock_happy("grow.test", "9", &options, &roomy.result), -1);
+    /* What a timer is late by moves the next start by as much at most; it is never early. */
+    if (roomy.result.attempts_count >= 2)
+        assert_true(started_ms(&roomy, 1) - started_ms(&roomy, 0) >= 95);
+    if (roomy.result.attempts_count >= 3)
+        assert_true(started_ms(&roomy, 2) - started_ms(&roomy, 1) >= 190);
+    assert_in_range(roomy.result.attempts_count, 1, 3);
+    wait_for_userdata_free(&script);
+}
+
+static void addresses_may_share_the_open_timeout(void **state)
+{
+    struct script script = {.six = {.addresses = {"2001:db8::77", "2001:db8:1::1"}}};
+    happy_options options = script_options(&script);
+    struct roomy_result roomy;
+    (void)state;
+    options.family = AF_INET6;
+    options.flags |= HAPPY_FLAG_NO_FAST_FALLBACK | HAPPY_FLAG_SHARE_TIMEOUT;
+    options.open_timeout_ms = 8000;
+    /* Without its share of 4 s the silent address would have all of the time, and the live one none. */
+    int fd = connect_scripted(&options, &roomy);
+    assert_string_equal(result_address(&roomy.result), "2001:db8:1::1");
+    assert_int_equal(roomy.result.attempts_count, 2);
+    assert_true(started_ms(&roomy, 1) >= 3990);
+    close(fd);
+    wait_for_userdata_free(&script);
+}
+
+static void a_family_without_a_network_is_not_asked_where_that_is_allowed(void **state)
+{
+    struct script script = {.six = {.gai_error = EAI_NONAME}, .four = {.addresses = {"203.0.113.1"}}};
+    happy_options options = script_options(&script);
+    struct roomy_result roomy;
+    (void)state;
+    /* Both have one here: nothing is left out. */
+    options.flags |= HAPPY_FLAG_ONLY_CONNECTED_FAMILIES;
+    int fd = connect_scripted(&options, &roomy);
+    assert_int_equal(script.lookups, 2);
+    close(fd);
+    wait_for_userdata_free(&script);
+    /* IPv6 loses its network: it is not asked. */
+    assert_int_equal(system("ip -6 address flush dev silent0"), 0);
+    struct script without = {.six = {.addresses = {"2001:db8:1::1"}}, .four = {.addresses = {"203.0.113.1"}}};
+    options = script_options(&without);
+    options.flags |= HAPPY_FLAG_ONLY_CONNECTED_FAMILIES;
+    fd = connect_scripted(&options, &roomy);
+    assert_string_equal(result_address(&roomy.result), "203.0.113.1");
+    assert_int_equal(without.lookups, 1);
+    close(fd);
+    wait_for_userdata_free(&without);
+    assert_int_equal(system("ip -6 address add 2001:db8::1/64 dev silent0 nodad"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +294,9 @@ int main(void)
         RACE_TEST(a_failure_pulls_the_next_attempt_forward),
         RACE_TEST(attempts_in_flight_are_capped),
         RACE_TEST(without_fast_fallback_attempts_take_turns),
+        RACE_TEST(delays_may_grow),
+        RACE_TEST(addresses_may_share_the_open_timeout),
+        RACE_TEST(a_family_without_a_network_is_not_asked_where_that_is_allowed),
         RACE_TEST(both_lookups_failing_gives_the_lookups_error),
         RACE_TEST(one_family_failing_leaves_the_other),
         RACE_TEST(a_numeric_host_is_not_asked_of_the_callback),

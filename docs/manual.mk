@@ -14,6 +14,9 @@ PACKAGES += manual
 .PHONY: manual manual-programs
 manual: $(MANUAL)/theme/furo
 	@scripts/install-packages manual
+	@$(CARGO) build --quiet --package happysock-cli
+	@rm -rf $(MANUAL)/happy
+	@target/debug/happy generate $(MANUAL)/happy
 	@$(MANUAL_PYTHON) docs/tools/build.py $(MANUAL)
 	@$(SPHINX) -q -W --keep-going -b html -d $(MANUAL)/doctrees $(MANUAL)/source $(MANUAL)/html
 	@echo "$(MANUAL)/html/index.html; man -l $(MANUAL)/man/man7/happysock.7"

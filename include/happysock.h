@@ -579,6 +579,27 @@ int happy_history_get_report(happy_history *self, happy_history_report *ret_repo
 #define HAPPY_FLAG_LOOKUP_BY_LIBC (1u << 2)
 
 /**
+ * Each delay between attempts is twice the one before it, from `connection_attempt_delay_ms` or what the
+ * history says up to 2000 (version 3 of Happy Eyeballs lets delays grow): a host with many dead addresses is
+ * not sent as many SYNs in as short a time.
+ */
+#define HAPPY_FLAG_GROWING_DELAY (1u << 3)
+
+/**
+ * With HAPPY_FLAG_NO_FAST_FALLBACK and `open_timeout_ms`: each address gets an equal share of what is left
+ * of that limit, 2000 at least, and the last one all of it. An address that does not answer leaves the
+ * others their turn.
+ */
+#define HAPPY_FLAG_SHARE_TIMEOUT (1u << 4)
+
+/**
+ * Does not ask for addresses of a family in which this system has no network, where it has one in the other:
+ * neither an address of its own nor a route, but for the loopback and the link. One question less; what the
+ * host has in that family, loopback addresses too, is not found.
+ */
+#define HAPPY_FLAG_ONLY_CONNECTED_FAMILIES (1u << 5)
+
+/**
  * Stands in for getaddrinfo(3): same arguments, same answer (0 or an `EAI_*` code, errno with EAI_SYSTEM).
  *
  * Called on a worker thread of the library with all signals blocked, for each address family that is asked
@@ -681,6 +702,12 @@ typedef void (*happy_userdata_free_fn)(void *userdata);
  */
 #define HAPPY_TRACE_FAMILY_UNANSWERED 14
 
+/**
+ * In this network, which has no IPv4, the address for its translator was made of an IPv4 address; `address`,
+ * `synthesized_from`.
+ */
+#define HAPPY_TRACE_ADDRESS_SYNTHESIZED 16
+
 /** One step of a race. */
 typedef struct happy_trace_event {
     /** sizeof(happy_trace_event) as the library was compiled. */
@@ -690,8 +717,8 @@ typedef struct happy_trace_event {
     /** `HAPPY_TRACE_*`. */
     int32_t kind;
     /**
-     * AF_INET, AF_INET6, AF_UNSPEC for a lookup of both, or -1 where there is none (also for the lookup of
-     * the local address).
+     * AF_INET, AF_INET6, AF_UNSPEC for a lookup of both, or -1 where there is none (also for the lookups of
+     * the local address and of a translator's prefixes).
      */
     int32_t family;
     /** The attempt's number, from 0 in the order of start, or -1. */
@@ -723,6 +750,10 @@ typedef struct happy_trace_event {
      * function). NULL where nobody had to be asked.
      */
     const char *source;
+    /** 1: `address` was synthesized from an IPv4 address, with HAPPY_TRACE_ADDRESS_SYNTHESIZED; else 0. */
+    int32_t synthesized;
+    /** That IPv4 address in network byte order, as in_addr has it; else 0. */
+    uint32_t synthesized_from;
 } happy_trace_event;
 
 /**
@@ -853,6 +884,14 @@ typedef struct happy_options {
      * and nothing is kept. The connect keeps what it needs of it.
      */
     happy_history *history;
+    /**
+     * What is done with IPv4 addresses on a network without IPv4 whose translator (NAT64) leads to them (RFC
+     * 8305, section 7), or NULL: they are attempted as they are. "discover": the translator's prefixes are
+     * asked for when they are needed (RFC 7050), as the remote host is. Or the prefixes, at most 8, with
+     * commas between, as in "64:ff9b::/96,2001:db8:64::/96" (RFC 6052). No IPv4: no address but for the
+     * loopback and the link, and no route. Only with both families.
+     */
+    const char *nat64;
 } happy_options;
 
 /** The defaults of happy_options: `happy_options options = HAPPY_OPTIONS_INIT;` */
@@ -860,7 +899,7 @@ typedef struct happy_options {
     { \
         sizeof(happy_options), NULL, NULL, AF_UNSPEC, AF_UNSPEC, 0u, 0, -1, -1, -1, \
         50, 250, 1u, 0u, \
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
     }
 
 /* ---- What a connect came to ---------------------------------------------------------------------------- */
@@ -907,6 +946,12 @@ typedef struct happy_attempt {
     uint64_t ended_ns;
     /** The address that was attempted. */
     struct sockaddr_storage address;
+    /**
+     * 1: the address leads to a translator and stands for an IPv4 address (`nat64` of the options); else 0.
+     */
+    int32_t synthesized;
+    /** That IPv4 address in network byte order, as in_addr has it; else 0. */
+    uint32_t synthesized_from;
 } happy_attempt;
 
 /**
@@ -987,6 +1032,10 @@ typedef struct happy_result {
      * function). NULL where nobody had to be asked, or none has answered.
      */
     const char *source;
+    /** 1: `address` leads to a translator and stands for an IPv4 address (`nat64` of the options); else 0. */
+    int32_t synthesized;
+    /** That IPv4 address in network byte order, as in_addr has it; else 0. */
+    uint32_t synthesized_from;
 } happy_result;
 
 /**
@@ -1057,13 +1106,13 @@ const char *happy_limit_str(int limit);
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL \
+        {}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL, 0, 0u \
     }
 #else
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {0}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL \
+        {0}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL, 0, 0u \
     }
 #endif
 

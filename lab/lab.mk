@@ -74,3 +74,14 @@ order-differential:
 SUITES += order-differential
 suite-order-differential:
 	@$(MAKE) -s run-order-differential CASES=400
+
+# ---- Delays ----------------------------------------------------------------------------------------------------------
+# The fixed Connection Attempt Delay beside the one that fits the path, over round trips of 5 to 400 ms and losses up to 20 %:
+# a table, target/lab/delays.json and delays.svg. DELAYS_ARGS="--short" or "--connects 1000".
+
+DELAYS_ARGS ?=
+
+.PHONY: lab-delays
+lab-delays:
+	@scripts/install-packages build lab
+	@$(CARGO) run --quiet --release --package happysock-lab -- delays $(DELAYS_ARGS)

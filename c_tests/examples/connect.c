@@ -75,6 +75,8 @@ static const char *trace_name(int kind)
         return "lookup_hastened";
     case HAPPY_TRACE_FAMILY_UNANSWERED:
         return "family_unanswered";
+    case HAPPY_TRACE_ADDRESS_SYNTHESIZED:
+        return "address_synthesized";
     default:
         return "unknown";
     }

@@ -1,12 +1,19 @@
 /* Cancel storm: cancels at random moments over lookups, connects and the multi handle, from other threads and from signal handlers,
  * beside threads that open and close descriptors all the time and look for bytes that nobody of theirs has written.
  *
+ * With -DOWN_CLIENT it leaves libc's lookup functions alone, and the library looks the names up by itself, from the tests' name
+ * server; it is then run in the network of scripts/in-test-network. The lookups are waited for, dispatched, watched and cancelled
+ * by several threads at once.
+ *
  * Made to be run under ThreadSanitizer and AddressSanitizer. It is linked with the static library and brings its own getaddrinfo.
  *
  *   cancel_storm [--cancels N] [--seed N] */
 #define _GNU_SOURCE
 #include "hostent.h"
 #include "world.h"
+#ifdef OWN_CLIENT
+#include "../name_server.h"
+#endif
 
 #include <happysock.h>
 
@@ -54,6 +61,18 @@ static void pause_at_random(unsigned most_us)
         nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
 }
 
+#ifdef OWN_CLIENT
+
+/* At once, by TCP, among junk, and never: those end by a limit or by a cancel. */
+static const char *random_host(char *buffer, size_t size)
+{
+    const char *names[] = {"both", "tc", "junk", "both", "silence", "stall"};
+    snprintf(buffer, size, "%s%u.test", names[chance(6)], chance(4));
+    return buffer;
+}
+
+#else
+
 /* ---- Lookups that take their time ------------------------------------------------------------------------------------ */
 
 /* Instead of libc's: the host says how many microseconds to take. Every answer is the loopback. */
@@ -93,6 +112,8 @@ static const char *random_host(char *buffer, size_t size)
     snprintf(buffer, size, "after-%u", chance(4) == 0 ? 0 : chance(2000));
     return buffer;
 }
+
+#endif
 
 /* ---- What is cancelled ---------------------------------------------------------------------------------------------- */
 
@@ -403,8 +424,19 @@ static void *cancel(void *argument)
         if (lookup != NULL) {
             /* A reference of its own: nothing else keeps the lookup alive now. */
             pause_at_random(100);
+#ifdef OWN_CLIENT
+            /* Beside the thread whose lookup it is: that one is told of the answer once, whoever drives it there. */
+            happy_lookup_get_fd(lookup);
+            happy_lookup_dispatch(lookup);
+            happy_lookup_get_timeout_ms(lookup);
+            pause_at_random(1000);
+            happy_lookup_get_source(lookup);
+#endif
             happy_lookup_cancel(lookup);
             cancels++;
+#ifdef OWN_CLIENT
+            happy_lookup_wait(lookup);
+#endif
             happy_lookup_unref(lookup);
         }
         pause_at_random(400);
@@ -450,6 +482,25 @@ static void *nothing(void *unused)
     return unused;
 }
 
+#ifdef OWN_CLIENT
+/* What a sanitizer has put before libc's functions only watches them, and the library is told so: else it would leave every name
+ * to them. */
+static void begin_own_lookups(void)
+{
+    happy_lookup *lookup = NULL;
+    if (setenv("HAPPYSOCK_TEST_WATCHED_LOOKUPS", "1", 1) != 0)
+        COMPLAIN("setenv: %s", strerror(errno));
+    name_server_start_process();
+    if (happy_lookup_new("both0.test", "80", NULL, -1, &lookup) != HAPPY_OK || happy_lookup_start(lookup) != HAPPY_OK)
+        COMPLAIN("%s", happy_error_message());
+    happy_lookup_wait(lookup);
+    const char *source = happy_lookup_get_source(lookup);
+    if (source == NULL || strcmp(source, "dns") != 0)
+        COMPLAIN("%s has answered, not the library: the test tests nothing", source == NULL ? "nobody" : source);
+    happy_lookup_unref(lookup);
+}
+#endif
+
 int main(int count, char **arguments)
 {
     uint64_t seed = 1;
@@ -464,6 +515,9 @@ int main(int count, char **arguments)
         }
     }
     world_begin(&world);
+#ifdef OWN_CLIENT
+    begin_own_lookups();
+#endif
     struct sigaction action = {.sa_handler = cancel_from_handler, .sa_flags = SA_RESTART};
     sigaction(SIGUSR1, &action, NULL);
     /* A sanitizer may start a thread of its own with the first. */

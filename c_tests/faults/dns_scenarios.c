@@ -8,13 +8,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 static const struct addrinfo stream = {.ai_socktype = SOCK_STREAM};
 
@@ -239,12 +234,9 @@ size_t scenarios_count(void)
     return OWN + multi_scenarios.count;
 }
 
-/* A name server in a process of its own, which ends with this one; the names are its. Two connects of a handle go to the same
- * one. */
+/* The names are the name server's. Two connects of a handle go to the same one. */
 void scenarios_begin(struct world *world)
 {
-    int ready[2];
-    char byte;
     assert(scenarios[OWN - 1].run != NULL && scenarios[OWN].run == NULL && OWN + multi_scenarios.count <= MOST);
     world->dual = "both.test";
     world->slow = "tc.test";
@@ -254,26 +246,5 @@ void scenarios_begin(struct world *world)
         scenarios[OWN + i] = multi_scenarios.scenarios[i];
         scenarios[OWN + i].configuration = SPARED;
     }
-    pid_t parent = getpid();
-    if (pipe(ready) == -1) {
-        perror("pipe");
-        exit(2);
-    }
-    pid_t server = fork();
-    if (server == 0) {
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != parent)
-            _exit(2);
-        name_server_start();
-        close(ready[0]);
-        close(ready[1]);
-        for (;;)
-            pause();
-    }
-    close(ready[1]);
-    /* The end of the pipe: it listens, or has said what is wrong. */
-    if (server == -1 || read(ready[0], &byte, 1) != 0 || kill(server, 0) == -1) {
-        perror("the name server");
-        exit(2);
-    }
-    close(ready[0]);
+    name_server_start_process();
 }

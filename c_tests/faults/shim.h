@@ -47,6 +47,7 @@ bool shim_sees_library(void);
 /* Names that the shim's getaddrinfo and gethostbyname2_r answer themselves, in the hints' families:
  *   dual.test  ::1 and 127.0.0.1      slow.test  the same after 0 to 5 ms
  *   stuck.test the same, once the lookups are released            none.test  EAI_NONAME
+ *   1.stuck.test and so on as stuck.test: each asks for itself, while equal names are asked for once
  * Every other name goes to libc. The shim without lookups (libshim_calls.so) defines neither function: the library then finds libc's own,
  * and looks names up by itself. */
 int lookups_running(void);

@@ -59,12 +59,18 @@ static int loopback(const char *service, const struct addrinfo *hints, struct ad
     return 0;
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+    size_t length = strlen(name), end_length = strlen(end);
+    return length >= end_length && strcmp(name + length - end_length, end) == 0;
+}
+
 /* Takes the time that the name stands for; false if it is none of ours. */
 static bool take_time(const char *node)
 {
     if (strcmp(node, "slow.test") == 0)
         nanosleep(&(struct timespec){.tv_nsec = random_number() % 5000000}, NULL);
-    else if (strcmp(node, "stuck.test") == 0)
+    else if (ends_with(node, "stuck.test"))
         while (released == 0)
             syscall(SYS_futex, &released, FUTEX_WAIT, 0, NULL, NULL, 0);
     else

@@ -31,7 +31,9 @@ static void unload(struct report *report, void *path)
     }
     for (int i = 0; i < STUCK; i++) {
         happy_lookup *lookup = NULL;
-        lookup_new("stuck.test", "80", NULL, -1, &lookup);
+        char name[32];
+        snprintf(name, sizeof name, "%d.stuck.test", i);
+        lookup_new(name, "80", NULL, -1, &lookup);
         get_fd(lookup);
         if (start(lookup) != HAPPY_OK)
             complain(report, "a lookup does not start");

@@ -120,6 +120,97 @@ def race(theme):
     return picture
 
 
+# ---- What a history changes --------------------------------------------------------------------------------
+
+
+def history(theme):
+    """The same race twice, the second time with what the first has taught: history.json."""
+    races = json.loads((HERE / "history.json").read_text(encoding="utf-8"))[:2]
+    end = max(race["result"]["total_ms"] for race in races)
+    took = [race["result"]["total_ms"] for race in races]
+    picture = Picture(
+        theme,
+        680,
+        332,
+        f"Two connects with a history: the first waits for IPv6 and takes {took[0]:.0f} ms, the second begins "
+        f"with IPv4 and takes {took[1]:.0f} ms.",
+    )
+    top = 44
+    for number, (race, title) in enumerate(zip(races, ("The first connect", "Every later one"))):
+        picture.text(20, top - 14, f"{title}: {took[number]:.0f} ms", size=16, bold=True)
+        line = Timeline(picture, end, top)
+        line.bar(0, "lookups", 0, race["attempts"][0]["started_ms"], "violet", "")
+        for row, attempt in enumerate(race["attempts"], start=1):
+            won = attempt["outcome"] == "connected"
+            family = "IPv6" if ":" in attempt["address"] else "IPv4"
+            line.bar(
+                row,
+                family,
+                attempt["started_ms"],
+                attempt["ended_ms"],
+                "green" if won else "url(#hatch)",
+                "connected" if won else "no answer",
+            )
+        bottom = line.y(len(race["attempts"]) + 1) - 4
+        picture.line(line.x(took[number]), top - 4, line.x(took[number]), bottom, "green", 2)
+        top = bottom + 52
+    picture.text(
+        20,
+        picture.size[1] - 14,
+        "IPv6 is tried again by a host that has nothing else, and after ten minutes by every other.",
+        size=12.5,
+        colour="faint",
+    )
+    return picture
+
+
+# ---- The delay that fits -----------------------------------------------------------------------------------
+
+
+def delays(theme):
+    """The fixed delay beside the one that fits, as `lab delays` has measured: delays.json."""
+    rows = json.loads((HERE / "delays.json").read_text(encoding="utf-8"))["rows"]
+    picture = Picture(
+        theme,
+        680,
+        330,
+        "Needless SYNs of 100 connects by round trip: with the fixed delay nearly every connect over a path of "
+        "300 ms sends one, with the delay that fits nearly none.",
+    )
+    picture.text(20, 30, "Needless SYNs of 100 connects, by round trip", size=16, bold=True)
+    left, right, top, bottom = 60, 560, 56, 262
+    longest = max(row["round_trip_ms"] for row in rows)
+
+    def x(ms):
+        return left + ms / longest * (right - left)
+
+    def y(count):
+        return bottom - count / 100 * (bottom - top)
+
+    for mark in range(0, 101, 25):
+        picture.line(left, y(mark), right, y(mark), "rule")
+        picture.text(left - 8, y(mark) + 4, str(mark), size=12, colour="faint", anchor="end")
+    for mark in range(0, int(longest) + 1, 100):
+        picture.text(x(mark), bottom + 18, f"{mark}" + (" ms" if mark == 0 else ""), size=12, colour="faint",
+                     anchor="middle")
+    for loss, colour in ((0, "blue"), (10, "orange")):
+        here = [row for row in rows if row["loss_percent"] == loss]
+        for delay, width in (("fixed", 1.5), ("fitting", 3.5)):
+            points = [(x(row["round_trip_ms"]), y(row[delay]["needless_per_100"])) for row in here]
+            picture.path(points, colour, width, arrow=False)
+            last_x, last_y = points[-1]
+            shift = -7 if (delay, loss) == ("fitting", 10) else 4
+            picture.text(last_x + 8, last_y + shift, f"{delay}, {loss} % lost", size=12, colour=colour)
+    picture.text(
+        20,
+        bottom + 50,
+        "Fixed: 250 ms. Fitting: when the handshake's first packet would be sent again, 100 ms to 2 s.",
+        size=12.5,
+        colour="faint",
+    )
+    return picture
+
+
 # ---- The house ---------------------------------------------------------------------------------------------
 
 
@@ -197,7 +288,7 @@ def gate(theme):
     return picture
 
 
-PICTURES = {"race": race, "house": house, "gate": gate}
+PICTURES = {"race": race, "history": history, "delays": delays, "house": house, "gate": gate}
 
 
 def main():

@@ -144,8 +144,8 @@ def documents_name_what_there_is(manual, output):
         if not path.exists():
             continue
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8")):
-            # The reference is made of the header.
-            if "reference/" not in link and not (path.parent / link).exists():
+            # The reference is made of the header, and the command's pages by the command.
+            if not re.search(r"reference/|command/", link) and not (path.parent / link).exists():
                 yield f"{path.relative_to(ROOT)}: {link} leads nowhere"
         prose = "".join(
             re.split(r"^```.*?^```$", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
@@ -195,7 +195,8 @@ CHECKS = (
 
 def main():
     """Each check is one test."""
-    output, manual = Path(sys.argv[1]), build.Manual()
+    output = Path(sys.argv[1])
+    manual = build.Manual(output)
     failed = 0
     for check in CHECKS:
         wrong = list(check(manual, output))

@@ -4,7 +4,7 @@
 
 In a page, "```c NAME" shows a file and "```console" commands ("$ ...") with what they print; a command that
 ends with & stays until the page is through. "```console not-run" needs what a test has not: the network, or
-root. The library is the one of make build, as if it were installed.
+root. The library is the one of make build, as if it were installed; the command is the one of make manual.
 """
 
 import os
@@ -62,7 +62,11 @@ def install(directory):
         capture_output=True,
         timeout=LIMIT,
     )
+    programs = directory / "bin"
+    programs.mkdir()
+    (programs / "happy").symlink_to(ROOT / "target/debug/happy")
     return {
+        "PATH": f"{programs}:{os.environ['PATH']}",
         "PKG_CONFIG_PATH": str(stage / "usr/lib/pkgconfig"),
         "PKG_CONFIG_SYSROOT_DIR": str(stage),
         "LD_LIBRARY_PATH": str(stage / "usr/lib"),

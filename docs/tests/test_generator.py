@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import build
+import command
 import header
 import mdoc
 import pages
@@ -124,6 +125,65 @@ class Man(unittest.TestCase):
     def test_an_overview_refuses_what_man_cannot_show(self):
         with self.assertRaises(ValueError):
             mdoc.overview("1. one\n2. two\n", mdoc.Writer("x"))
+
+
+class Command(unittest.TestCase):
+    """The manual pages of the command."""
+
+    PAGE = r"""
+.TH happy-try 1  "try "
+.SH NAME
+happy\-try \- Try it
+.SH OPTIONS
+.TP
+\fB\-p\fR, \fB\-\-port\fR \fI<PORT>\fR
+A port, \*(Aqhttp\*(Aq or so
+.br
+
+.br
+\fIPossible values:\fR
+.RS 14
+.IP \(bu 2
+80
+.RE
+.SH EXTRA
+Examples:
+  happy try *this*
+"""
+
+    def test_a_page_has_its_options_and_shows_its_examples_as_they_stand(self):
+        """Nothing is lost, and nothing that looks like Markdown becomes some."""
+        self.assertEqual(
+            command.markdown("happy-try", self.PAGE.strip()).splitlines(),
+            [
+                "# happy try",
+                "",
+                "*happy-try*(1)",
+                "",
+                "Try it.",
+                "",
+                "## Options",
+                "",
+                "`-p`, `--port` *\\<PORT>*",
+                ": A port, 'http' or so",
+                "",
+                "  *Possible values:*",
+                "",
+                "  - 80",
+                "",
+                "## Examples, exit codes, environment",
+                "",
+                "```text",
+                "Examples:",
+                "  happy try *this*",
+                "```",
+            ],
+        )
+
+    def test_a_macro_that_is_not_known_is_an_error(self):
+        """What it says would be lost."""
+        with self.assertRaisesRegex(ValueError, r"happy: the macro \.UR"):
+            command.markdown("happy", ".UR https://example.org")
 
 
 class Links(unittest.TestCase):

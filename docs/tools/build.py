@@ -2,6 +2,8 @@
 
     build.py OUTPUT      writes OUTPUT/man/man3, OUTPUT/man/man7 and OUTPUT/source
 
+The pages of the command are in the HTML where `happy generate OUTPUT/happy` has written them before.
+
 make manual calls it, and then Sphinx.
 """
 
@@ -12,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import command
 import header
 import mdoc
 import pages
@@ -74,7 +77,7 @@ class Output:
 class Manual:
     """All pages."""
 
-    def __init__(self):
+    def __init__(self, output):
         self.version = version()
         self.entries = header.read(ROOT / "include/happysock.h")
         ledger = header.read_ledger(ROOT / "include/happysock.symbols")
@@ -88,6 +91,8 @@ class Manual:
         self.overviews = sorted((DOCS / "overview").glob("*.md"))
         self.names = {page.name: f"reference/{page.name}" for page in self.reference}
         self.names.update({path.stem: f"overview/{path.stem}" for path in self.overviews})
+        self.commands = sorted((output / "happy").glob("*.1"))
+        self.names.update({path.stem: f"command/{path.stem}" for path in self.commands})
 
     # ---- What overviews have from the header ---------------------------------------------------------------
 
@@ -161,6 +166,10 @@ class Manual:
             if path in self.overviews:
                 text = re.sub(r"^# (.*)\n", rf"# \1\n\n*{path.stem}*(7)\n", text)
             output.write(f"{place}.md", self.link(text, place))
+        for path in self.commands:
+            place = f"command/{path.stem}"
+            text = command.markdown(path.stem, path.read_text(encoding="utf-8"))
+            output.write(f"{place}.md", self.link(text, place))
         output.write("reference/index.md", self.link(self.contents(), "reference/index"))
         for path in [*(DOCS / "pictures").glob("*.svg"), DOCS / "conf.py"]:
             output.write(str(path.relative_to(DOCS)), path.read_text(encoding="utf-8"))
@@ -216,12 +225,15 @@ class Manual:
 
 def main():
     """Writes what make asked for."""
-    manual = Manual()
+    manual = Manual(Path(sys.argv[1]))
     for name, write in (("man", manual.write_man), ("source", manual.write_source)):
         output = Output(Path(sys.argv[1]) / name)
         write(output)
         output.close()
-    print(f"{len(manual.reference)} pages of section 3, {len(manual.overviews)} of section 7")
+    print(
+        f"{len(manual.commands)} pages of section 1, {len(manual.reference)} of section 3, "
+        f"{len(manual.overviews)} of section 7"
+    )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// What a string of the caller's may be: valid, absent or refused.
 const STRINGS: [Option<&CStr>; 6] = [None, Some(c"127.0.0.1"), Some(c"::1"), Some(c"0"), Some(c""), Some(c"a b")];
 
+/// What `nat64` may be.
+const NAT64: [Option<&CStr>; 4] = [None, Some(c"discover"), Some(c"64:ff9b::/96,2001:db8::/32"), Some(c"64:ff9b::/95")];
+/// The one that is refused.
+const REFUSED: usize = 3;
+/// The flags that there are.
+const FLAGS: u32 = HAPPY_FLAG_NO_FAST_FALLBACK
+    | HAPPY_FLAG_NONBLOCKING
+    | HAPPY_FLAG_LOOKUP_BY_LIBC
+    | HAPPY_FLAG_GROWING_DELAY
+    | HAPPY_FLAG_SHARE_TIMEOUT
+    | HAPPY_FLAG_ONLY_CONNECTED_FAMILIES;
+
 static FREED: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" fn no_such_name(
@@ -81,6 +93,7 @@ fn is_string_acceptable(choice: usize, is_host: bool) -> bool {
 
 fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
     let (host, service, own_lookup, trace, bytes) = data;
+    let nat64 = usize::from(host) / STRINGS.len() % NAT64.len();
     let (host, service) = (usize::from(host) % STRINGS.len(), usize::from(service) % STRINGS.len());
     let mut given = Given::new(bytes);
     // Sizes that promise more than there is would break the caller's promise.
@@ -101,6 +114,7 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
     given.set::<*const libc::sockaddr_in>(offset_of!(happy_options, local_v4), null());
     given.set::<*const libc::sockaddr_in6>(offset_of!(happy_options, local_v6), null());
     given.set::<*mut happy_history>(offset_of!(happy_options, history), null_mut());
+    given.set(offset_of!(happy_options, nat64), NAT64[nat64].map_or(null(), CStr::as_ptr));
 
     let known = size_of::<happy_options>();
     let acceptable = (known..=4096).contains(&size) && {
@@ -113,7 +127,7 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
         tail.iter().all(|&byte| byte == 0)
             && [libc::AF_UNSPEC, libc::AF_INET, libc::AF_INET6].contains(&options.family)
             && [libc::AF_UNSPEC, libc::AF_INET, libc::AF_INET6].contains(&options.preferred_family)
-            && options.flags & !(HAPPY_FLAG_NO_FAST_FALLBACK | HAPPY_FLAG_NONBLOCKING | HAPPY_FLAG_LOOKUP_BY_LIBC) == 0
+            && options.flags & !FLAGS == 0
             && limits.iter().all(|&limit| limit >= -1)
             && (options.open_timeout_ms == -1 || (options.resolv_timeout_ms == -1 && options.connect_timeout_ms == -1))
             && options.resolution_delay_ms >= 0
@@ -121,6 +135,7 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
             && options.first_address_family_count >= 1
             && is_string_acceptable(host, true)
             && is_string_acceptable(service, false)
+            && nat64 != REFUSED
     };
 
     FREED.store(0, Ordering::Relaxed);

@@ -39,6 +39,7 @@ pub mod namespace;
 mod network;
 mod scenario;
 mod server;
+mod translator;
 pub mod tun;
 mod wire;
 pub mod worker;
@@ -48,5 +49,5 @@ pub use dns::Question;
 pub use network::{Network, milliseconds_between};
 pub use scenario::{
     CLIENT_V4, CLIENT_V6, Client, Dns, Etc, Family, NAME_SERVER, Path, Reply, Rule, SERVER_V4, SERVER_V6, Scenario,
-    Server,
+    Server, Translator,
 };

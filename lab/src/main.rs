@@ -1,5 +1,6 @@
 //! The `lab` command: see `lab help` and README.md beside the crate.
 
+mod delays;
 mod differential;
 mod measure;
 mod order;
@@ -42,6 +43,8 @@ enum Task {
     ///
     /// Exits with 1 if a case differed in other ways than those that are documented.
     OrderDifferential(order::Options),
+    /// Compare the fixed Connection Attempt Delay with the one that fits the path, by round trips and losses.
+    Delays(delays::Options),
     /// Print a scenario with all its defaults.
     Scenario {
         /// A JSON file; without it, the default scenario.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Measure(options) => sandbox::enter(move |sandbox| measure::measure(&options, sandbox)),
         Task::Differential(options) => sandbox::enter(move |sandbox| differential::differential(&options, sandbox)),
         Task::OrderDifferential(options) => sandbox::enter(move |sandbox| order::order(&options, sandbox)),
+        Task::Delays(options) => sandbox::enter(move |sandbox| delays::delays(&options, sandbox)),
         Task::Scenario { file } => print_scenario(file).map(|()| 0),
     };
     match status {

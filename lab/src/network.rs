@@ -52,7 +52,7 @@ impl Network {
             Namespace::new(CloneFlags::CLONE_NEWNET, || set_up_server(scenario, Arc::clone(&zone)))?;
         let flags = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS;
         let (client, (client_device, capture)) = Namespace::new(flags, || set_up_client(scenario))?;
-        let wire = wire::start(client_device, server_device, Arc::clone(&paths), scenario.seed)?;
+        let wire = wire::start(client_device, server_device, Arc::clone(&paths), scenario.translator, scenario.seed)?;
         let network = Network {
             _name_server: name_server,
             servers,

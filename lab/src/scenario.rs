@@ -55,6 +55,9 @@ pub struct Scenario {
     pub dns: Dns,
     /// What the client finds under /etc.
     pub etc: Etc,
+    /// Leads a client without IPv4 to servers with IPv4 (NAT64); none when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub translator: Option<Translator>,
     /// Seed of the random losses.
     pub seed: u64,
 }
@@ -98,6 +101,17 @@ pub struct Path {
     pub loss_percent: f64,
     /// Every packet vanishes without an answer.
     pub black_hole: bool,
+}
+
+/// A translator between IPv6 and IPv4, for TCP and UDP. It stands before the paths to the servers, which see it
+/// as their client.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Translator {
+    /// The first address under its prefix, which has 96 bits; the last 32 of an address are the IPv4 address.
+    pub prefix: Ipv6Addr,
+    /// Its own address on the server side.
+    pub address: Ipv4Addr,
 }
 
 /// The name server.
@@ -190,6 +204,7 @@ impl Default for Scenario {
             families: BTreeMap::new(),
             dns: Dns::default(),
             etc: Etc::default(),
+            translator: None,
             seed: 0,
         }
     }
@@ -202,6 +217,12 @@ impl Default for Client {
             no_default_route: Vec::new(),
             unreachable: Vec::new(),
         }
+    }
+}
+
+impl Default for Translator {
+    fn default() -> Self {
+        Translator { prefix: Ipv6Addr::new(0x2001, 0xdb8, 0x64, 0, 0, 0, 0, 0), address: Ipv4Addr::new(192, 0, 2, 64) }
     }
 }
 
@@ -332,6 +353,10 @@ impl Scenario {
             }
             seen.push(*address);
         }
+        if let Some(Translator { prefix, address }) = &self.translator {
+            ensure!(prefix.to_bits() as u32 == 0, "translator.prefix: {prefix} has bits behind the 96th");
+            ensure!(!seen.contains(&(*address).into()), "translator.address: {address} is taken");
+        }
         for server in &self.servers {
             if let Some(path) = &server.path {
                 path.check(&format!("servers.{}", server.address))?;
@@ -429,6 +454,8 @@ mod tests {
                 "only the reply",
             ),
             (r#"{"client": {"unreachable": ["nowhere"]}}"#, "nowhere is neither"),
+            (r#"{"translator": {"prefix": "64:ff9b::1"}}"#, "64:ff9b::1 has bits"),
+            (r#"{"translator": {"address": "203.0.113.1"}}"#, "203.0.113.1 is taken"),
         ] {
             let error = format!("{:#}", Scenario::parse(text).unwrap_err());
             assert!(error.contains(wanted), "{text}: {error}");

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use nix::poll::{PollFd, PollFlags};
 
-use crate::scenario::{Family, Path};
+use crate::scenario::{Family, Path, Translator};
+use crate::translator::Translation;
 use crate::worker::{Stop, Worker, wait};
 
 /// Which path the packets of an address take. Shared between the wire and whoever changes the paths.
@@ -93,13 +94,20 @@ impl Ord for QueuedPacket {
     }
 }
 
-/// Starts the thread that carries the packets.
-pub fn start(client: File, server: File, paths: Arc<Paths>, seed: u64) -> Result<Worker> {
+/// Starts the thread that carries the packets, through a translator if there is one.
+pub fn start(
+    client: File,
+    server: File,
+    paths: Arc<Paths>,
+    translator: Option<Translator>,
+    seed: u64,
+) -> Result<Worker> {
     Worker::start("wire", move |stop| {
         let wire = Wire {
             client,
             server,
             paths,
+            translation: translator.map(Translation::new),
             random: fastrand::Rng::with_seed(seed),
             queue: BinaryHeap::new(),
             arrivals: 0,
@@ -112,6 +120,7 @@ struct Wire {
     client: File,
     server: File,
     paths: Arc<Paths>,
+    translation: Option<Translation>,
     random: fastrand::Rng,
     queue: BinaryHeap<Queued>,
     arrivals: u64,
@@ -147,7 +156,16 @@ impl Wire {
             };
             let now = Instant::now();
             let packet = &buffer[..length];
-            let Some((source, destination)) = addresses_of(packet) else { continue };
+            // Paths belong to addresses of the server side: they are those of the packet as it is there.
+            let (there, packet) = match (&mut self.translation, from) {
+                (None, _) => (addresses_of(packet), Some(packet.to_vec())),
+                (Some(translation), End::Client) => {
+                    let translated = translation.towards_server(packet);
+                    (translated.as_deref().and_then(addresses_of), translated)
+                }
+                (Some(translation), End::Server) => (addresses_of(packet), translation.towards_client(packet)),
+            };
+            let (Some((source, destination)), Some(bytes)) = (there, packet) else { continue };
             let path = self.paths.of(if from == End::Client { destination } else { source });
             if path.black_hole || self.random.f64() * 100.0 < path.loss_percent {
                 continue;
@@ -155,7 +173,7 @@ impl Wire {
             let delay = Duration::from_secs_f64(path.round_trip_ms / 2.0 / 1000.0);
             let generation = self.paths.generation.load(Ordering::SeqCst);
             self.arrivals += 1;
-            let queued = QueuedPacket { to, generation, bytes: packet.to_vec() };
+            let queued = QueuedPacket { to, generation, bytes };
             self.queue.push(Reverse((now + delay, self.arrivals, queued)));
         }
     }

@@ -72,9 +72,10 @@ happy_ruby_trace_name(int32_t kind)
         [HAPPY_TRACE_FINISHED] = "finished",
         [HAPPY_TRACE_LOOKUP_HASTENED] = "lookup_hastened",
         [HAPPY_TRACE_FAMILY_UNANSWERED] = "family_unanswered",
+        [HAPPY_TRACE_ADDRESS_SYNTHESIZED] = "address_synthesized",
     };
 
-    if (kind < 1 || kind >= (int32_t)(sizeof(names) / sizeof(names[0]))) return ID2SYM(rb_intern("unknown"));
+    if (kind < 1 || kind >= (int32_t)(sizeof(names) / sizeof(names[0])) || !names[kind]) return ID2SYM(rb_intern("unknown"));
     return ID2SYM(rb_intern(names[kind]));
 }
 

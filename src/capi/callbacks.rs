@@ -93,8 +93,8 @@ pub struct happy_trace_event {
     pub time_ns: u64,
     /// `HAPPY_TRACE_*`.
     pub kind: i32,
-    /// AF_INET, AF_INET6, AF_UNSPEC for a lookup of both, or -1 where there is none (also for the lookup of
-    /// the local address).
+    /// AF_INET, AF_INET6, AF_UNSPEC for a lookup of both, or -1 where there is none (also for the lookups of
+    /// the local address and of a translator's prefixes).
     pub family: i32,
     /// The attempt's number, from 0 in the order of start, or -1.
     pub attempt: i32,
@@ -121,4 +121,8 @@ pub struct happy_trace_event {
     /// "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
     /// function). NULL where nobody had to be asked.
     pub source: *const c_char,
+    /// 1: `address` was synthesized from an IPv4 address, with HAPPY_TRACE_ADDRESS_SYNTHESIZED; else 0.
+    pub synthesized: i32,
+    /// That IPv4 address in network byte order, as in_addr has it; else 0.
+    pub synthesized_from: u32,
 }

@@ -120,6 +120,9 @@ pub const HAPPY_TRACE_LOOKUP_HASTENED: i32 = 13;
 /// Attempts of a family go unanswered in this network, as earlier connects with the same history have found,
 /// or this one; `family`.
 pub const HAPPY_TRACE_FAMILY_UNANSWERED: i32 = 14;
+/// In this network, which has no IPv4, the address for its translator was made of an IPv4 address; `address`,
+/// `synthesized_from`.
+pub const HAPPY_TRACE_ADDRESS_SYNTHESIZED: i32 = 16;
 
 pub(super) fn trace_kind_name(kind: i32) -> &'static CStr {
     match kind {
@@ -137,6 +140,7 @@ pub(super) fn trace_kind_name(kind: i32) -> &'static CStr {
         HAPPY_TRACE_FINISHED => c"finished",
         HAPPY_TRACE_FAMILY_UNANSWERED => c"family unanswered",
         HAPPY_TRACE_LOOKUP_HASTENED => c"lookup hastened",
+        HAPPY_TRACE_ADDRESS_SYNTHESIZED => c"address synthesized",
         _ => c"unknown kind",
     }
 }

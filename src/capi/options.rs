@@ -8,7 +8,7 @@ use super::hooks::{CallerHooks, Userdata};
 use super::message::set_message;
 use crate::drive::{Argument, Invalid, Options, Plan, PlanError};
 use crate::lookup::LookupCallback;
-use crate::race::{Families, Family};
+use crate::race::{Families, Family, InvalidNat64, Nat64};
 use crate::sys::address::socket_address;
 use std::ffi::{CStr, c_char, c_void};
 use std::mem::{offset_of, size_of};
@@ -26,6 +26,25 @@ pub const HAPPY_FLAG_NONBLOCKING: u32 = 1 << 1;
 /// environment variable HAPPYSOCK_DNS=libc says so for a whole program, unless that has more rights than its
 /// user (`AT_SECURE`, getauxval(3)).
 pub const HAPPY_FLAG_LOOKUP_BY_LIBC: u32 = 1 << 2;
+/// Each delay between attempts is twice the one before it, from `connection_attempt_delay_ms` or what the
+/// history says up to 2000 (version 3 of Happy Eyeballs lets delays grow): a host with many dead addresses is
+/// not sent as many SYNs in as short a time.
+pub const HAPPY_FLAG_GROWING_DELAY: u32 = 1 << 3;
+/// With HAPPY_FLAG_NO_FAST_FALLBACK and `open_timeout_ms`: each address gets an equal share of what is left
+/// of that limit, 2000 at least, and the last one all of it. An address that does not answer leaves the
+/// others their turn.
+pub const HAPPY_FLAG_SHARE_TIMEOUT: u32 = 1 << 4;
+/// Does not ask for addresses of a family in which this system has no network, where it has one in the other:
+/// neither an address of its own nor a route, but for the loopback and the link. One question less; what the
+/// host has in that family, loopback addresses too, is not found.
+pub const HAPPY_FLAG_ONLY_CONNECTED_FAMILIES: u32 = 1 << 5;
+/// The flags that there are.
+const FLAGS: u32 = HAPPY_FLAG_NO_FAST_FALLBACK
+    | HAPPY_FLAG_NONBLOCKING
+    | HAPPY_FLAG_LOOKUP_BY_LIBC
+    | HAPPY_FLAG_GROWING_DELAY
+    | HAPPY_FLAG_SHARE_TIMEOUT
+    | HAPPY_FLAG_ONLY_CONNECTED_FAMILIES;
 
 /// What one connect is to do. Start from `HAPPY_OPTIONS_INIT` and change what you need:
 ///
@@ -107,10 +126,16 @@ pub struct happy_options {
     /// What earlier connects have learnt, and where this one adds what it learns; or NULL: nothing is known
     /// and nothing is kept. The connect keeps what it needs of it.
     pub history: *mut happy_history,
+    /// What is done with IPv4 addresses on a network without IPv4 whose translator (NAT64) leads to them (RFC
+    /// 8305, section 7), or NULL: they are attempted as they are. "discover": the translator's prefixes are
+    /// asked for when they are needed (RFC 7050), as the remote host is. Or the prefixes, at most 8, with
+    /// commas between, as in "64:ff9b::/96,2001:db8:64::/96" (RFC 6052). No IPv4: no address but for the
+    /// loopback and the link, and no route. Only with both families.
+    pub nat64: *const c_char,
 }
 
 /// The size of the struct in 0.1.0, the first version: a smaller one is no struct but an accident.
-const FIRST_SIZE: usize = offset_of!(happy_options, history) + size_of::<*mut happy_history>();
+const FIRST_SIZE: usize = offset_of!(happy_options, nat64) + size_of::<*const c_char>();
 // What is appended goes behind what was there, and padding would be a field of theirs with any value.
 const _: () = assert!(FIRST_SIZE == size_of::<happy_options>(), "no padding behind the last field");
 /// So is a larger one.
@@ -132,6 +157,9 @@ fn defaults() -> happy_options {
         fast_fallback: true,
         nonblocking: false,
         lookup_by_libc: false,
+        growing_delay: false,
+        share_open_timeout: false,
+        only_connected_families: false,
         lookup_flags,
         resolv_timeout,
         connect_timeout,
@@ -141,6 +169,7 @@ fn defaults() -> happy_options {
         first_address_family_count,
         max_attempts,
         history: None,
+        nat64: Nat64::Off,
         lookup: None,
         hooks: None,
         trace: false,
@@ -174,6 +203,7 @@ fn defaults() -> happy_options {
         local_v4: std::ptr::null(),
         local_v6: std::ptr::null(),
         history: std::ptr::null_mut(),
+        nat64: std::ptr::null(),
     }
 }
 
@@ -262,7 +292,7 @@ impl happy_options {
             libc::AF_INET6 => Some(Family::V6),
             _ => return Err(invalid(Argument::PreferredFamily, c"neither AF_UNSPEC, AF_INET nor AF_INET6")),
         };
-        if self.flags & !(HAPPY_FLAG_NO_FAST_FALLBACK | HAPPY_FLAG_NONBLOCKING | HAPPY_FLAG_LOOKUP_BY_LIBC) != 0 {
+        if self.flags & !FLAGS != 0 {
             return Err(invalid(Argument::Flags, c"a flag is set that this version does not know"));
         }
         if self.first_address_family_count == 0 {
@@ -298,6 +328,9 @@ impl happy_options {
             fast_fallback: self.flags & HAPPY_FLAG_NO_FAST_FALLBACK == 0,
             nonblocking: self.flags & HAPPY_FLAG_NONBLOCKING != 0,
             lookup_by_libc: self.flags & HAPPY_FLAG_LOOKUP_BY_LIBC != 0,
+            growing_delay: self.flags & HAPPY_FLAG_GROWING_DELAY != 0,
+            share_open_timeout: self.flags & HAPPY_FLAG_SHARE_TIMEOUT != 0,
+            only_connected_families: self.flags & HAPPY_FLAG_ONLY_CONNECTED_FAMILIES != 0,
             lookup_flags: self.lookup_flags,
             resolv_timeout: limit(Argument::ResolvTimeout, self.resolv_timeout_ms)?,
             connect_timeout: limit(Argument::ConnectTimeout, self.connect_timeout_ms)?,
@@ -308,6 +341,8 @@ impl happy_options {
             max_attempts: self.max_attempts,
             // SAFETY: NULL, or a live handle, promised by the caller.
             history: unsafe { self.history.as_ref() }.map(happy_history::shared),
+            // SAFETY: promised by the caller.
+            nat64: nat64(unsafe { string(self.nat64) })?,
             lookup: None,
             hooks: None,
             trace: self.trace.is_some(),
@@ -378,6 +413,13 @@ pub(crate) unsafe fn plan(
     let plan = Plan::new(host, service, &options)?;
     userdata.arm();
     Ok(plan)
+}
+
+/// What is done with IPv4 addresses on a network without IPv4.
+fn nat64(text: Option<&CStr>) -> Result<Nat64, PlanError> {
+    let Some(text) = text else { return Ok(Nat64::Off) };
+    let parsed = text.to_str().map_err(|_| InvalidNat64::Malformed).and_then(str::parse);
+    parsed.map_err(|error| invalid(Argument::Nat64, error.reason()))
 }
 
 /// A limit in milliseconds: -1 none.

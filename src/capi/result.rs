@@ -4,7 +4,7 @@ use super::boundary::{Length, Status, export, set_errno};
 use super::codes::*;
 use super::message::set_message;
 use super::options::Refusal;
-use super::trace::{address_family_of, source_name};
+use super::trace::{address_family_of, in_network_order, source_name};
 use crate::drive::{Argument, Report, system_call};
 use crate::race::{Attempt, AttemptOutcome, Family, LookupError, Operation, Outcome};
 use crate::sys::address::{RawAddress, socket_address};
@@ -34,6 +34,10 @@ pub struct happy_attempt {
     pub ended_ns: u64,
     /// The address that was attempted.
     pub address: libc::sockaddr_storage,
+    /// 1: the address leads to a translator and stands for an IPv4 address (`nat64` of the options); else 0.
+    pub synthesized: i32,
+    /// That IPv4 address in network byte order, as in_addr has it; else 0.
+    pub synthesized_from: u32,
 }
 
 /// What a connect came to. Start from `HAPPY_RESULT_INIT`; give `attempts` room if you want to see every
@@ -100,6 +104,10 @@ pub struct happy_result {
     /// "resolve" (systemd-resolved), each asked by the library itself; "libc"; "lookup" (the caller's
     /// function). NULL where nobody had to be asked, or none has answered.
     pub source: *const c_char,
+    /// 1: `address` leads to a translator and stands for an IPv4 address (`nat64` of the options); else 0.
+    pub synthesized: i32,
+    /// That IPv4 address in network byte order, as in_addr has it; else 0.
+    pub synthesized_from: u32,
 }
 
 impl happy_attempt {
@@ -116,6 +124,8 @@ impl happy_attempt {
             started_ns: since(attempt.started),
             ended_ns: since(attempt.ended.unwrap_or(attempt.started)),
             address: *raw.storage(),
+            synthesized: i32::from(attempt.embedded.is_some()),
+            synthesized_from: attempt.embedded.map_or(0, in_network_order),
         }
     }
 }
@@ -145,6 +155,8 @@ impl happy_result {
             unanswered_v6: 0,
             unanswered_v4: 0,
             source: std::ptr::null(),
+            synthesized: 0,
+            synthesized_from: 0,
         }
     }
 
@@ -176,6 +188,8 @@ impl happy_result {
             let raw = RawAddress::from(&attempt.destination);
             result.address = *raw.storage();
             result.address_length = raw.length();
+            result.synthesized = i32::from(attempt.embedded.is_some());
+            result.synthesized_from = attempt.embedded.map_or(0, in_network_order);
         }
         match report.outcome {
             Outcome::Connected { .. } => {
@@ -382,8 +396,8 @@ fn text(text: *const c_char) -> Option<String> {
 const EAI_ADDRFAMILY: i32 = -9;
 
 /// The sizes of the structs in 0.1.0, the first version: a smaller one is no struct but an accident.
-const FIRST_SIZE: usize = offset_of!(happy_result, source) + size_of::<*const c_char>();
-const FIRST_ATTEMPT_SIZE: usize = offset_of!(happy_attempt, address) + size_of::<libc::sockaddr_storage>();
+const FIRST_SIZE: usize = offset_of!(happy_result, synthesized_from) + size_of::<u32>();
+const FIRST_ATTEMPT_SIZE: usize = offset_of!(happy_attempt, synthesized_from) + size_of::<u32>();
 // What is appended goes behind what was there, and padding would be a field of theirs with any value.
 const _: () = assert!(FIRST_SIZE == size_of::<happy_result>(), "no padding behind the last field");
 const _: () = assert!(FIRST_ATTEMPT_SIZE == size_of::<happy_attempt>(), "no padding behind the last field");

@@ -7,7 +7,7 @@ use crate::race::{AnsweredBy, Family, LookupError, Question, QuestionKind, Trace
 use crate::sys::address::RawAddress;
 use std::ffi::c_char;
 use std::mem::size_of;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 fn event_of(kind: i32, time: Duration) -> happy_trace_event {
@@ -27,6 +27,8 @@ fn event_of(kind: i32, time: Duration) -> happy_trace_event {
         address: std::ptr::null(),
         syscall: std::ptr::null(),
         source: std::ptr::null(),
+        synthesized: 0,
+        synthesized_from: 0,
     }
 }
 
@@ -86,6 +88,14 @@ pub(crate) fn with_event(began: Instant, trace: &Trace, see: impl FnOnce(&happy_
             address = Some(at);
             of(HAPPY_TRACE_CANDIDATE_DROPPED)
         }
+        TraceKind::AddressSynthesized { address: at, v4, .. } => {
+            address = Some(at);
+            happy_trace_event {
+                synthesized: 1,
+                synthesized_from: in_network_order(v4),
+                ..of(HAPPY_TRACE_ADDRESS_SYNTHESIZED)
+            }
+        }
         TraceKind::AttemptStarted { attempt, address: at } => {
             address = Some(at);
             happy_trace_event { attempt: attempt.0 as i32, ..of(HAPPY_TRACE_ATTEMPT_STARTED) }
@@ -137,12 +147,17 @@ pub(super) fn address_family_of(address: &SocketAddr) -> i32 {
     if address.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET }
 }
 
+/// As `in_addr` has it.
+pub(super) fn in_network_order(address: Ipv4Addr) -> u32 {
+    u32::from_ne_bytes(address.octets())
+}
+
 fn family_of(question: Question) -> i32 {
     match question.kind {
         QuestionKind::Aaaa => libc::AF_INET6,
         QuestionKind::A => libc::AF_INET,
         QuestionKind::Both => libc::AF_UNSPEC,
-        QuestionKind::Local => -1,
+        QuestionKind::Local | QuestionKind::Nat64Prefix => -1,
     }
 }
 

@@ -9,11 +9,11 @@
 //! open while it lives: an answer that comes late, from a server that was left already, is still good. A TCP
 //! connection belongs to one question at one server and is to be closed as soon as that question is sent
 //! again or has its outcome.
-use super::message::{Asked, Reply, Transport, read_reply};
+use super::message::{Answer, Asked, Leftover, Records, Reply, Transport, read_reply};
 use super::name_wire::WireName;
 use super::outcome::{Cause, Outcome, Progress, Setback, Unanswered};
 use super::question::RecordType;
-use super::schedule::Schedule;
+use super::schedule::{Schedule, Serial};
 use super::stream::{Streams, first_message};
 use super::{Families, Family};
 use std::time::Instant;
@@ -81,10 +81,13 @@ pub enum Action {
 /// glibc asks again, one question after the other, in case the server cannot have two at once, and then again
 /// with a new socket. A first, before it has been answered each time: so its silence ends this after one
 /// repetition.
-fn repetitions(family: Family) -> u8 {
-    match family {
-        Family::V6 => 2,
-        Family::V4 => 1,
+///
+/// With `single-request` the first of these steps has been taken already, with `single-request-reopen` both.
+fn repetitions(family: Family, serial: Serial) -> u8 {
+    match (family, serial) {
+        (Family::V6, Serial::No) => 2,
+        (Family::V4, Serial::No) | (_, Serial::OneSocket) => 1,
+        (_, Serial::NewSocket) => 0,
     }
 }
 
@@ -110,8 +113,7 @@ pub struct Exchange {
     /// As libc has it: the A question leaves first, and nothing is given before both outcomes are known.
     as_libc: bool,
     heard: bool,
-    /// A server has said that it failed.
-    told_failure: bool,
+    leftover: Leftover,
     servfail: bool,
     answered: bool,
     /// The AAAA question is asked as one for A records, and only whether the name exists counts (`no-aaaa`).
@@ -154,7 +156,7 @@ impl Exchange {
             by_tcp: schedule.use_vc,
             as_libc: false,
             heard: false,
-            told_failure: false,
+            leftover: Leftover::NONE,
             servfail: false,
             answered: false,
             no_aaaa,
@@ -219,10 +221,16 @@ impl Exchange {
         let server = self.server(schedule);
         let to_send = if self.as_libc { [Family::V4, Family::V6] } else { FAMILIES };
         for family in to_send {
-            if let Progress::ToSend(transport) = self.progress[index_of(family)] {
+            if let Progress::ToSend(transport) = self.progress[index_of(family)]
+                && !(transport == Transport::Udp && self.has_to_wait(schedule, family))
+            {
                 self.progress[index_of(family)] = Progress::Waiting(transport);
                 self.streams.take(index_of(family));
-                self.deadline = Some(now + schedule.wait(server));
+                // One wait for both questions, although they follow each other.
+                let goes_on = self.is_second(schedule, family) && self.repeated == 0 && transport == Transport::Udp;
+                if !goes_on || self.deadline.is_none() {
+                    self.deadline = Some(now + schedule.wait(server));
+                }
                 let transmission = self.next_transmission;
                 self.next_transmission = Transmission(transmission.0.wrapping_add(1));
                 self.sent[index_of(family)] = Some(transmission);
@@ -272,11 +280,28 @@ impl Exchange {
 
     /// What becomes of a question that nobody has answered.
     fn unanswered(&self, cause: Cause) -> Outcome {
-        // In libc the question that stands in for the AAAA question leaves an empty answer behind before it is asked
-        // (`__res_handle_no_aaaa`), and only what comes from a server changes that.
-        let asked = self.sent.iter().any(Option::is_some);
-        let as_if_empty = self.no_aaaa && self.families == Families::Only(Family::V6) && asked && !self.told_failure;
-        Outcome::Unanswered(Unanswered { cause, servfail: self.servfail, as_if_empty })
+        // libc reads the replies to the question that stands in for the AAAA question into a buffer of zeros, and
+        // takes what is there at the end for a reply unless the question in it is one for A records
+        // (`__res_handle_no_aaaa`).
+        let stands_in = self.no_aaaa && self.families == Families::Only(Family::V6);
+        let as_if = if stands_in { self.leftover.code() } else { None };
+        Outcome::Unanswered(Unanswered { cause, servfail: self.servfail, as_if })
+    }
+
+    /// Whether the questions of a pair follow each other. Only libc's do: in a race each goes from a port of
+    /// its own.
+    fn serial(&self, schedule: &Schedule) -> Serial {
+        if self.as_libc && self.families == Families::Both { schedule.serial } else { Serial::No }
+    }
+
+    /// The question follows the other one.
+    fn is_second(&self, schedule: &Schedule, family: Family) -> bool {
+        family == Family::V6 && self.serial(schedule) != Serial::No
+    }
+
+    /// The question that it follows has no answer of this server yet.
+    fn has_to_wait(&self, schedule: &Schedule, family: Family) -> bool {
+        self.is_second(schedule, family) && self.is_open(other(family))
     }
 
     /// The server whose turn it is.
@@ -309,16 +334,26 @@ impl Exchange {
         let any_class = self.families == Families::Both;
         let asked = Asked { id, name, record_type: self.record_type(family), any_class };
         match read_reply(message, asked, transport) {
-            Reply::Addresses(_) | Reply::Malformed(_) | Reply::NoAddress if self.no_aaaa && family == Family::V6 => {
-                Reply::NoData
+            Reply::Answer(answer) if self.no_aaaa && family == Family::V6 => {
+                Reply::Answer(Answer { code: answer.code, records: Records::Nothing, addresses: Default::default() })
             }
             reply => reply,
         }
     }
 
     fn datagram(&mut self, schedule: &Schedule, server: u8, message: &[u8], name: &WireName) {
-        self.heard = true;
         let current = server == self.server(schedule);
+        if message.is_empty() {
+            // For libc recvfrom(2) has failed then: the server is left, and nothing was heard of it.
+            if current {
+                self.fail_datagrams();
+            }
+            return;
+        }
+        self.heard = true;
+        if current {
+            self.leftover.cover(message);
+        }
         for family in FAMILIES {
             let waits = current && matches!(self.progress[index_of(family)], Progress::Waiting(Transport::Udp));
             match self.read(family, message, Transport::Udp, name) {
@@ -328,7 +363,7 @@ impl Exchange {
                 Reply::Truncated if waits => self.truncated(family),
                 // Of a server that was left already only an answer counts.
                 Reply::TooShort | Reply::ServerFailure { .. } | Reply::Truncated => {}
-                reply => self.replied(family, reply),
+                Reply::Answer(answer) => self.replied(family, answer),
             }
             return;
         }
@@ -341,7 +376,8 @@ impl Exchange {
         self.progress[index_of(family)] = Progress::ToSend(Transport::Tcp);
         let beside = &mut self.progress[index_of(other(family))];
         // libc reads nothing more from the socket of the pair.
-        let is_left = self.as_libc && matches!(beside, Progress::Waiting(Transport::Udp));
+        let is_left =
+            self.as_libc && matches!(beside, Progress::Waiting(Transport::Udp) | Progress::ToSend(Transport::Udp));
         if is_left || beside.is_held(self.as_libc) || matches!(beside, Progress::Failed(Setback::ServerFailure)) {
             *beside = Progress::ToSend(Transport::Tcp);
             self.answered = false;
@@ -350,7 +386,6 @@ impl Exchange {
     }
 
     fn server_failed(&mut self, family: Family, servfail: bool) {
-        self.told_failure = true;
         // glibc looks at what came first from a server.
         if !matches!(self.progress[index_of(other(family))], Progress::Failed(Setback::ServerFailure)) {
             self.servfail = servfail;
@@ -358,11 +393,11 @@ impl Exchange {
         self.progress[index_of(family)] = Progress::Failed(Setback::ServerFailure);
     }
 
-    fn replied(&mut self, family: Family, reply: Reply) {
+    fn replied(&mut self, family: Family, answer: Answer) {
         self.answered = true;
         self.first = self.first.or(Some(family));
         self.streams.take(index_of(family));
-        self.progress[index_of(family)] = Progress::Done(Outcome::Replied(reply));
+        self.progress[index_of(family)] = Progress::Done(Outcome::Replied(answer));
     }
 
     fn fail_datagrams(&mut self) {
@@ -381,13 +416,16 @@ impl Exchange {
         let mut rest = &stream[..];
         while let Some((message, after)) = first_message(rest) {
             match self.read(family, message, Transport::Tcp, name) {
-                Reply::Ignored => rest = after,
+                Reply::Answer(answer) => return self.replied(family, answer),
                 Reply::TooShort => {
                     self.cause = Cause::Other;
                     self.progress[index] = Progress::Failed(Setback::NoServer);
                     return;
                 }
-                reply => return self.replied(family, reply),
+                _ => {
+                    self.leftover.cover(message);
+                    rest = after;
+                }
             }
         }
         let passed_over = stream.len() - rest.len();
@@ -414,7 +452,7 @@ impl Exchange {
     /// Decides what follows from all that was noted, and from the time.
     fn settle(&mut self, schedule: &Schedule, now: Instant) {
         if self.deadline().is_some_and(|at| at <= now) {
-            self.expire();
+            self.expire(schedule);
         }
         if self.answered {
             let unanswered = self.unanswered(Cause::TimedOut);
@@ -424,8 +462,16 @@ impl Exchange {
                 }
             }
         }
-        let waits = |progress: &Progress| matches!(progress, Progress::ToSend(_) | Progress::Waiting(_));
-        let leave = if self.progress.iter().any(waits) {
+        let waits = |family: Family| match self.progress[index_of(family)] {
+            Progress::ToSend(Transport::Udp) => {
+                // It would wait for an answer that does not come.
+                let first = &self.progress[index_of(other(family))];
+                !(self.is_second(schedule, family) && matches!(first, Progress::Failed(_)))
+            }
+            Progress::ToSend(Transport::Tcp) | Progress::Waiting(_) => true,
+            _ => false,
+        };
+        let leave = if FAMILIES.into_iter().any(waits) {
             self.progress.iter().any(|progress| matches!(progress, Progress::Failed(Setback::NoServer)))
         } else {
             self.progress.iter().any(|progress| matches!(progress, Progress::Failed(_)))
@@ -436,7 +482,7 @@ impl Exchange {
     }
 
     /// The wait for the current server is over.
-    fn expire(&mut self) {
+    fn expire(&mut self, schedule: &Schedule) {
         for family in FAMILIES {
             let index = index_of(family);
             let Progress::Waiting(transport) = self.progress[index] else { continue };
@@ -446,7 +492,7 @@ impl Exchange {
             }
             self.progress[index] = if transport == Transport::Tcp || !self.answered {
                 Progress::Failed(Setback::NoServer)
-            } else if self.repeated < repetitions(family) {
+            } else if self.repeated < repetitions(family, self.serial(schedule)) {
                 self.repeated += 1;
                 Progress::ToSend(transport)
             } else if family == Family::V6 {

@@ -41,24 +41,54 @@ pub enum Reply {
     /// Shorter than a header: the server is of no use.
     TooShort,
     /// The server did not answer the question (SERVFAIL, REFUSED, NOTIMP, or a lame referral): the next one
-    /// is asked.
+    /// is asked. By UDP only.
     ServerFailure { servfail: bool },
     /// Truncated: to be asked again by TCP.
     Truncated,
-    /// At least one address.
-    Addresses(Addresses),
-    /// A record did not end within the message, or a CNAME's target is not a name; with the addresses that
-    /// stood before it. No answer to a question for one record type; beside a good answer for the other type
-    /// glibc takes these addresses.
-    Malformed(Addresses),
-    /// Records there are, but no address of this name (a CNAME record alone, records of another type).
-    NoAddress,
-    /// The name has no such records.
-    NoData,
-    /// There is no such name (NXDOMAIN).
+    /// Anything else ends the wait.
+    Answer(Answer),
+}
+
+/// A reply that ends the wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub code: Code,
+    pub records: Records,
+    /// Those of the name, in the order in which they stand.
+    pub addresses: Addresses,
+}
+
+/// What the code of a reply (its rcode) says of the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// NOERROR: the name exists.
+    NoError,
+    /// NXDOMAIN: it does not.
     NoSuchName,
-    /// Any other code of the server (FORMERR, YXDOMAIN, ...).
+    /// SERVFAIL. By UDP it is no answer.
+    ServerFailure,
+    /// Any other code (FORMERR, YXDOMAIN, ...).
     Refusal,
+}
+
+/// What the answer section of a reply is good for. Beside a code that is not NOERROR it counts only if the
+/// other question of the pair was answered with records: then glibc reads both messages without a look at
+/// their codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Records {
+    /// It is empty.
+    Nothing,
+    /// At least one address.
+    Addresses,
+    /// A record did not end within the message, or a CNAME's target is not a name; with the addresses that
+    /// stood before it. No answer to a question for one record type; behind a good answer for the other type
+    /// glibc takes these addresses.
+    Malformed,
+    /// No address of this name (a CNAME record alone, records of another type).
+    NoAddress,
+    /// It is empty, and there is not one question before it: as an answer alone it counts, beside a good
+    /// answer it is as bad as [`Records::Malformed`]. By TCP only.
+    WithoutQuestion,
 }
 
 const RCODE_NOERROR: u8 = 0;
@@ -115,18 +145,25 @@ impl Header {
 /// Reads a message as an answer to `asked`. The work is bounded by its length.
 ///
 /// The id and the one question have to match. The QR bit is not looked at: glibc does not either, and servers
-/// that leave it out exist. By TCP a server failure is an answer like any other code, and truncation is
-/// borne: there is nothing left to try.
+/// that leave it out exist. By TCP a server failure is an answer like any other code, truncation is borne,
+/// since there is nothing left to try, and a message without one question is the answer that its code says.
+/// (glibc takes any message by TCP whose id matches; records that answer another question are not taken
+/// here.)
 pub fn read_reply(message: &[u8], asked: Asked<'_>, transport: Transport) -> Reply {
     let Some(header) = Header::read(message) else { return Reply::TooShort };
     if header.id != asked.id {
         return Reply::Ignored;
     }
     // Some servers refuse without copying the question.
-    let bare_failure = message.len() == HEADER && header.questions == 0 && header.is_server_failure();
+    let bare_failure =
+        transport == Transport::Udp && message.len() == HEADER && header.questions == 0 && header.is_server_failure();
     let question = if bare_failure { None } else { Some(read_question(message, &header, asked)) };
     let answers_at = match question {
         None => HEADER,
+        Some(None) if transport == Transport::Tcp && header.questions != 1 => {
+            let records = if header.answers == 0 { Records::WithoutQuestion } else { Records::Malformed };
+            return Reply::Answer(Answer { code: Code::of(header.rcode), records, addresses: Addresses::default() });
+        }
         Some(None) => return Reply::Ignored,
         Some(Some(at)) => at,
     };
@@ -141,12 +178,21 @@ pub fn read_reply(message: &[u8], asked: Asked<'_>, transport: Transport) -> Rep
             return Reply::Truncated;
         }
     }
-    match header.rcode {
-        RCODE_NOERROR if header.answers == 0 => Reply::NoData,
-        RCODE_NOERROR => read_answers(message, answers_at, header.answers, asked),
-        RCODE_NXDOMAIN => Reply::NoSuchName,
-        RCODE_SERVFAIL => Reply::ServerFailure { servfail: true },
-        _ => Reply::Refusal,
+    let (records, addresses) = match header.answers {
+        0 => (Records::Nothing, Addresses::default()),
+        count => read_answers(message, answers_at, count, asked),
+    };
+    Reply::Answer(Answer { code: Code::of(header.rcode), records, addresses })
+}
+
+impl Code {
+    fn of(rcode: u8) -> Code {
+        match rcode {
+            RCODE_NOERROR => Code::NoError,
+            RCODE_NXDOMAIN => Code::NoSuchName,
+            RCODE_SERVFAIL => Code::ServerFailure,
+            _ => Code::Refusal,
+        }
     }
 }
 
@@ -163,11 +209,11 @@ fn read_question(message: &[u8], header: &Header, asked: Asked<'_>) -> Option<us
     matches.then_some(after + 4)
 }
 
-fn read_answers(message: &[u8], mut at: usize, count: u16, asked: Asked<'_>) -> Reply {
+fn read_answers(message: &[u8], mut at: usize, count: u16, asked: Asked<'_>) -> (Records, Addresses) {
     let mut addresses = Addresses::default();
     let mut alias = None;
     for _ in 0..count {
-        let Some(record) = Record::read(message, at) else { return Reply::Malformed(addresses) };
+        let Some(record) = Record::read(message, at) else { return (Records::Malformed, addresses) };
         at = record.end;
         if record.class != CLASS_IN && !asked.any_class {
             continue;
@@ -175,7 +221,7 @@ fn read_answers(message: &[u8], mut at: usize, count: u16, asked: Asked<'_>) -> 
         if record.record_type == TYPE_CNAME {
             // The owner is not looked at: glibc's historic precedent.
             let Some((target, _)) = WireName::read(message, record.data_at) else {
-                return Reply::Malformed(addresses);
+                return (Records::Malformed, addresses);
             };
             addresses.ttl = smaller(addresses.ttl, record.ttl);
             alias = Some(target);
@@ -187,7 +233,7 @@ fn read_answers(message: &[u8], mut at: usize, count: u16, asked: Asked<'_>) -> 
             addresses.list.push(address);
         }
     }
-    if addresses.list.is_empty() { Reply::NoAddress } else { Reply::Addresses(addresses) }
+    (if addresses.list.is_empty() { Records::NoAddress } else { Records::Addresses }, addresses)
 }
 
 /// The address that record data holds, if its length is that of an address.
@@ -201,6 +247,44 @@ fn address(data: &[u8], record_type: RecordType) -> Option<Address> {
 
 fn smaller(ttl: Option<u32>, other: u32) -> Option<u32> {
     Some(ttl.map_or(other, |ttl| ttl.min(other)))
+}
+
+/// What lies in the buffer into which libc reads replies, as far as it looks there after a question to which
+/// no reply was taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leftover {
+    rcode: u8,
+    has_answers: bool,
+    asks_for_a: bool,
+}
+
+impl Leftover {
+    /// Before anything was received: zeros.
+    pub(super) const NONE: Leftover = Leftover { rcode: RCODE_NOERROR, has_answers: false, asks_for_a: false };
+
+    /// A message was received over it, taken or not; a short one leaves the end of what was there.
+    pub(super) fn cover(&mut self, message: &[u8]) {
+        if let Some(octet) = message.get(3) {
+            self.rcode = octet & 0x0f;
+        }
+        if let Some(count) = message.get(6..8) {
+            self.has_answers = count != [0, 0];
+        }
+        if message.len() > HEADER {
+            let fields = WireName::read(message, HEADER).and_then(|(_, after)| message.get(after..)?.first_chunk());
+            self.asks_for_a = fields == Some(&[0, RecordType::A.code() as u8, 0, CLASS_IN as u8]);
+        }
+    }
+
+    /// The code in it, unless there is a question for A records. Records of which nothing can be read are as good as a
+    /// refusal.
+    pub(super) fn code(self) -> Option<Code> {
+        let code = match Code::of(self.rcode) {
+            Code::NoError if self.has_answers => Code::Refusal,
+            code => code,
+        };
+        (!self.asks_for_a).then_some(code)
+    }
 }
 
 /// One resource record (RFC 1035, section 4.1.3).

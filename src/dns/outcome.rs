@@ -1,11 +1,10 @@
 //! Where a question to the servers stands, and what becomes of it.
-use super::message::{Reply, Transport};
+use super::message::{Answer, Code, Records, Transport};
 
 /// What became of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Any of the replies that end the wait; `ServerFailure` by TCP only.
-    Replied(Reply),
+    Replied(Answer),
     /// No server answered it; or, beside an answer to the other question, its server did not.
     Unanswered(Unanswered),
 }
@@ -17,9 +16,9 @@ pub struct Unanswered {
     pub cause: Cause,
     /// The last server that said it had failed said SERVFAIL.
     pub servfail: bool,
-    /// It counts as a name without such an address: the question stood in for the AAAA question (`no-aaaa`), and no
-    /// server has said anything.
-    pub as_if_empty: bool,
+    /// It counts as an empty answer with this code: the question stood in for the AAAA question (`no-aaaa`),
+    /// and the last thing that was heard does not look like a reply to it.
+    pub as_if: Option<Code>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +47,10 @@ pub(super) enum Progress {
 
 impl Progress {
     pub(super) fn is_found(&self) -> bool {
-        matches!(self, Progress::Done(Outcome::Replied(Reply::Addresses(_))))
+        matches!(
+            self,
+            Progress::Done(Outcome::Replied(Answer { code: Code::NoError, records: Records::Addresses, .. }))
+        )
     }
 
     /// There is a reply, and it holds only together with the other question's.

@@ -13,6 +13,18 @@ pub struct Schedule {
     pub attempts: u8,
     /// `use-vc`: by TCP only, one round.
     pub use_vc: bool,
+    /// How the two questions of a name follow each other, where they are asked as libc asks them.
+    pub serial: Serial,
+}
+
+/// The second question of a name waits for the answer to the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serial {
+    No,
+    /// `single-request`.
+    OneSocket,
+    /// `single-request-reopen`.
+    NewSocket,
 }
 
 impl Schedule {
@@ -23,6 +35,11 @@ impl Schedule {
             timeout: small(conf.timeout),
             attempts: small(conf.attempts),
             use_vc: conf.use_vc,
+            serial: match (conf.single_request, conf.single_request_reopen) {
+                (_, true) => Serial::NewSocket,
+                (true, false) => Serial::OneSocket,
+                (false, false) => Serial::No,
+            },
         }
     }
 

@@ -6,21 +6,14 @@ use super::Families;
 use super::Family;
 use super::answer::Addresses;
 use super::failure::{Failure, HostError, Status};
-use super::message::Reply;
+use super::message::{Answer, Code, Records};
 use super::outcome::{Outcome, Unanswered};
 use super::search::Miss;
 
 /// The outcome of a question without its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Heard {
-    Addresses,
-    Malformed,
-    NoAddress,
-    NoData,
-    NoSuchName,
-    Refusal,
-    /// SERVFAIL, by TCP.
-    ServerFailure,
+    Reply { code: Code, records: Records },
     Unanswered(Unanswered),
 }
 
@@ -36,59 +29,63 @@ pub(super) enum Verdict {
 }
 
 /// What has been heard of one name so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Outcomes {
-    families: Families,
     /// In the order in which they came.
     heard: [Option<(Family, Heard)>; 2],
+    /// Addresses whose worth hangs on the other answer.
+    held: Option<Box<(Family, Addresses)>>,
 }
 
 const MALFORMED: Failure = Failure { status: Status::Unavailable, error: HostError::NoRecovery };
 
 impl Outcomes {
-    pub(super) fn new(families: Families) -> Outcomes {
-        Outcomes { families, heard: [None; 2] }
-    }
-
     /// Takes an outcome, and gives back the addresses that can be told at once.
     pub(super) fn add(&mut self, family: Family, outcome: Outcome) -> Option<Addresses> {
         let (heard, addresses) = match outcome {
-            Outcome::Unanswered(unanswered) => (Heard::Unanswered(unanswered), None),
-            Outcome::Replied(reply) => match reply {
-                Reply::Addresses(addresses) => (Heard::Addresses, Some(addresses).filter(|_| !self.begins_malformed())),
-                // What a message holds before it breaks off is taken beside good addresses of the other
-                // family.
-                Reply::Malformed(addresses) => (Heard::Malformed, Some(addresses).filter(|_| self.found())),
-                Reply::NoAddress => (Heard::NoAddress, None),
-                Reply::NoData => (Heard::NoData, None),
-                Reply::NoSuchName => (Heard::NoSuchName, None),
-                Reply::ServerFailure { .. } => (Heard::ServerFailure, None),
-                // The first three are not outcomes.
-                Reply::Ignored | Reply::TooShort | Reply::Truncated | Reply::Refusal => (Heard::Refusal, None),
-            },
+            Outcome::Unanswered(unanswered) => (Heard::Unanswered(unanswered), Addresses::default()),
+            Outcome::Replied(Answer { code, records, addresses }) => (Heard::Reply { code, records }, addresses),
         };
         if let Some(place) = self.heard.iter_mut().find(|place| place.is_none()) {
             *place = Some((family, heard));
         }
-        addresses.filter(|addresses| !addresses.list.is_empty())
+        if addresses.list.is_empty() {
+            None
+        } else if self.found() {
+            Some(addresses)
+        } else {
+            // Beside a good answer to the other question these count too.
+            self.held = Some(Box::new((family, addresses)));
+            None
+        }
     }
 
-    /// There are addresses, and the answer that came first does not forbid them.
+    /// The addresses that could not be told when they came, if it has come to [`Verdict::Found`].
+    pub(super) fn take_held(&mut self) -> Option<Box<(Family, Addresses)>> {
+        self.held.take()
+    }
+
+    fn replies(&self) -> impl Iterator<Item = (Code, Records)> {
+        self.heard.iter().flatten().filter_map(|(_, heard)| match heard {
+            Heard::Reply { code, records } => Some((*code, *records)),
+            Heard::Unanswered(_) => None,
+        })
+    }
+
+    /// A reply holds records, and its code is NOERROR: then codes are not looked at any more.
+    fn has_records(&self) -> bool {
+        self.replies().any(|(code, records)| code == Code::NoError && records.is_any())
+    }
+
+    /// There are addresses, and the reply that came first does not forbid them.
     fn found(&self) -> bool {
-        let mut heard = self.heard.iter().flatten().map(|(_, heard)| *heard);
-        !self.begins_malformed() && heard.any(|heard| heard == Heard::Addresses)
-    }
-
-    /// A malformed answer that came first fails both families, whatever the other answer is.
-    fn begins_malformed(&self) -> bool {
-        matches!(self.heard[0], Some((_, Heard::Malformed)))
+        self.has_records()
+            && !self.replies().next().is_some_and(|(_, records)| records.is_malformed())
+            && self.replies().any(|(_, records)| records == Records::Addresses)
     }
 
     /// What follows, once every question has its outcome.
-    pub(super) fn verdict(&self) -> Verdict {
-        if self.begins_malformed() {
-            return Verdict::Failed(MALFORMED);
-        }
+    pub(super) fn verdict(&self, families: Families) -> Verdict {
         if self.found() {
             let mut failures = [Failure::NO_DATA; 2];
             for (family, heard) in self.heard.iter().flatten() {
@@ -96,52 +93,63 @@ impl Outcomes {
             }
             return Verdict::Found(failures);
         }
-        let mut replies = self.heard.iter().flatten().map(|(_, heard)| *heard);
-        let mut replied = replies.clone().filter(|heard| !matches!(heard, Heard::Unanswered(_)));
-        let Some(first) = replied.next() else {
-            let unanswered = replies.next();
-            return Verdict::Missed(unanswered.map_or(Miss::told(HostError::TryAgain), Heard::miss));
-        };
-        let second = replied.next();
-        if first.has_records() || second.is_some_and(Heard::has_records) {
-            return Verdict::Failed(match (self.families, second.unwrap_or(first)) {
-                (_, Heard::Malformed) => MALFORMED,
-                (Families::Only(_), _) => Failure { status: Status::TryAgain, error: HostError::NoRecovery },
-                (Families::Both, _) => Failure::HOST_NOT_FOUND,
+        if self.has_records() {
+            let malformed = self.replies().any(|(_, records)| records.is_malformed());
+            return Verdict::Failed(match families {
+                _ if malformed => MALFORMED,
+                Families::Only(_) => Failure { status: Status::TryAgain, error: HostError::NoRecovery },
+                Families::Both => Failure::HOST_NOT_FOUND,
             });
         }
-        // Of two answers without records the first that carries an error code counts.
-        let telling = if first == Heard::NoData { second.unwrap_or(first) } else { first };
-        Verdict::Missed(telling.miss())
+        // Of two answers the first that carries an error code counts.
+        let codes = || self.replies().map(|(code, _)| code);
+        if let Some(code) = codes().find(|code| *code != Code::NoError).or_else(|| codes().next()) {
+            return Verdict::Missed(code.miss());
+        }
+        let unanswered = self.heard.iter().flatten().next();
+        Verdict::Missed(unanswered.map_or(Miss::told(HostError::TryAgain), |(_, heard)| heard.miss()))
+    }
+}
+
+impl Code {
+    /// What it says of a name without records.
+    fn miss(self) -> Miss {
+        match self {
+            Code::NoError => Miss::told(HostError::NoData),
+            Code::NoSuchName => Miss::told(HostError::HostNotFound),
+            Code::ServerFailure => Miss { servfail: true, ..Miss::told(HostError::TryAgain) },
+            Code::Refusal => Miss::told(HostError::NoRecovery),
+        }
+    }
+}
+
+impl Records {
+    /// The count of records is not 0.
+    fn is_any(self) -> bool {
+        !matches!(self, Records::Nothing | Records::WithoutQuestion)
+    }
+
+    fn is_malformed(self) -> bool {
+        matches!(self, Records::Malformed | Records::WithoutQuestion)
     }
 }
 
 impl Heard {
-    /// The name has records, of whatever use they are: the search list ends with it.
-    fn has_records(self) -> bool {
-        matches!(self, Heard::Malformed | Heard::NoAddress)
-    }
-
     fn miss(self) -> Miss {
         match self {
-            Heard::NoData => Miss::told(HostError::NoData),
-            Heard::NoSuchName => Miss::told(HostError::HostNotFound),
-            Heard::ServerFailure => Miss { servfail: true, ..Miss::told(HostError::TryAgain) },
-            Heard::Unanswered(Unanswered { cause, servfail, as_if_empty }) => {
-                let error = if as_if_empty { HostError::NoData } else { HostError::TryAgain };
-                Miss { error, cause: Some(cause), servfail }
-            }
-            Heard::Addresses | Heard::Malformed | Heard::NoAddress | Heard::Refusal => {
-                Miss::told(HostError::NoRecovery)
-            }
+            Heard::Reply { code, .. } => code.miss(),
+            Heard::Unanswered(Unanswered { cause, servfail, as_if }) => match as_if {
+                Some(code) => Miss { cause: Some(cause), ..code.miss() },
+                None => Miss { error: HostError::TryAgain, cause: Some(cause), servfail },
+            },
         }
     }
 
     /// How a family has failed beside one that was found.
     fn failure(self) -> Failure {
         match self {
-            Heard::Malformed => MALFORMED,
-            Heard::NoAddress => Failure::HOST_NOT_FOUND,
+            Heard::Reply { records: Records::Malformed | Records::WithoutQuestion, .. } => MALFORMED,
+            Heard::Reply { records: Records::NoAddress, .. } => Failure::HOST_NOT_FOUND,
             _ => self.miss().failure(self.miss().error),
         }
     }

@@ -74,13 +74,16 @@ pub enum Event<'a> {
     SourceFound { addresses: &'a [Address], ttl: Option<u32> },
     /// The source of [`Action::Ask`] has nothing.
     SourceFailed { failure: Failure },
+    /// There is no such source: no hosts(5). To libc it is unavailable, and for one family the error of the
+    /// source before it stands.
+    SourceMissing,
 }
 
 /// Something to do now.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     /// Ask this source (hosts(5), systemd-resolved), for the families of the walk; answered by
-    /// [`Event::SourceFound`] or [`Event::SourceFailed`].
+    /// [`Event::SourceFound`], [`Event::SourceFailed`] or [`Event::SourceMissing`].
     Ask(Ask),
     /// Send what [`Walk::write_query`] writes to this server: as a datagram, or over a new TCP connection.
     ///
@@ -111,15 +114,18 @@ pub struct Walk {
 
 #[derive(Debug)]
 enum Place {
-    /// Before the source of `step`.
-    Before,
+    /// Before the source of `step`; with the error of the one before that.
+    Before(HostError),
     /// The driver asks it.
-    Asked,
+    Asked(HostError),
     /// It knows the name.
     Found(Addresses),
     Servers(Query),
-    /// What was not told has failed so.
-    Over([Failure; 2]),
+    /// What was not told has failed so, but for what was held back.
+    Over {
+        failures: [Failure; 2],
+        held: Option<Box<(Family, Addresses)>>,
+    },
     Finished,
 }
 
@@ -147,7 +153,7 @@ impl Walk {
             next_server: if conf.rotate { first_server % Schedule::of(&conf).count() } else { 0 },
             conf,
             steps,
-            place: Place::Before,
+            place: Place::Before(HostError::NoRecovery),
             families,
             as_libc: false,
             step: 0,
@@ -173,13 +179,13 @@ impl Walk {
     /// sources of this machine.
     pub fn asks_servers_next(&self) -> bool {
         let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
-        matches!(self.place, Place::Before) && ask == Some(Ask::Dns)
+        matches!(self.place, Place::Before(_)) && ask == Some(Ask::Dns)
     }
 
     /// The next action is to ask systemd-resolved.
     pub fn asks_resolved_next(&self) -> bool {
         let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
-        matches!(self.place, Place::Before) && matches!(ask, Some(Ask::Resolve { .. }))
+        matches!(self.place, Place::Before(_)) && matches!(ask, Some(Ask::Resolve { .. }))
     }
 
     /// The server that is asked first.
@@ -197,8 +203,16 @@ impl Walk {
         let event = match event {
             Event::SourceFound { addresses, ttl } => return self.source_found(addresses, ttl),
             Event::SourceFailed { failure } => {
-                if let Place::Asked = self.place {
+                if let Place::Asked(_) = self.place {
                     self.fail_source(failure);
+                }
+                return;
+            }
+            Event::SourceMissing => {
+                if let Place::Asked(before) = self.place {
+                    // For a pair of questions libc tells nothing of the source before.
+                    let error = if self.families == Families::Both { HostError::NoRecovery } else { before };
+                    self.fail_source(Failure { status: Status::Unavailable, error });
                 }
                 return;
             }
@@ -220,8 +234,9 @@ impl Walk {
     pub fn next_action(&mut self, now: Instant) -> Option<Action> {
         loop {
             match &mut self.place {
-                Place::Before => {
-                    if let Some(ask) = self.enter_source() {
+                Place::Before(error) => {
+                    let error = *error;
+                    if let Some(ask) = self.enter_source(error) {
                         return Some(Action::Ask(ask));
                     }
                 }
@@ -240,8 +255,13 @@ impl Walk {
                     let addresses = std::mem::take(addresses);
                     return Some(self.tell_found(addresses));
                 }
-                Place::Over(failures) => {
-                    let failures = *failures;
+                Place::Over { failures, held } => {
+                    let (failures, held) = (*failures, held.take());
+                    if let Some(held) = held {
+                        let (family, addresses) = *held;
+                        self.told[family as usize] = true;
+                        return Some(Action::Answered { family, answer: Ok(addresses) });
+                    }
                     let Some(family) = self.untold() else {
                         self.place = Place::Finished;
                         return Some(Action::Finish);
@@ -249,7 +269,7 @@ impl Walk {
                     self.told[family as usize] = true;
                     return Some(Action::Answered { family, answer: Err(failures[family as usize]) });
                 }
-                Place::Asked | Place::Finished => return None,
+                Place::Asked(_) | Place::Finished => return None,
             }
         }
     }
@@ -303,19 +323,20 @@ impl Walk {
         [Family::V6, Family::V4].into_iter().find(|family| self.wants(*family) && !self.told[*family as usize])
     }
 
-    /// Goes to the source of the present step. The one to ask, if that is the driver's to do.
-    fn enter_source(&mut self) -> Option<Ask> {
+    /// Goes to the source of the present step, after one that has failed with `error`. The one to ask, if
+    /// that is the driver's to do.
+    fn enter_source(&mut self, error: HostError) -> Option<Ask> {
         let ask = self.steps.get(usize::from(self.step)).map(|step| step.ask);
         match ask {
             // There is no source at all.
-            None => self.place = Place::Over([NO_SOURCE; 2]),
+            None => self.place = Place::Over { failures: [NO_SOURCE; 2], held: None },
             Some(Ask::Nobody(failure)) => self.fail_source(failure),
             Some(Ask::Dns) => {
                 let (search, candidate) = Search::new(&self.name, &self.conf);
                 self.ask_servers(search, candidate);
             }
             Some(ask @ (Ask::Files { .. } | Ask::Resolve { .. })) => {
-                self.place = Place::Asked;
+                self.place = Place::Asked(error);
                 return Some(ask);
             }
         }
@@ -327,15 +348,15 @@ impl Walk {
         let step = usize::from(self.step);
         let returns = self.steps[step].actions.after(failure.status) == nsswitch::Action::Return;
         if returns || step + 1 >= self.steps.len() {
-            self.place = Place::Over([failure; 2]);
+            self.place = Place::Over { failures: [failure; 2], held: None };
         } else {
             self.step += 1;
-            self.place = Place::Before;
+            self.place = Place::Before(failure.error);
         }
     }
 
     fn source_found(&mut self, addresses: &[Address], ttl: Option<u32>) {
-        let Place::Asked = self.place else { return };
+        let Place::Asked(_) = self.place else { return };
         let list: Vec<Address> = addresses.iter().copied().filter(|address| self.wants(address.family())).collect();
         if list.is_empty() {
             self.fail_source(Failure::HOST_NOT_FOUND);
@@ -365,10 +386,13 @@ impl Walk {
         let Place::Servers(query) = &mut self.place else { return None };
         let addresses = query.outcomes.add(family, outcome);
         if query.exchange.is_over() {
-            let (mut search, verdict) = (query.search, query.outcomes.verdict());
+            let (mut search, verdict) = (query.search, query.outcomes.verdict(self.families));
             self.next_transmission = query.exchange.next_transmission();
             match verdict {
-                Verdict::Found(failures) => self.place = Place::Over(failures),
+                Verdict::Found(failures) => {
+                    let held = query.outcomes.take_held();
+                    self.place = Place::Over { failures, held };
+                }
                 Verdict::Failed(failure) => self.fail_source(failure),
                 Verdict::Missed(miss) => match search.next(miss, &self.conf) {
                     Ok(candidate) => self.ask_servers(search, candidate),
@@ -398,7 +422,7 @@ impl Walk {
         if self.conf.rotate {
             self.next_server = (self.next_server + 1) % schedule.count();
         }
-        self.place = Place::Servers(Query { search, candidate, exchange, outcomes: Outcomes::new(self.families) });
+        self.place = Place::Servers(Query { search, candidate, exchange, outcomes: Outcomes::default() });
     }
 }
 

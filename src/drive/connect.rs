@@ -53,7 +53,6 @@ impl Signals {
 /// One connect.
 pub struct Connect {
     running: Running,
-    mailbox: Arc<Mailbox>,
     signals: Arc<Signals>,
     /// Nobody else can reach `signals`: waits need no descriptor for them.
     private: bool,
@@ -67,6 +66,7 @@ pub struct Connect {
 
 /// What surrounds the race.
 struct Surroundings {
+    mailbox: Arc<Mailbox>,
     watch: Watch,
     /// Made when the first name is looked up.
     client: Option<Box<Client>>,
@@ -121,6 +121,10 @@ impl Reactor for Surroundings {
         Permits { lookups: true, attempts: self.attempts }
     }
 
+    fn mailbox(&self) -> (&Arc<Mailbox>, u64) {
+        (&self.mailbox, 0)
+    }
+
     fn look_up(&mut self, now: Instant, query: &Query) -> Result<WalkId, Reason> {
         let client = self.client.get_or_insert_with(|| Box::new(Client::lone()));
         client.begin(now, query, 0, &mut self.watch)
@@ -161,11 +165,11 @@ impl Connect {
             generation: fork::generation(),
         });
         Connect {
-            running: Running::new(plan, Instant::now(), &mailbox, 0),
-            mailbox,
+            running: Running::new(plan, Instant::now()),
             signals,
             private: true,
             surroundings: Surroundings {
+                mailbox,
                 watch: Watch::Poll(Vec::new()),
                 client: None,
                 attempts: true,
@@ -187,9 +191,9 @@ impl Connect {
     }
 
     /// What would have been attempted, once a [rehearsal](Connect::rehearse) is over: the addresses of both
-    /// families in the order of RFC 6724, each with the rule that put it behind the one before. A race takes them
-    /// by turns between the families. None before, where there is no address, and for a connect that is no
-    /// rehearsal.
+    /// families in the order of RFC 6724, each with the rule that put it behind the one before. A race takes
+    /// them by turns between the families. None before, where there is no address, and for a connect that
+    /// is no rehearsal.
     pub fn order(&self) -> Option<&[Placed]> {
         self.order.as_deref()
     }
@@ -309,7 +313,7 @@ impl Connect {
         }
         let (set, timer) = (Epoll::new()?, Timer::new()?);
         set.add(timer.as_raw_fd(), Interest::Readable, Key::Timer.to_bits())?;
-        set.add(self.mailbox.waker().descriptor()?, Interest::Readable, Key::WakeUp.to_bits())?;
+        set.add(self.surroundings.mailbox.waker().descriptor()?, Interest::Readable, Key::WakeUp.to_bits())?;
         for (key, fd, interest) in self.watched() {
             set.add(fd, interest, key.to_bits())?;
         }
@@ -344,8 +348,8 @@ impl Connect {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => self.running.broken(now, &error),
         }
-        if self.mailbox.waker().take() {
-            self.mailbox.collect(&mut self.tokens);
+        if self.surroundings.mailbox.waker().take() {
+            self.surroundings.mailbox.collect(&mut self.tokens);
             if !self.tokens.is_empty() {
                 self.tokens.clear();
                 self.running.lookup_finished(now);
@@ -358,7 +362,7 @@ impl Connect {
         if self.running.in_flight().attempts == 0 && !self.surroundings.is_watching_lookups() {
             // Only a worker or a signal can end this wait: a futex does, and no descriptor is made.
             if waits {
-                self.mailbox.waker().wait(limit.and_then(|limit| Instant::now().checked_add(limit)));
+                self.surroundings.mailbox.waker().wait(limit.and_then(|limit| Instant::now().checked_add(limit)));
             }
             return Ok(());
         }
@@ -367,10 +371,10 @@ impl Connect {
             return self.poll(None, limit);
         }
         // On the loopback a connect is done at once: look before a wake-up descriptor is made.
-        if self.mailbox.waker().existing_descriptor().is_none() && self.poll_ready()? {
+        if self.surroundings.mailbox.waker().existing_descriptor().is_none() && self.poll_ready()? {
             return Ok(());
         }
-        match self.mailbox.waker().descriptor() {
+        match self.surroundings.mailbox.waker().descriptor() {
             Ok(wake_up) => self.poll(Some(wake_up), limit),
             // Out of descriptors: the race goes on with those that it has, and looks for wake-ups now and then.
             Err(_) => self.poll(None, Some(limit.map_or(WITHOUT_WAKE_UP, |limit| limit.min(WITHOUT_WAKE_UP)))),

@@ -66,8 +66,12 @@ impl Dials {
         Ok(connecting == Connecting::Done)
     }
 
-    /// The address that an attempt comes from: getsockname(2).
-    pub fn source(&self, attempt: AttemptId) -> Option<IpAddr> {
+    /// The address that an attempt comes from: that of its route, or where none is known or the caller may
+    /// have bound the socket what getsockname(2) says.
+    pub fn source(&self, attempt: AttemptId, route: Option<IpAddr>) -> Option<IpAddr> {
+        if route.is_some() && self.locals.is_empty() && self.hooks.is_none() {
+            return route;
+        }
         let (_, socket) = self.sockets.iter().find(|(id, _)| *id == attempt)?;
         socket.local_address().ok()?.map(|address| address.ip().to_canonical())
     }

@@ -1,33 +1,39 @@
 //! The lookups of a race in the world: which question goes to which source.
 
+use super::few::Few;
 use super::plan::address_family;
 use super::reactor::Reactor;
-use crate::lookup::{Answer, Form, Found, Mailbox, Query, Reason, Source, Told, WalkId, order};
+use crate::lookup::{Answer, Form, Found, Query, Reason, Source, Told, WalkId, order};
 use crate::race::{AnsweredBy, Families, Family, LookupError, LookupId, Question, QuestionKind, Urgency};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
-/// What a race has that looks something up. A race without a lookup has none of it.
+/// What a race has that looks something up. A race without a lookup has none of it; thousands of names may be
+/// in memory at once, so what few need is in a box.
 pub(super) struct Lookups {
     remote: Query,
-    local: Option<Query>,
+    local: Option<Box<Query>>,
     families: Families,
-    mailbox: Arc<Mailbox>,
-    /// By which the driver knows whose answer has come.
-    token: u64,
-    /// Those that were asked and have not ended, in the order in which they were asked.
-    running: Vec<(LookupId, Question, Source)>,
-    /// How many of them, the last ones, were not started yet.
-    unstarted: usize,
-    /// How the host is looked up.
-    host: Host,
+    /// How many of those that run, the last ones, were not started yet.
+    unstarted: u8,
     /// The port of the remote service, once the host is looked up without a thread.
     port: u16,
-    /// What came of it for families that were not asked for yet.
-    early: Vec<(Family, Answer, AnsweredBy)>,
     /// Why libc was asked for the host, if it was.
     why_libc: Option<Reason>,
+    /// How the host is looked up.
+    host: Host,
+    /// Those that were asked and have not ended, in the order in which they were asked; and what came of the
+    /// host for families that were not asked for yet.
+    running: Few<Asked>,
+}
+
+/// A lookup that was asked.
+struct Asked {
+    /// None: not yet, but what will be asked is known already.
+    lookup: Option<LookupId>,
+    question: Question,
+    /// None: it is of the host, which is looked up for both families at once, and nothing has come of it yet.
+    source: Option<Box<Source>>,
 }
 
 /// How the host is looked up. A name is walked as a whole, as getaddrinfo(3) walks it for `AF_UNSPEC`: what
@@ -37,48 +43,58 @@ enum Host {
     /// By the driver's client: each family is told as soon as it is known.
     Walks(WalkId),
     /// By libc, which is asked once, and answers when it knows both families.
-    Whole(Source),
+    Whole(Box<Source>),
     /// Each question by itself: one family is all that is wanted, or the caller's function is asked.
     Apart,
 }
 
+impl Asked {
+    fn waits_for_host(&self) -> bool {
+        self.source.is_none()
+    }
+}
+
 impl Lookups {
-    /// Answers of workers come through `mailbox` under `token`.
-    pub fn new(remote: Query, local: Option<Query>, families: Families, mailbox: &Arc<Mailbox>, token: u64) -> Lookups {
-        let host = if remote.has_callback() { Host::Apart } else { Host::NotBegun };
-        let (mailbox, running, early) = (Arc::clone(mailbox), Vec::new(), Vec::new());
-        Lookups { remote, local, families, mailbox, token, running, unstarted: 0, host, early, port: 0, why_libc: None }
+    pub fn new(remote: Query, local: Option<Query>, families: Families) -> Lookups {
+        Lookups {
+            families,
+            unstarted: 0,
+            port: 0,
+            why_libc: None,
+            host: if remote.has_callback() { Host::Apart } else { Host::NotBegun },
+            local: local.map(Box::new),
+            remote,
+            running: Few::new(),
+        }
     }
 
     /// Takes a question in, to be started with those that come in a row with it.
-    pub fn ask(&mut self, lookup: LookupId, question: Question, urgency: Urgency) {
-        let early = question.kind.family().and_then(|family| self.take_early(family));
+    pub fn ask(&mut self, lookup: LookupId, question: Question, urgency: Urgency, reactor: &impl Reactor) {
+        let early = self.running.take(|early| early.lookup.is_none() && early.question == question);
         let source = match (early, question.kind, &self.host) {
-            (Some((answer, by)), ..) => Source::ready(answer, by),
-            (None, QuestionKind::Local, _) | (None, _, Host::Apart) => self.worker(question, urgency),
-            (None, ..) => Source::of_host(&self.query(question)),
+            (Some(early), ..) => early.source,
+            (None, QuestionKind::Local, _) | (None, _, Host::Apart) => {
+                Some(Box::new(self.worker(question, urgency, reactor)))
+            }
+            (None, ..) => Source::at_once(&self.query(question)).map(Box::new),
         };
-        if self.running.is_empty() {
-            // A name has two questions; a vector would make room for four.
-            self.running.reserve_exact(2);
-        }
-        self.running.push((lookup, question, source));
+        self.running.push(Asked { lookup: Some(lookup), question, source });
         self.unstarted += 1;
     }
 
     /// The source for a question that libc has to answer.
-    fn worker(&self, question: Question, urgency: Urgency) -> Source {
-        let (query, token) = (self.query(question), self.token);
+    fn worker(&self, question: Question, urgency: Urgency, reactor: &impl Reactor) -> Source {
+        let (query, (mailbox, token)) = (self.query(question), reactor.mailbox());
         match urgency {
             // Where both families are asked for, the other one's question may follow this one.
             Urgency::Now if question.kind.family().is_some() && self.families == Families::Both => {
-                Source::leading(query, &self.mailbox, token)
+                Source::leading(query, mailbox, token)
             }
-            Urgency::Now => Source::now(query, &self.mailbox, token),
+            Urgency::Now => Source::now(query, mailbox, token),
             Urgency::WhenFree => {
                 // It can wait since the other family of the same name is being asked already.
-                let leader = self.running.iter().rfind(|(_, other, _)| other.name == question.name);
-                Source::when_free(query, &self.mailbox, token, leader.map(|(_, _, source)| source))
+                let leader = self.running.iter().filter(|other| other.question.name == question.name).last();
+                Source::when_free(query, mailbox, token, leader.and_then(|leader| leader.source.as_deref()))
             }
         }
     }
@@ -90,17 +106,18 @@ impl Lookups {
 
     /// Starts what was asked since the last time, together.
     pub fn start(&mut self, now: Instant, reactor: &mut impl Reactor) {
-        let first = self.running.len() - std::mem::take(&mut self.unstarted);
-        let of_host = self.running[first..].iter().any(|(.., source)| matches!(source, Source::Host));
+        let unstarted = usize::from(std::mem::take(&mut self.unstarted));
+        let started = self.running.iter().count() - unstarted;
+        let of_host = self.running.iter().skip(started).any(Asked::waits_for_host);
         if of_host && matches!(self.host, Host::NotBegun) {
             self.begin_host(now, reactor);
         }
-        Source::start(self.running[first..].iter().map(|(_, _, source)| source));
+        Source::start(self.running.iter().skip(started).filter_map(|asked| asked.source.as_deref()));
     }
 
     fn begin_host(&mut self, now: Instant, reactor: &mut impl Reactor) {
         // Of both families in one list the order matters; else the race sorts.
-        let both = self.running.iter().any(|(_, question, _)| question.kind == QuestionKind::Both);
+        let both = self.running.iter().any(|asked| asked.question.kind == QuestionKind::Both);
         let form = if both { Form::Addresses } else { Form::Unsorted };
         let query = self.remote.with(address_family(self.families), form);
         self.host = match reactor.look_up(now, &query) {
@@ -112,21 +129,22 @@ impl Lookups {
                 // Nothing is asked where the service is unknown.
                 Err(error) => {
                     reactor.abandon(now, walk);
-                    Host::Whole(Source::ready(Err(error), AnsweredBy::Nobody))
+                    Host::Whole(Box::new(Source::ready(Err(error), AnsweredBy::Nobody)))
                 }
             },
             Err(reason) => {
                 self.why_libc = Some(reason);
-                let whole = Source::now(query.clone(), &self.mailbox, self.token);
+                let (mailbox, token) = reactor.mailbox();
+                let whole = Source::now(query.clone(), mailbox, token);
                 // A thread that waits for nothing else can do it where no other is to be had.
-                Host::Whole(if !reactor.may_block() {
+                Host::Whole(Box::new(if !reactor.may_block() {
                     Source::start(std::iter::once(&whole));
                     whole
                 } else if whole.try_to_start() {
                     whole
                 } else {
                     Source::ready(query.ask(), AnsweredBy::Libc)
-                })
+                }))
             }
         };
     }
@@ -138,6 +156,9 @@ impl Lookups {
 
     /// The driver's client has the last word of a family of the host.
     pub fn told(&mut self, told: Told) {
+        if !matches!(self.host, Host::Walks(walk) if walk == told.walk) {
+            return;
+        }
         let family = if told.family == libc::AF_INET6 { Family::V6 } else { Family::V4 };
         let by = told.by;
         let answer = told.into_answer(self.port);
@@ -146,28 +167,35 @@ impl Lookups {
 
     /// A family of the host is known: what asks for it already is ready.
     fn host_answered(&mut self, family: Family, answer: Answer, by: AnsweredBy) {
-        let asked = |(_, question, source): &&mut (LookupId, Question, Source)| {
-            question.kind.family() == Some(family) && matches!(source, Source::Host)
-        };
-        match self.running.iter_mut().find(asked) {
-            Some((.., source)) => *source = Source::ready(answer, by),
-            None => {
-                self.early.push((family, answer, by));
-                self.join_both();
-            }
+        let question = Question::host(QuestionKind::of(family));
+        let source = Some(Box::new(Source::ready(answer, by)));
+        let mut running = self.running.iter_mut();
+        if let Some(asked) = running.find(|asked| asked.question == question && asked.waits_for_host()) {
+            asked.source = source;
+            return;
         }
+        drop(running);
+        self.running.push(Asked { lookup: None, question, source });
+        self.join_both();
     }
 
-    /// Where both families are asked for in one list, and both are known: makes the list, in getaddrinfo(3)'s order.
+    /// The question for both families in one list, while nothing has come of it.
+    fn both(&mut self) -> Option<&mut Asked> {
+        let mut running = self.running.iter_mut();
+        running.find(|asked| asked.question.kind == QuestionKind::Both && asked.waits_for_host())
+    }
+
+    /// Where both families are asked for in one list, and both are known: makes the list, in getaddrinfo(3)'s
+    /// order.
     fn join_both(&mut self) {
-        let both = |(_, question, source): &(LookupId, Question, Source)| {
-            question.kind == QuestionKind::Both && matches!(source, Source::Host)
-        };
-        let (Some(place), 2) = (self.running.iter().position(both), self.early.len()) else { return };
+        if self.both().is_none() || self.running.iter().filter(|early| early.lookup.is_none()).count() < 2 {
+            return;
+        }
         let mut addresses = Vec::new();
         let mut failure = LookupError::NO_DATA;
         let mut answered_by = AnsweredBy::Nobody;
-        for (_, answer, by) in self.early.drain(..) {
+        while let Some(early) = self.running.take(|early| early.lookup.is_none()) {
+            let Some((answer, by)) = early.source.and_then(|mut source| source.take()) else { continue };
             answered_by = by;
             match answer {
                 Ok(found) => addresses.extend(found.into_addresses()),
@@ -176,7 +204,9 @@ impl Lookups {
         }
         order::sort(&mut addresses, |address| *address);
         let answer = if addresses.is_empty() { Err(failure) } else { Ok(Found::Addresses(addresses)) };
-        self.running[place].2 = Source::ready(answer, answered_by);
+        if let Some(asked) = self.both() {
+            asked.source = Some(Box::new(Source::ready(answer, answered_by)));
+        }
     }
 
     /// Libc has answered for both families, or for the one that is wanted.
@@ -189,11 +219,8 @@ impl Lookups {
             Families::Only(Family::V4) => &[Family::V4],
         };
         let answer = answer.map(Found::into_addresses);
-        let both = |(_, question, source): &&mut (LookupId, Question, Source)| {
-            question.kind == QuestionKind::Both && matches!(source, Source::Host)
-        };
-        if let Some((.., source)) = self.running.iter_mut().find(both) {
-            *source = Source::ready(answer.map(Found::Addresses), by);
+        if let Some(asked) = self.both() {
+            asked.source = Some(Box::new(Source::ready(answer.map(Found::Addresses), by)));
             return;
         }
         for &family in wanted {
@@ -206,17 +233,11 @@ impl Lookups {
         }
     }
 
-    fn take_early(&mut self, family: Family) -> Option<(Answer, AnsweredBy)> {
-        let place = self.early.iter().position(|(of, ..)| *of == family)?;
-        let (_, answer, by) = self.early.swap_remove(place);
-        Some((answer, by))
-    }
-
     /// Whether an answer may come through the mailbox.
     pub fn has_workers(&self) -> bool {
-        let works = |source: &Source| matches!(source, Source::Worker(_));
-        matches!(&self.host, Host::Whole(whole) if works(whole))
-            || self.running.iter().any(|(.., source)| works(source))
+        let whole = if let Host::Whole(whole) = &self.host { Some(&**whole) } else { None };
+        let mut sources = self.running.iter().filter_map(|asked| asked.source.as_deref()).chain(whole);
+        sources.any(|source| matches!(source, Source::Worker(_)))
     }
 
     /// Lets go of all.
@@ -229,26 +250,27 @@ impl Lookups {
     /// Takes an answer that is there without anybody having been waited for.
     pub fn next_answer(&mut self) -> Option<(LookupId, Question, Answer, AnsweredBy)> {
         self.take_whole();
-        let mut sources = self.running.iter_mut().map(|(.., source)| source).enumerate();
-        let (place, (answer, by)) = sources.find_map(|(place, source)| Some((place, source.take()?)))?;
-        let (lookup, question, _) = self.running.remove(place);
+        let (lookup, question, (answer, by)) = self.running.iter_mut().find_map(|asked| {
+            let lookup = asked.lookup?;
+            Some((lookup, asked.question, asked.source.as_mut()?.take()?))
+        })?;
+        self.running.take(|asked| asked.lookup == Some(lookup));
         Some((lookup, question, answer, by))
     }
 
     /// Has a lookup served next, if it still waits.
     pub fn hasten(&mut self, lookup: LookupId) {
-        if let Some(place) = self.place(lookup) {
-            self.running[place].2.hasten();
+        let asked = self.running.iter().find(|asked| asked.lookup == Some(lookup));
+        if let Some(source) = asked.and_then(|asked| asked.source.as_ref()) {
+            source.hasten();
         }
     }
 
     /// Lets go of a lookup.
     pub fn abandon(&mut self, now: Instant, lookup: LookupId, reactor: &mut impl Reactor) {
-        let Some(place) = self.place(lookup) else { return };
-        let (_, _, source) = self.running.remove(place);
-        let of_host = |(.., source): &(LookupId, Question, Source)| matches!(source, Source::Host);
+        let Some(asked) = self.running.take(|asked| asked.lookup == Some(lookup)) else { return };
         // What has been asked with it goes on, if anybody waits for that still.
-        if matches!(source, Source::Host) && !self.running.iter().any(of_host) {
+        if asked.waits_for_host() && !self.running.iter().any(Asked::waits_for_host) {
             match std::mem::replace(&mut self.host, Host::Apart) {
                 Host::Walks(walk) => reactor.abandon(now, walk),
                 Host::NotBegun | Host::Whole(_) | Host::Apart => {}
@@ -258,11 +280,7 @@ impl Lookups {
 
     /// How many are running.
     pub fn len(&self) -> usize {
-        self.running.len()
-    }
-
-    fn place(&self, lookup: LookupId) -> Option<usize> {
-        self.running.iter().position(|(id, ..)| *id == lookup)
+        self.running.iter().filter(|asked| asked.lookup.is_some()).count()
     }
 
     fn query(&self, question: Question) -> Query {
@@ -270,6 +288,7 @@ impl Lookups {
             QuestionKind::Aaaa => self.remote.with(libc::AF_INET6, Form::Unsorted),
             QuestionKind::A => self.remote.with(libc::AF_INET, Form::Unsorted),
             QuestionKind::Both => self.remote.with(address_family(self.families), Form::Addresses),
+            QuestionKind::Nat64Prefix => unreachable!("its name is not the host's"),
             QuestionKind::Local => {
                 let local = self.local.as_ref().expect("a local address is asked for only where one was given");
                 local.with(libc::AF_UNSPEC, Form::Addresses)

@@ -9,6 +9,8 @@ mod blocking;
 mod connect;
 mod connecting;
 mod dials;
+mod discovery;
+mod few;
 mod key;
 mod learning;
 mod lookups;

@@ -2,8 +2,8 @@
 
 use crate::history::History;
 use crate::lookup::{Form, Hints, LookupCallback, Query, QueryArgument, Rejection};
-use crate::race::{Families, Family, Settings};
-use std::ffi::CStr;
+use crate::race::{Families, Family, IPV4_ONLY, Nat64, Settings};
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
@@ -55,6 +55,8 @@ pub enum Argument {
     ConnectionAttemptDelay,
     /// [`Options::first_address_family_count`].
     FirstAddressFamilyCount,
+    /// [`Options::nat64`].
+    Nat64,
     /// The handle itself.
     Handle,
     /// Who is told of the end.
@@ -86,6 +88,7 @@ impl Argument {
             Argument::ResolutionDelay => c"resolution_delay_ms",
             Argument::ConnectionAttemptDelay => c"connection_attempt_delay_ms",
             Argument::FirstAddressFamilyCount => c"first_address_family_count",
+            Argument::Nat64 => c"nat64",
             Argument::Handle => c"self",
             Argument::Done => c"done",
             Argument::RetConnect => c"ret_connect",
@@ -138,6 +141,9 @@ pub struct Options<'a> {
     /// Connection Attempt Delay: the time between the starts of two attempts (RFC 8305, section 5), held
     /// within 10 ms to 2 s. 250 ms.
     pub connection_attempt_delay: Duration,
+    /// Each delay after the first is twice the one before it, up to 2 s (version 3 of Happy Eyeballs lets
+    /// delays grow). With a history, twice what the path asks for, and so on.
+    pub growing_delay: bool,
     /// First Address Family Count: how many addresses of the first family come before the families alternate
     /// (RFC 8305, section 4). 0 counts as 1.
     pub first_address_family_count: u32,
@@ -146,9 +152,21 @@ pub struct Options<'a> {
     pub max_attempts: u32,
     /// The remote host is looked up by libc, on a thread, also where the library could do it by itself.
     pub lookup_by_libc: bool,
+    /// Without fast fallback and with `open_timeout`: each address gets an equal share of what is left of it,
+    /// 2 s at least, and the last one all of it, so that one that does not answer leaves the others their
+    /// turn.
+    pub share_open_timeout: bool,
+    /// The host is not asked for a family in which this system has no network, where it has one in the other:
+    /// neither an address of its own nor a route, but for the loopback and the link (version 3 of Happy
+    /// Eyeballs, section 4.2). One question less; what a name has in that family, loopback addresses too,
+    /// is not found.
+    pub only_connected_families: bool,
     /// What earlier connects have learnt of the networks, and where this one adds what it learns. The order
     /// of addresses, the family that is begun with and the Connection Attempt Delay follow it then.
     pub history: Option<Arc<History>>,
+    /// What is done with IPv4 addresses on a network without IPv4: with [`Nat64::Discover`] or prefixes they are
+    /// attempted through the network's translator (RFC 8305, section 7). Only with both families.
+    pub nat64: Nat64,
     /// Stands in for libc's lookup of the remote host.
     pub lookup: Option<Arc<LookupCallback>>,
     /// What the connect calls while it runs.
@@ -176,9 +194,13 @@ impl Default for Options<'_> {
             open_timeout: None,
             resolution_delay: crate::race::RESOLUTION_DELAY,
             connection_attempt_delay: crate::race::CONNECTION_ATTEMPT_DELAY,
+            growing_delay: false,
             first_address_family_count: crate::race::FIRST_ADDRESS_FAMILY_COUNT,
             max_attempts: 0,
+            share_open_timeout: false,
+            only_connected_families: false,
             history: None,
+            nat64: Nat64::Off,
             lookup: None,
             hooks: None,
             trace: false,
@@ -216,6 +238,8 @@ impl PlanError {
 pub struct Plan {
     pub(super) remote: Query,
     pub(super) local: Option<Query>,
+    /// What tells the prefixes of the network's translator, where they may have to be found out.
+    pub(super) prefixes: Option<Query>,
     /// What attempts are bound to, where that need not be looked up: one of a family at most.
     pub(super) local_addresses: Box<[SocketAddr]>,
     /// The addresses of a host that needs no lookup.
@@ -225,6 +249,8 @@ pub struct Plan {
     /// Whose addresses go first, whatever the system's table says.
     pub(super) preferred_family: Option<Family>,
     pub(super) nonblocking: bool,
+    /// A family without a network need not be asked for.
+    pub(super) only_connected_families: bool,
     pub(super) hooks: Option<Arc<dyn Hooks>>,
     pub(super) history: Option<Arc<History>>,
 }
@@ -282,20 +308,48 @@ impl Plan {
             local: local.is_some(),
             resolution_delay: options.resolution_delay,
             connection_attempt_delay: options.connection_attempt_delay,
+            growing_delay: options.growing_delay,
             first_address_family_count: options.first_address_family_count,
             max_attempts: options.max_attempts,
             resolve_limit: options.resolv_timeout,
             connect_limit: options.connect_timeout,
             open_limit: options.open_timeout,
+            nat64: options.nat64.clone(),
+            share_open_limit: options.share_open_timeout,
             trace: options.trace,
             ..Settings::default()
         };
         let literal = known.map_or_else(|| literal(host, service, &remote, options), Literal::Many);
         let (nonblocking, hooks) = (options.nonblocking, options.hooks.clone());
         let history = options.history.clone();
-        let preferred_family = options.preferred_family;
-        Ok(Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks, history })
+        let Options { preferred_family, only_connected_families, .. } = *options;
+        let prefixes = prefixes(options)?;
+        Ok(Plan {
+            remote,
+            local,
+            prefixes,
+            local_addresses,
+            literal,
+            settings,
+            preferred_family,
+            nonblocking,
+            only_connected_families,
+            hooks,
+            history,
+        })
     }
+}
+
+/// The question that tells the prefixes of the network's translator.
+fn prefixes(options: &Options<'_>) -> Result<Option<Query>, PlanError> {
+    if options.nat64 != Nat64::Discover {
+        return Ok(None);
+    }
+    let name = CString::new(IPV4_ONLY).map_err(|_| PlanError::OutOfMemory)?;
+    let query = Query::new(Some(&name), None, hints(0, libc::AF_INET6), options.lookup.clone())
+        .map_err(|_| PlanError::OutOfMemory)?
+        .with(libc::AF_INET6, Form::Unsorted);
+    Ok(Some(if options.lookup_by_libc { query.for_libc() } else { query }))
 }
 
 fn check(query: &Query, host: Argument, service: Argument) -> Result<(), PlanError> {

@@ -1,11 +1,12 @@
 //! What surrounds a race: who waits for its descriptors, and what it may start at this moment.
 
 use super::key::Key;
-use crate::lookup::{Query, Reason, WalkId};
+use crate::lookup::{Mailbox, Query, Reason, WalkId};
 use crate::race::Permits;
 use crate::sys::Interest;
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// How much is in flight.
@@ -21,6 +22,8 @@ pub trait Reactor {
     fn watch(&mut self, key: Key, fd: RawFd, interest: Interest) -> io::Result<()>;
     /// Ends that; the descriptor is closed or handed over next.
     fn unwatch(&mut self, key: Key, fd: RawFd);
+    /// Where answers of workers come, and the token by which the driver knows whose they are.
+    fn mailbox(&self) -> (&Arc<Mailbox>, u64);
     /// Begins to look up the host of a query without a thread: its answers come to whoever drives the race.
     ///
     /// # Errors
@@ -28,8 +31,8 @@ pub trait Reactor {
     fn look_up(&mut self, now: Instant, query: &Query) -> Result<WalkId, Reason>;
     /// Lets go of such a lookup.
     fn abandon(&mut self, now: Instant, walk: WalkId);
-    /// Whether the thread that drives has nothing else to do, and nobody can interrupt it, so that it may wait inside
-    /// of a call.
+    /// Whether the thread that drives has nothing else to do, and nobody can interrupt it, so that it may
+    /// wait inside of a call.
     fn may_block(&self) -> bool {
         false
     }

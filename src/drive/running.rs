@@ -1,6 +1,7 @@
 //! A race with its lookups and sockets: carries out actions, hands in events.
 
 use super::dials::{Dials, Failed};
+use super::discovery::Discovery;
 use super::key::Key;
 use super::learning::Learning;
 use super::lookups::Lookups;
@@ -8,9 +9,9 @@ use super::plan::Plan;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use crate::lookup::order::Surroundings;
-use crate::lookup::{Answer, Found, Mailbox, Reason, Told, policy};
+use crate::lookup::{Answer, Found, Reason, Told, policy};
 use crate::race::{
-    Action, AnsweredBy, AttemptId, Event, Failure, Family, LookupId, Outcome, Placed, PolicyTable, Question,
+    Action, AnsweredBy, AttemptId, Event, Failure, Family, LookupId, Nat64, Outcome, Placed, PolicyTable, Question,
     QuestionKind, Race, Settings, Wanted,
 };
 use crate::sys::{Interest, errno_of};
@@ -26,6 +27,7 @@ pub struct Running {
     race: Race,
     began: Instant,
     lookups: Option<Box<Lookups>>,
+    discovery: Option<Box<Discovery>>,
     dials: Dials,
     /// Its lookups or all of it has a limit.
     has_limit: bool,
@@ -37,20 +39,27 @@ pub struct Running {
 }
 
 impl Running {
-    /// Begins a race: its limits count from `now`. Answers of workers come through `mailbox` under `token`.
-    pub fn new(plan: Plan, now: Instant, mailbox: &Arc<Mailbox>, token: u64) -> Running {
-        let Plan { remote, local, local_addresses, literal, settings, preferred_family, nonblocking, hooks, history } =
+    /// Begins a race: its limits count from `now`.
+    pub fn new(plan: Plan, now: Instant) -> Running {
+        let Plan { remote, local, prefixes, local_addresses, literal, settings, preferred_family, nonblocking, .. } =
             plan;
+        let (hooks, history) = (plan.hooks, plan.history);
         let policy = match preferred_family {
             None => policy(),
             Some(family) => Arc::new(PolicyTable::preferring(&policy(), family)),
         };
-        let learning = history.map(|history| Box::new(Learning::new(history)));
+        let learning = history.map(|history| Box::new(Learning::new(history, now)));
         let preferred_family = policy.preferred_family();
         let unanswered = learning.as_ref().and_then(|learning| learning.unanswered_family(now, preferred_family));
-        let settings = Settings { preferred_family, unanswered, policy, ..settings };
+        let may_be_left_out = plan.only_connected_families && literal.addresses().is_none();
+        // The IPv4 addresses are asked for where a translator may lead to them (version 3).
+        let is_translated = |family| settings.nat64 != Nat64::Off && family == Family::V4;
+        let not_asked = if may_be_left_out { family_without_network() } else { None };
+        let not_asked = not_asked.filter(|&family| !is_translated(family));
+        let settings = Settings { preferred_family, unanswered, not_asked, policy, ..settings };
         let lookups = (literal.addresses().is_none() || local.is_some())
-            .then(|| Box::new(Lookups::new(remote, local, settings.families, mailbox, token)));
+            .then(|| Box::new(Lookups::new(remote, local, settings.asked())));
+        let discovery = prefixes.map(|query| Box::new(Discovery::new(query)));
         let has_limit = settings.resolve_limit.is_some() || settings.open_limit.is_some();
         let race = match literal.addresses() {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
@@ -63,6 +72,7 @@ impl Running {
             answered_by: AnsweredBy::Nobody,
             why_libc: None,
             lookups,
+            discovery,
             learning,
             dials: Dials::new(nonblocking, hooks, local_addresses),
         }
@@ -74,14 +84,28 @@ impl Running {
         {
             self.answered(now, lookup, question, (answer, by));
         }
+        if let Some((lookup, answer, by)) = self.discovery.as_mut().and_then(|discovery| discovery.take()) {
+            self.discovered(now, lookup, answer, by);
+        }
     }
 
-    /// The driver's client has the last word of a family of the host: hands it to the race.
-    pub fn told(&mut self, now: Instant, told: Told) {
-        if let Some(lookups) = &mut self.lookups {
-            lookups.told(told);
-            self.lookup_finished(now);
+    fn discovered(&mut self, now: Instant, lookup: LookupId, answer: Answer, by: AnsweredBy) {
+        match answer.map(Found::into_addresses) {
+            Ok(addresses) => self.race.handle(now, Event::Answered { lookup, addresses: &addresses, by }),
+            Err(error) => self.race.handle(now, Event::LookupFailed { lookup, error, by }),
         }
+    }
+
+    /// The driver's client has the last word of a family of a name: hands it to the race.
+    pub fn told(&mut self, now: Instant, told: Told) {
+        let of_host = match &mut self.discovery {
+            None => Some(told),
+            Some(discovery) => discovery.told(told),
+        };
+        if let (Some(lookups), Some(told)) = (&mut self.lookups, of_host) {
+            lookups.told(told);
+        }
+        self.lookup_finished(now);
     }
 
     fn answered(&mut self, now: Instant, lookup: LookupId, question: Question, (answer, by): (Answer, AnsweredBy)) {
@@ -133,7 +157,10 @@ impl Running {
         while !self.is_finished() {
             let action = self.race.next_action(now, reactor.permits(self.in_flight()));
             if let Some(Action::Ask { lookup, question, urgency }) = action {
-                self.lookups().ask(lookup, question, urgency);
+                match question.kind {
+                    QuestionKind::Nat64Prefix => now = self.discover(now, lookup, reactor),
+                    _ => self.lookups().ask(lookup, question, urgency, reactor),
+                }
                 continue;
             }
             // Questions that come in a row are started together: one hand-off to the workers.
@@ -157,14 +184,19 @@ impl Running {
         match action {
             Action::Ask { .. } => unreachable!("taken in by advance"),
             Action::Hasten { lookup } => self.lookups().hasten(lookup),
-            Action::AbandonLookup { lookup } => self.lookups().abandon(now, lookup, reactor),
+            Action::AbandonLookup { lookup } => {
+                let discovery = self.discovery.as_mut();
+                if !discovery.is_some_and(|discovery| discovery.abandon(now, Some(lookup), reactor)) {
+                    self.lookups().abandon(now, lookup, reactor);
+                }
+            }
             Action::FindConnectivity { family } => {
                 let connected = surroundings.has_connectivity(family);
                 self.race.handle(now, Event::ConnectivityFound { family, connected });
             }
             Action::FindRoute { candidate, destination } => {
                 let route = surroundings.route(&destination);
-                let route = match &self.learning {
+                let route = match &mut self.learning {
                     None => route,
                     Some(learning) => learning.add_to(now, destination.ip(), route),
                 };
@@ -197,8 +229,9 @@ impl Running {
     /// An attempt has begun: tells the race what is known of its handshake.
     fn begun(&mut self, now: Instant, attempt: AttemptId, destination: SocketAddr) {
         let Some(learning) = &mut self.learning else { return };
-        let source = self.dials.source(attempt);
-        if let Some(within) = learning.begun(now, attempt, source, destination.ip()) {
+        let others_may_follow = self.race.others_may_follow();
+        let source_of = |route| self.dials.source(attempt, route);
+        if let Some(within) = learning.begun(now, attempt, destination.ip(), others_may_follow, source_of) {
             self.race.handle(now, Event::HandshakeExpected { attempt, within });
         }
     }
@@ -208,6 +241,14 @@ impl Running {
     fn start_lookups(&mut self, now: Instant, reactor: &mut impl Reactor) -> Instant {
         self.lookups().start(now, reactor);
         self.why_libc = self.lookups().why_libc();
+        let now = Instant::now();
+        self.lookup_finished(now);
+        now
+    }
+
+    /// Asks for the prefixes of the network's translator; answers with the time afterwards.
+    fn discover(&mut self, now: Instant, lookup: LookupId, reactor: &mut impl Reactor) -> Instant {
+        self.discovery.as_mut().expect("asked for only where they are to be discovered").begin(now, lookup, reactor);
         let now = Instant::now();
         self.lookup_finished(now);
         now
@@ -223,11 +264,15 @@ impl Running {
         if let Some(lookups) = self.lookups.take() {
             lookups.close(now, reactor);
         }
+        if let Some(mut discovery) = self.discovery.take() {
+            discovery.abandon(now, None, reactor);
+        }
     }
 
     /// Whether the answer of a lookup may come through the mailbox.
     pub fn has_workers(&self) -> bool {
         self.lookups.as_ref().is_some_and(|lookups| lookups.has_workers())
+            || self.discovery.as_ref().is_some_and(|discovery| discovery.has_worker())
     }
 
     /// Tells the caller's hooks what the race has noted.
@@ -265,7 +310,8 @@ impl Running {
 
     /// The lookups and attempts that are in flight.
     pub fn in_flight(&self) -> InFlight {
-        let lookups = self.lookups.as_ref().map_or(0, |lookups| lookups.len());
+        let discovers = self.discovery.as_ref().is_some_and(|discovery| discovery.is_running());
+        let lookups = self.lookups.as_ref().map_or(0, |lookups| lookups.len()) + usize::from(discovers);
         InFlight { lookups: lookups as u32, attempts: self.dials.len() as u32 }
     }
 
@@ -288,5 +334,15 @@ impl Running {
             answered_by: self.answered_by,
             why_libc: self.why_libc.map(Reason::text),
         })
+    }
+}
+
+/// A family in which this system has no network, where it has one in the other.
+fn family_without_network() -> Option<Family> {
+    let mut surroundings = Surroundings::default();
+    match [Family::V6, Family::V4].map(|family| surroundings.has_connectivity(family)) {
+        [false, true] => Some(Family::V6),
+        [true, false] => Some(Family::V4),
+        _ => None,
     }
 }

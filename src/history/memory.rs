@@ -3,6 +3,7 @@
 use super::estimate::Estimate;
 use crate::sys::fork::generation;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,6 +19,10 @@ pub const RACES_TO_ONE_BY_THE_STANDARD: u32 = 64;
 pub const MOST_DESTINATIONS: usize = 1024;
 /// And how many networks.
 pub const MOST_NETWORKS: usize = 64;
+
+/// When the first packet of a handshake is sent again (RFC 6298, section 2.1): a handshake that has taken as
+/// long does not say how long the way is, since nobody knows which of its packets was answered (section 3).
+const FIRST_RETRANSMISSION: Duration = Duration::from_secs(1);
 
 /// What earlier connects say of one destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,16 +58,40 @@ pub struct History {
     generation: u64,
 }
 
-/// An address as a key: of either family, with an alignment that wastes nothing.
-type Key = [u8; 16];
+/// An address of either family as a key: IPv4 stands as IPv4-mapped IPv6.
+type Key = u128;
+
+/// From where to where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Way {
+    source: Key,
+    destination: Key,
+}
+
+/// The destination alone: a system has few sources, and hashing is a good part of what a history costs.
+impl Hash for Way {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.destination.hash(hasher);
+    }
+}
 
 #[derive(Debug)]
 struct State {
     /// What times count from.
     began: Instant,
     races: u32,
-    destinations: HashMap<(Key, Key), Destination>,
-    networks: HashMap<Key, Network>,
+    destinations: HashMap<Way, Destination>,
+    /// Few, and most systems are in one or two: they are looked through.
+    networks: Vec<(Key, Network)>,
+}
+
+/// What a race is told when it begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Beginning {
+    /// It may take another order than the standard's for the sake of handshake times and use.
+    pub(crate) ordered: bool,
+    /// There is a network in which a family does not answer.
+    pub(crate) any_unanswered: bool,
 }
 
 /// Times are in seconds since the history began.
@@ -81,7 +110,7 @@ struct Network {
 impl History {
     /// An empty one. `now` is what its times count from.
     pub fn new(now: Instant) -> History {
-        let state = State { began: now, races: 0, destinations: HashMap::new(), networks: HashMap::new() };
+        let state = State { began: now, races: 0, destinations: HashMap::new(), networks: Vec::new() };
         History { state: Mutex::new(state), generation: generation() }
     }
 
@@ -95,22 +124,24 @@ impl History {
         (!self.is_forked()).then(|| self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A race begins. Whether it may take another order than the standard's for the sake of handshake times
-    /// and use.
-    pub(crate) fn begin_race(&self) -> bool {
-        self.state().is_some_and(|mut state| {
-            state.races = state.races.wrapping_add(1);
-            !state.races.is_multiple_of(RACES_TO_ONE_BY_THE_STANDARD)
-        })
+    /// A race begins.
+    pub(crate) fn begin_race(&self, now: Instant) -> Beginning {
+        let Some(mut state) = self.state() else { return Beginning::default() };
+        state.races = state.races.wrapping_add(1);
+        let at = state.seconds(now);
+        Beginning {
+            ordered: !state.races.is_multiple_of(RACES_TO_ONE_BY_THE_STANDARD),
+            any_unanswered: state.networks.iter().any(|(_, network)| network.is_unanswered(at)),
+        }
     }
 
     /// What is known of the way from `source` to `destination`.
     pub(crate) fn of(&self, now: Instant, source: IpAddr, destination: IpAddr) -> Known {
         let Some(state) = self.state() else { return Known::default() };
-        let (source, destination) = (key(source), key(destination));
+        let way = Way { source: key(source), destination: key(destination) };
         let at = state.seconds(now);
-        let unanswered = state.networks.get(&source).is_some_and(|network| network.is_unanswered(at));
-        match state.destinations.get(&(source, destination)).filter(|known| is_fresh(Some(known.used), at)) {
+        let unanswered = state.is_unanswered(way.source, at);
+        match state.destinations.get(&way).filter(|known| is_fresh(Some(known.used), at)) {
             None => Known { unanswered, ..Known::default() },
             Some(Destination { estimate, .. }) => Known {
                 round_trip: estimate.round_trip(),
@@ -121,20 +152,9 @@ impl History {
         }
     }
 
-    /// Whether there is any network in which a family does not answer.
-    pub(crate) fn any_unanswered(&self, now: Instant) -> bool {
-        self.state().is_some_and(|state| {
-            let at = state.seconds(now);
-            state.networks.values().any(|network| network.is_unanswered(at))
-        })
-    }
-
     /// Whether attempts from `source` go unanswered.
     pub(crate) fn is_unanswered(&self, now: Instant, source: IpAddr) -> bool {
-        self.state().is_some_and(|state| {
-            let at = state.seconds(now);
-            state.networks.get(&key(source)).is_some_and(|network| network.is_unanswered(at))
-        })
+        self.state().is_some_and(|state| state.is_unanswered(key(source), state.seconds(now)))
     }
 
     /// An attempt has connected, after `round_trip` where that is known.
@@ -142,16 +162,16 @@ impl History {
         let Some(mut state) = self.state() else { return };
         let at = state.seconds(now);
         state.network(source).note_answer(at);
-        let key = (key(source), key(destination));
-        if !state.destinations.contains_key(&key) {
+        let way = Way { source: key(source), destination: key(destination) };
+        if state.destinations.len() >= MOST_DESTINATIONS && !state.destinations.contains_key(&way) {
             state.make_room_for_destination();
         }
-        let known = state.destinations.entry(key).or_insert(Destination { estimate: Estimate::default(), used: at });
+        let known = state.destinations.entry(way).or_insert(Destination { estimate: Estimate::default(), used: at });
         if !is_fresh(Some(known.used), at) {
             known.estimate = Estimate::default();
         }
         known.used = at;
-        if let Some(round_trip) = round_trip {
+        if let Some(round_trip) = round_trip.filter(|round_trip| *round_trip < FIRST_RETRANSMISSION) {
             known.estimate.add(round_trip);
         }
     }
@@ -178,7 +198,7 @@ impl History {
     pub fn flush(&self) {
         let Some(mut state) = self.state() else { return };
         state.destinations = HashMap::new();
-        state.networks = HashMap::new();
+        state.networks = Vec::new();
     }
 
     /// What it holds that has not lapsed.
@@ -186,13 +206,13 @@ impl History {
         let Some(state) = self.state() else { return Report::default() };
         let at = state.seconds(now);
         let unanswered = |v6: bool| {
-            let of_family = |(key, network): &(&Key, &Network)| is_v6(key) == v6 && network.is_unanswered(at);
+            let of_family = |(key, network): &&(Key, Network)| is_v6(*key) == v6 && network.is_unanswered(at);
             state.networks.iter().filter(of_family).count() as u32
         };
-        let fresh = |network: &&Network| is_fresh(network.answered, at) || network.is_unanswered(at);
+        let fresh = |(_, network): &&(Key, Network)| is_fresh(network.answered, at) || network.is_unanswered(at);
         Report {
             destinations: state.destinations.values().filter(|known| is_fresh(Some(known.used), at)).count() as u32,
-            networks: state.networks.values().filter(fresh).count() as u32,
+            networks: state.networks.iter().filter(fresh).count() as u32,
             unanswered_v6: unanswered(true),
             unanswered_v4: unanswered(false),
         }
@@ -204,20 +224,34 @@ impl State {
         u32::try_from(now.saturating_duration_since(self.began).as_secs()).unwrap_or(u32::MAX)
     }
 
+    fn is_unanswered(&self, source: Key, at: u32) -> bool {
+        self.networks.iter().any(|(key, network)| *key == source && network.is_unanswered(at))
+    }
+
+    /// The entry of a network; where there is no more room it takes the place of the one of which nothing was
+    /// heard for the longest time.
     fn network(&mut self, source: IpAddr) -> &mut Network {
         let source = key(source);
-        if self.networks.len() >= MOST_NETWORKS && !self.networks.contains_key(&source) {
-            let latest = |network: &Network| network.answered.max(network.unanswered);
-            let oldest = self.networks.iter().min_by_key(|(_, network)| latest(network)).map(|(key, _)| *key);
-            oldest.and_then(|key| self.networks.remove(&key));
-        }
-        self.networks.entry(source).or_default()
+        let latest = |(_, network): &(Key, Network)| network.answered.max(network.unanswered);
+        let known = self.networks.iter().position(|(key, _)| *key == source);
+        let place = known.unwrap_or_else(|| {
+            let entry = (source, Network::default());
+            let oldest = (0..self.networks.len()).min_by_key(|&place| latest(&self.networks[place]));
+            match oldest.filter(|_| self.networks.len() >= MOST_NETWORKS) {
+                Some(oldest) => {
+                    self.networks[oldest] = entry;
+                    oldest
+                }
+                None => {
+                    self.networks.push(entry);
+                    self.networks.len() - 1
+                }
+            }
+        });
+        &mut self.networks[place].1
     }
 
     fn make_room_for_destination(&mut self) {
-        if self.destinations.len() < MOST_DESTINATIONS {
-            return;
-        }
         let mut used: Vec<u32> = self.destinations.values().map(|known| known.used).collect();
         let quarter = used.len() / 4;
         let (_, &mut border, _) = used.select_nth_unstable(quarter);
@@ -248,14 +282,13 @@ fn is_fresh(learnt: Option<u32>, at: u32) -> bool {
 
 fn key(address: IpAddr) -> Key {
     match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => v6.octets(),
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
     }
 }
 
-/// IPv4 stands as IPv4-mapped IPv6.
-fn is_v6(key: &Key) -> bool {
-    std::net::Ipv6Addr::from(*key).to_ipv4_mapped().is_none()
+fn is_v6(key: Key) -> bool {
+    std::net::Ipv6Addr::from_bits(key).to_ipv4_mapped().is_none()
 }
 
 #[cfg(test)]
@@ -282,7 +315,7 @@ mod tests {
     fn nothing_is_known_at_first() {
         let (history, now) = history();
         assert_eq!(history.of(now, ip(V6), ip("2001:db8::2")), Known::default());
-        assert!(!history.any_unanswered(now));
+        assert!(!history.begin_race(now).any_unanswered);
         assert_eq!(history.report(now), Report::default());
     }
 
@@ -306,12 +339,12 @@ mod tests {
         history.unanswered(now, ip(V6));
         let before = now + PERIOD - Duration::from_secs(1);
         assert!(history.of(before, ip(V4), ip("198.51.100.7")).used_before);
-        assert!(history.is_unanswered(before, ip(V6)) && history.any_unanswered(before));
+        assert!(history.is_unanswered(before, ip(V6)) && history.begin_race(before).any_unanswered);
         let report = Report { destinations: 1, networks: 2, unanswered_v6: 1, unanswered_v4: 0 };
         assert_eq!(history.report(before), report);
         let after = now + PERIOD;
         assert_eq!(history.of(after, ip(V4), ip("198.51.100.7")), Known::default());
-        assert!(!history.is_unanswered(after, ip(V6)) && !history.any_unanswered(after));
+        assert!(!history.is_unanswered(after, ip(V6)) && !history.begin_race(after).any_unanswered);
         assert_eq!(history.report(after), Report::default());
         // Not answered again, it is learnt again; from the first time on the period counts, not from the
         // last.
@@ -322,6 +355,18 @@ mod tests {
         // An old estimate is no part of a new one.
         history.connected(after, ip(V4), ip("198.51.100.7"), Some(ms(400)));
         assert_eq!(history.of(after, ip(V4), ip("198.51.100.7")).round_trip, Some(ms(400)));
+    }
+
+    // RFC 6298, section 3: "RTT samples MUST NOT be made using segments that were retransmitted".
+    #[test]
+    fn a_handshake_whose_first_packet_was_sent_again_is_not_measured() {
+        let (history, now) = history();
+        history.connected(now, ip(V4), ip("198.51.100.7"), Some(ms(40)));
+        history.connected(now, ip(V4), ip("198.51.100.7"), Some(ms(1_040)));
+        assert_eq!(history.of(now, ip(V4), ip("198.51.100.7")).round_trip, Some(ms(40)));
+        history.connected(now, ip(V4), ip("198.51.100.8"), Some(ms(3_040)));
+        let known = history.of(now, ip(V4), ip("198.51.100.8"));
+        assert_eq!((known.used_before, known.round_trip, known.retransmission), (true, None, None));
     }
 
     #[test]
@@ -351,9 +396,9 @@ mod tests {
 
     #[test]
     fn one_race_in_64_takes_the_standards_order() {
-        let (history, _) = history();
+        let (history, now) = history();
         for _ in 0..3 {
-            let own = (0..RACES_TO_ONE_BY_THE_STANDARD).filter(|_| history.begin_race()).count() as u32;
+            let own = (0..RACES_TO_ONE_BY_THE_STANDARD).filter(|_| history.begin_race(now).ordered).count() as u32;
             assert_eq!(own, RACES_TO_ONE_BY_THE_STANDARD - 1);
         }
     }
@@ -385,8 +430,8 @@ mod tests {
     #[test]
     fn as_many_entries_as_it_may_have_take_less_than_128_kib() {
         let slots = |entries: usize| (entries * 8 / 7).next_power_of_two();
-        let destinations = slots(MOST_DESTINATIONS) * (size_of::<((Key, Key), Destination)>() + 1);
-        let networks = slots(MOST_NETWORKS) * (size_of::<(Key, Network)>() + 1);
+        let destinations = slots(MOST_DESTINATIONS) * (size_of::<(Way, Destination)>() + 1);
+        let networks = MOST_NETWORKS * size_of::<(Key, Network)>();
         assert!(destinations + networks < 128 << 10, "{destinations} + {networks} bytes");
         assert!(slots(MOST_DESTINATIONS) == 2048);
         let (history, now) = history();
@@ -405,7 +450,7 @@ mod tests {
                 scope.spawn(move || {
                     for round in 0..200u8 {
                         history.connected(now, ip(V4), IpAddr::from([198, 51, number, round]), Some(ms(1)));
-                        history.begin_race();
+                        history.begin_race(now);
                     }
                 });
             }

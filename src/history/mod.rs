@@ -12,4 +12,5 @@
 mod estimate;
 mod memory;
 
+pub(crate) use memory::Beginning;
 pub use memory::{History, MOST_DESTINATIONS, MOST_NETWORKS, PERIOD, RACES_TO_ONE_BY_THE_STANDARD, Report};

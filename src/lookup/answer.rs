@@ -17,6 +17,14 @@ pub enum Found {
 }
 
 impl Found {
+    /// Another one like it. Fails where there is no memory for a list.
+    pub(super) fn try_clone(&self) -> Result<Found, LookupError> {
+        Ok(match self {
+            Found::Addresses(addresses) => Found::Addresses(addresses.clone()),
+            Found::List(list) => Found::List(list.copy()?),
+        })
+    }
+
     /// The addresses, whatever form they have.
     pub fn into_addresses(self) -> Vec<SocketAddr> {
         match self {

@@ -65,7 +65,6 @@ impl Query {
     /// Asks, and takes as long as it takes. For worker threads.
     pub fn ask(&self) -> Answer {
         let list = match self.callback() {
-            #[cfg(target_env = "gnu")]
             None if self.is_plain() => return fork_gate::pass(|| self.ask_nss()).map(Found::Addresses),
             None => fork_gate::pass(|| ask_libc(self.node(), self.service(), self.hints())),
             Some(callback) => {
@@ -87,7 +86,6 @@ impl Query {
     }
 }
 
-#[cfg(target_env = "gnu")]
 impl Query {
     /// Whether the question has none of the turns that getaddrinfo(3) would have to take.
     fn is_plain(&self) -> bool {
@@ -194,7 +192,7 @@ fn lookup_error(gai_error: c_int, errno: i32) -> LookupError {
     }
     // With "mdns4_minimal [NOTFOUND=return]" in nsswitch.conf and no mDNS daemon, glibc reports the missing
     // socket of the daemon for a name that does not exist.
-    if cfg!(target_os = "linux") && gai_error == libc::EAI_SYSTEM && errno == libc::ENOENT {
+    if gai_error == libc::EAI_SYSTEM && errno == libc::ENOENT {
         return LookupError { gai_error: libc::EAI_NONAME, sys_errno: 0 };
     }
     LookupError { gai_error, sys_errno: if gai_error == libc::EAI_SYSTEM { errno } else { 0 } }

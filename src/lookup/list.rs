@@ -60,15 +60,28 @@ impl AddressList {
         std::iter::successors(follow(head), move |node| follow(node.ai_next))
     }
 
+    /// A copy that freeaddrinfo(3) frees.
+    ///
+    /// # Errors
+    /// `EAI_MEMORY`.
+    pub(super) fn copy(&self) -> Result<AddressList, LookupError> {
+        let mut copied = ListBuilder::new();
+        for node in self.nodes() {
+            let length = if node.ai_addr.is_null() { 0 } else { node.ai_addrlen as usize };
+            // SAFETY: the node says that so many bytes of an address are there, and its name is null or a C string.
+            unsafe { copied.push(node, node.ai_addr.cast(), length)? };
+        }
+        Ok(copied.finish())
+    }
+
     /// Gives the list away: the caller frees it with freeaddrinfo(3). A list with a free function of its own
     /// is copied into one that freeaddrinfo(3) frees; null if it is empty.
     ///
     /// # Errors
-    /// `EAI_MEMORY` if the copy found no memory; `EAI_SYSTEM` with `ENOTSUP` where libc does not say how its
-    /// lists are made.
+    /// `EAI_MEMORY` if the copy found no memory.
     pub fn into_raw(mut self) -> Result<*mut libc::addrinfo, LookupError> {
         if self.maker.as_ref().is_some_and(|maker| maker.has_own_free()) {
-            return copy(&self);
+            return self.copy()?.into_raw();
         }
         Ok(self.head.take().map_or(std::ptr::null_mut(), NonNull::as_ptr))
     }
@@ -86,32 +99,13 @@ impl Drop for AddressList {
     }
 }
 
-/// A copy that freeaddrinfo(3) frees.
-#[cfg(target_env = "gnu")]
-fn copy(list: &AddressList) -> Result<*mut libc::addrinfo, LookupError> {
-    let mut copied = ListBuilder::new();
-    for node in list.nodes() {
-        let length = if node.ai_addr.is_null() { 0 } else { node.ai_addrlen as usize };
-        // SAFETY: the node says that so many bytes of an address are there, and its name is null or a C string.
-        unsafe { copied.push(node, node.ai_addr.cast(), length)? };
-    }
-    copied.finish().into_raw()
-}
-
-#[cfg(not(target_env = "gnu"))]
-fn copy(_list: &AddressList) -> Result<*mut libc::addrinfo, LookupError> {
-    Err(LookupError::system(libc::ENOTSUP))
-}
-
 /// Makes a list that freeaddrinfo(3) frees. glibc frees the canonical name and the node, with the address in
 /// the same block as the node (sysdeps/posix/getaddrinfo.c, freeaddrinfo), so that is how it is made.
-#[cfg(target_env = "gnu")]
 pub(super) struct ListBuilder {
     list: AddressList,
     last: *mut libc::addrinfo,
 }
 
-#[cfg(target_env = "gnu")]
 impl ListBuilder {
     pub(super) fn new() -> ListBuilder {
         ListBuilder { list: AddressList { head: None, maker: None }, last: std::ptr::null_mut() }

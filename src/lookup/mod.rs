@@ -13,8 +13,8 @@ mod client;
 mod deadlines;
 mod fork_gate;
 pub(crate) mod handoff;
-#[cfg(target_env = "gnu")]
 mod host;
+mod joint;
 mod list;
 mod lone;
 mod mailbox;

@@ -3,14 +3,15 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --lib model::`
 
+use super::joint::Joint;
 use super::mailbox::{Mailbox, Note};
 use super::pool::Job;
 use super::{AddressList, Answer, Found, Hints, LookupCallback, LookupError, Query, Request};
 use crate::sys::wake::Waker;
 use loom::thread;
 use std::ffi::{c_char, c_int, c_void};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 unsafe extern "C" fn never_called(
     _: *const c_char,
@@ -65,13 +66,18 @@ fn bounded(model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// What a worker does with a request, without the lookup.
-fn work(request: std::sync::Weak<Request>, lists: &Lists) {
-    let Some(wanted) = request.upgrade() else { return };
-    let Some(_query) = wanted.begin() else { return };
+/// What a worker does for a request, without the lookup.
+fn work(joint: &Weak<Joint>, lists: &Lists) {
+    work_for(joint, || Ok(lists.make()));
+}
+
+fn work_for(joint: &Weak<Joint>, look_up: impl FnOnce() -> Answer) {
+    let Some(wanted) = joint.upgrade() else { return };
+    let Some(work) = wanted.begin() else { return };
     drop(wanted);
-    let answer: Answer = Ok(lists.make());
-    if let Some(wanted) = request.upgrade() {
+    let answer = look_up();
+    drop(work);
+    if let Some(wanted) = joint.upgrade() {
         wanted.finish(answer);
     }
 }
@@ -94,8 +100,8 @@ fn a_worker_and_a_cancel_end_a_request_once_and_the_list_is_freed_once() {
         let (mailbox, lists) = (Mailbox::new(), Lists::new());
         let request = request(&mailbox, 1);
         let worker = thread::spawn({
-            let (request, lists) = (Arc::downgrade(&request), lists.clone());
-            move || work(request, &lists)
+            let (joint, lists) = (Arc::downgrade(&request.joint()), lists.clone());
+            move || work(&joint, &lists)
         });
         let canceller = thread::spawn({
             let request = request.clone();
@@ -127,8 +133,8 @@ fn an_answer_that_is_taken_without_its_token_is_whole() {
         let (mailbox, lists) = (Mailbox::new(), Lists::new());
         let request = request(&mailbox, 1);
         let worker = thread::spawn({
-            let (request, lists) = (Arc::downgrade(&request), lists.clone());
-            move || work(request, &lists)
+            let (joint, lists) = (Arc::downgrade(&request.joint()), lists.clone());
+            move || work(&joint, &lists)
         });
         let early = request.take();
         assert!(request.is_finished() || early.is_none());
@@ -143,8 +149,8 @@ fn two_workers_wake_a_waiter_for_both_tokens() {
         let (mailbox, lists) = (Mailbox::new(), Lists::new());
         let requests = [request(&mailbox, 1), request(&mailbox, 2)];
         let workers = requests.each_ref().map(|request| {
-            let (request, lists) = (Arc::downgrade(request), lists.clone());
-            thread::spawn(move || work(request, &lists))
+            let (joint, lists) = (Arc::downgrade(&request.joint()), lists.clone());
+            thread::spawn(move || work(&joint, &lists))
         });
         let mut tokens = collect(&mailbox, 2);
         tokens.sort();
@@ -163,8 +169,8 @@ fn an_owner_that_leaves_frees_the_request_or_lets_the_worker_do_it() {
         let (mailbox, lists) = (Mailbox::new(), Lists::new());
         let request = request(&mailbox, 1);
         let worker = thread::spawn({
-            let (request, lists) = (Arc::downgrade(&request), lists.clone());
-            move || work(request, &lists)
+            let (joint, lists) = (Arc::downgrade(&request.joint()), lists.clone());
+            move || work(&joint, &lists)
         });
         drop(request);
         worker.join().unwrap();
@@ -173,6 +179,47 @@ fn an_owner_that_leaves_frees_the_request_or_lets_the_worker_do_it() {
         mailbox.collect(&mut tokens);
         assert_eq!(tokens.len(), lists.freed().min(tokens.len()), "a token only with an answer");
         assert_eq!(Arc::strong_count(&mailbox), 1);
+    });
+}
+
+/// One that asks the same while a worker is at it, or about to answer: it gets the answer, or is told that it
+/// has to ask itself.
+#[test]
+fn who_joins_a_question_is_answered_with_it_or_asks_itself() {
+    bounded(|| {
+        let mailbox = Mailbox::new();
+        let (first, second) = (request(&mailbox, 1), request(&mailbox, 2));
+        let worker = thread::spawn({
+            let joint = Arc::downgrade(&first.joint());
+            move || work_for(&joint, || Err(LookupError::NO_DATA))
+        });
+        let joined = first.joint().join(&second);
+        assert_eq!(collect(&mailbox, 1 + usize::from(joined)).len(), 1 + usize::from(joined));
+        worker.join().unwrap();
+        assert!(first.take().is_some() && second.take().is_some() == joined && mailbox.is_empty());
+    });
+}
+
+/// The one who asked first leaves; who has joined is answered, by whichever worker.
+#[test]
+fn who_leaves_a_question_leaves_it_to_the_others() {
+    bounded(|| {
+        let mailbox = Mailbox::new();
+        let (first, second) = (request(&mailbox, 1), request(&mailbox, 2));
+        let joint = first.joint();
+        assert!(joint.join(&second));
+        let worker = thread::spawn({
+            let joint = Arc::downgrade(&joint);
+            move || work_for(&joint, || Err(LookupError::NO_DATA))
+        });
+        drop(first);
+        while second.take().is_none() {
+            mailbox.waker().wait(None);
+            mailbox.waker().take();
+            let mut tokens = Vec::new();
+            mailbox.collect(&mut tokens);
+        }
+        worker.join().unwrap();
     });
 }
 

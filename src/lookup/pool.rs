@@ -83,7 +83,7 @@ pub(super) trait Job: Send + Sync + Sized + 'static {
     /// Whether nobody wants it done any more.
     fn is_over(&self) -> bool;
     /// Called by the worker that is to do it; None if nobody wants it done any more.
-    fn begin(&self) -> Option<Self::Work>;
+    fn begin(self: &Arc<Self>) -> Option<Self::Work>;
     /// Does it, for as long as it takes. Must not panic.
     fn work(work: Self::Work) -> Self::Outcome;
     /// Whether something was found that may spare the followers.
@@ -121,6 +121,11 @@ impl Place {
         let link = leader.map(|leader| leader.link.get_or_init(Arc::default).clone());
         let link = link.map_or_else(OnceLock::new, OnceLock::from);
         Place { priority: Priority::WhenFree, link, ticket: AtomicU64::new(0) }
+    }
+
+    /// Whether it neither follows one nor may be followed.
+    pub fn is_alone(&self) -> bool {
+        self.priority == Priority::Now
     }
 
     /// Whether it is in the queue, as far as can be told without the lock: a stale answer costs a needless or
@@ -414,7 +419,7 @@ mod tests {
         fn is_over(&self) -> bool {
             false
         }
-        fn begin(&self) -> Option<Work> {
+        fn begin(self: &Arc<Task>) -> Option<Work> {
             self.work.lock().unwrap().take()
         }
         fn work((begun, end, number): Work) -> bool {

@@ -1,7 +1,8 @@
 //! What is asked: the names, the hints, and whom to ask.
 
 use super::callback::LookupCallback;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
+use std::hash::{Hash, Hasher};
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
@@ -40,24 +41,87 @@ pub struct Rejection {
     pub reason: &'static CStr,
 }
 
-#[derive(Debug)]
-struct Names {
-    node: Option<CString>,
-    service: Option<CString>,
+/// The names of a question, and whom to ask, which all who ask it share: thousands may be in flight.
+#[derive(Clone)]
+pub(super) struct Names(Arc<Shared>);
+
+struct Shared {
+    /// Two octets say how long the host is with its terminating zero (0: there is none); then the host and the
+    /// service, each with its zero.
+    text: Box<[u8]>,
+    callback: Option<Arc<LookupCallback>>,
+}
+
+/// The names are equal; whom to ask does not count.
+impl PartialEq for Names {
+    fn eq(&self, other: &Names) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Eq for Names {}
+
+impl Hash for Names {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
+    }
+}
+
+/// What stands before the host.
+const NODE_LENGTH: usize = 2;
+
+impl Names {
+    fn new(
+        node: Option<&CStr>,
+        service: Option<&CStr>,
+        callback: Option<Arc<LookupCallback>>,
+    ) -> Result<Names, OutOfMemory> {
+        let kept = |name: &CStr, most: usize| name.to_bytes().len().min(most);
+        let node = node.map(|node| &node.to_bytes()[..kept(node, NI_MAXHOST)]);
+        let service = service.map(|service| &service.to_bytes()[..kept(service, NI_MAXSERV)]);
+        let with_zero = |name: Option<&[u8]>| name.map_or(0, |name| name.len() + 1);
+        let mut text = Vec::new();
+        text.try_reserve_exact(NODE_LENGTH + with_zero(node) + with_zero(service)).map_err(|_| OutOfMemory)?;
+        text.extend_from_slice(&(with_zero(node) as u16).to_be_bytes());
+        for name in [node, service].into_iter().flatten() {
+            text.extend_from_slice(name);
+            text.push(0);
+        }
+        Ok(Names(Arc::new(Shared { text: text.into_boxed_slice(), callback })))
+    }
+
+    pub fn node(&self) -> Option<&CStr> {
+        let (_, names) = self.0.text.split_at(NODE_LENGTH);
+        CStr::from_bytes_with_nul(&names[..self.node_length()]).ok()
+    }
+
+    pub fn service(&self) -> Option<&CStr> {
+        let (_, names) = self.0.text.split_at(NODE_LENGTH);
+        CStr::from_bytes_with_nul(&names[self.node_length()..]).ok()
+    }
+
+    /// The host as octets; none where there is no host.
+    pub fn host(&self) -> &[u8] {
+        let (_, names) = self.0.text.split_at(NODE_LENGTH);
+        &names[..self.node_length().saturating_sub(1)]
+    }
+
+    fn node_length(&self) -> usize {
+        self.0.text.first_chunk().map_or(0, |length| usize::from(u16::from_be_bytes(*length)))
+    }
 }
 
 /// One question. Cheap to clone: the names are shared.
 #[derive(Clone)]
 pub struct Query {
-    names: Arc<Names>,
+    names: Names,
     hints: Hints,
     form: Form,
     for_libc: bool,
-    callback: Option<Arc<LookupCallback>>,
 }
 
 /// In which form the asker wants the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// The list that getaddrinfo(3) makes, with all that stands in it.
     List,
@@ -76,9 +140,7 @@ impl Query {
         hints: Hints,
         callback: Option<Arc<LookupCallback>>,
     ) -> Result<Query, OutOfMemory> {
-        let copy = |name: Option<&CStr>, most: usize| name.map(|name| copy(name.to_bytes(), most)).transpose();
-        let names = Names { node: copy(node, NI_MAXHOST)?, service: copy(service, NI_MAXSERV)? };
-        Ok(Query { names: Arc::new(names), hints, form: Form::List, for_libc: false, callback })
+        Ok(Query { names: Names::new(node, service, callback)?, hints, form: Form::List, for_libc: false })
     }
 
     /// The same question for an address family, with the answer in another form. [`Form::Unsorted`] costs
@@ -100,12 +162,12 @@ impl Query {
 
     /// Whether nobody but libc, or the caller's function, is to be asked.
     pub fn is_for_libc(&self) -> bool {
-        self.for_libc || self.callback.is_some()
+        self.for_libc || self.has_callback()
     }
 
     /// Whether the caller's function is asked.
     pub fn has_callback(&self) -> bool {
-        self.callback.is_some()
+        self.callback().is_some()
     }
 
     /// The port, where no service has to be looked up for it: 0 if none is asked for.
@@ -120,7 +182,12 @@ impl Query {
 
     /// The function that stands in for getaddrinfo(3).
     pub(super) fn callback(&self) -> Option<&Arc<LookupCallback>> {
-        self.callback.as_ref()
+        self.names.0.callback.as_ref()
+    }
+
+    /// The names, to be kept for as long as somebody looks them up.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
     pub fn hints(&self) -> Hints {
@@ -128,11 +195,11 @@ impl Query {
     }
 
     pub fn node(&self) -> Option<&CStr> {
-        self.names.node.as_deref()
+        self.names.node()
     }
 
     pub fn service(&self) -> Option<&CStr> {
-        self.names.service.as_deref()
+        self.names.service()
     }
 
     /// Refuses what no resolver should be asked. What getaddrinfo(3) itself refuses at little cost (unknown
@@ -178,15 +245,6 @@ impl Query {
         }
         Ok(())
     }
-}
-
-fn copy(name: &[u8], most: usize) -> Result<CString, OutOfMemory> {
-    let kept = &name[..name.len().min(most)];
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(kept.len() + 1).map_err(|_| OutOfMemory)?;
-    bytes.extend_from_slice(kept);
-    // SAFETY: the bytes come from a CStr and contain no zero. The reserved byte takes the terminator.
-    Ok(unsafe { CString::from_vec_unchecked(bytes) })
 }
 
 fn is_blank_or_control(byte: u8) -> bool {

@@ -2,14 +2,14 @@
 
 use super::answer::Answer;
 use super::handoff::{Handoff, Taken};
+use super::joint::{Joint, Waiter};
 use super::mailbox::{Mailbox, Note};
-use super::pool::{self, Job, Place, Pool};
+use super::pool::{self, Job, Place};
 use super::query::Query;
 use crate::race::LookupError;
 use crate::sys::atomic::{AtomicPtr, Ordering};
-use crate::sys::fork::{self, PerProcess};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use crate::sys::fork;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Why a request did not start. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub enum StartError {
 
 /// One lookup, which ends once: with an answer, by [`cancel`](Request::cancel) or by
 /// [`give_up`](Request::give_up). However it ends, its token is put into its mailbox. Dropping the last
-/// reference abandons it: it leaves the queue, its token never comes, and a worker that is busy with it frees
-/// what it finds.
+/// reference abandons it: its token never comes; if nobody else waits for the same, it leaves the queue, or a
+/// worker that is busy with it frees what it finds.
 pub struct Request {
     query: Query,
     mailbox: Arc<Mailbox>,
@@ -32,7 +32,8 @@ pub struct Request {
     /// Taken by whoever ends the request.
     note: AtomicPtr<Note>,
     generation: u64,
-    place: Place,
+    /// What it waits for, with others perhaps who ask the same.
+    joint: Mutex<Arc<Joint>>,
 }
 
 impl Request {
@@ -50,17 +51,22 @@ impl Request {
     /// its leader finds something before its turn has come, it is not served at all before it is
     /// [hastened](Request::hasten).
     pub fn when_free(query: Query, mailbox: Arc<Mailbox>, token: u64, leader: Option<&Request>) -> Arc<Request> {
-        Request::make(query, mailbox, token, Place::when_free(leader.map(|leader| &leader.place)))
+        Request::make(
+            query,
+            mailbox,
+            token,
+            Place::when_free(leader.map(|leader| leader.joint()).as_ref().map(|leader| leader.place())),
+        )
     }
 
     fn make(query: Query, mailbox: Arc<Mailbox>, token: u64, place: Place) -> Arc<Request> {
-        Arc::new(Request {
+        Arc::new_cyclic(|request| Request {
+            joint: Mutex::new(Arc::new(Joint::new(query.clone(), place, Weak::clone(request) as _))),
             query,
             mailbox,
             handoff: Handoff::new(),
             note: AtomicPtr::new(Box::into_raw(Note::new(token))),
             generation: fork::generation(),
-            place,
         })
     }
 
@@ -93,11 +99,15 @@ impl Request {
             if let Some(answer) = request.query.answer_at_once()
                 && request.handoff.claim()
             {
-                request.finish(answer);
+                request.answer(answer);
             }
         }
-        // What has not ended by now needs a worker.
-        if !requests.iter().all(|request| request.is_finished()) && !pool::submit(requests) {
+        // What has not ended by now needs a worker, unless one is at the same question for somebody else.
+        let unanswered = requests.iter().filter(|request| !request.is_finished());
+        let jobs: Vec<Arc<Joint>> = unanswered.filter_map(Request::join_or_ask).collect();
+        if !jobs.is_empty() && !pool::submit(&jobs) {
+            let is_own = |waiter: &dyn Waiter| requests.iter().any(|own| std::ptr::addr_eq(Arc::as_ptr(own), waiter));
+            jobs.iter().for_each(|job| job.take_back(is_own));
             for request in requests {
                 request.handoff.unqueue();
             }
@@ -122,8 +132,8 @@ impl Request {
 
     /// Has it served next, if it still waits for a worker. Not for signal handlers.
     pub fn hasten(&self) {
-        if self.place.is_queued() && self.generation == fork::generation() {
-            pool::raise(self);
+        if self.generation == fork::generation() {
+            self.joint().hasten();
         }
     }
 
@@ -135,10 +145,12 @@ impl Request {
     }
 
     /// Ends the lookup as [`cancel`](Request::cancel) does, with another errno (`ETIMEDOUT`), and takes it
-    /// out of the queue. Not for signal handlers.
+    /// out of the queue, unless somebody else waits for the same. Not for signal handlers.
     pub fn give_up(&self, sys_errno: i32) {
         self.end(sys_errno);
-        self.leave_queue();
+        if self.generation == fork::generation() {
+            self.joint().leave();
+        }
     }
 
     pub fn is_finished(&self) -> bool {
@@ -165,6 +177,22 @@ impl Request {
         &self.query
     }
 
+    /// Has it wait for an equal question that is under way. Else the job by which it is asked.
+    fn join_or_ask(self: &Arc<Self>) -> Option<Arc<Joint>> {
+        let own = self.joint();
+        match Joint::join_equal(&own, self) {
+            Some(equal) => {
+                *self.joint.lock().unwrap_or_else(PoisonError::into_inner) = equal;
+                None
+            }
+            None => Some(own),
+        }
+    }
+
+    pub(super) fn joint(&self) -> Arc<Joint> {
+        Arc::clone(&self.joint.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     #[cfg(all(test, loom))]
     pub(super) fn handoff(&self) -> &Handoff<Answer> {
         &self.handoff
@@ -184,56 +212,28 @@ impl Request {
             self.mailbox.post(unsafe { Box::from_raw(note) });
         }
     }
-
-    fn leave_queue(&self) {
-        if self.place.is_queued() && self.generation == fork::generation() {
-            pool::withdraw(self);
-        }
-    }
 }
 
-impl Job for Request {
-    type Work = Query;
-    type Outcome = Answer;
-
-    fn place(&self) -> &Place {
-        &self.place
+impl Waiter for Request {
+    fn take_up(&self) -> bool {
+        self.handoff.claim()
     }
 
-    fn is_over(&self) -> bool {
-        self.is_finished()
+    fn is_finished(&self) -> bool {
+        Request::is_finished(self)
     }
 
-    fn begin(&self) -> Option<Query> {
-        self.handoff.claim().then(|| self.query.clone())
-    }
-
-    fn work(query: Query) -> Answer {
-        let failure = LookupError { gai_error: libc::EAI_FAIL, sys_errno: 0 };
-        catch_unwind(AssertUnwindSafe(|| query.ask())).unwrap_or(Err(failure))
-    }
-
-    fn has_found(answer: &Answer) -> bool {
-        answer.is_ok()
-    }
-
-    fn finish(&self, answer: Answer) {
+    fn answer(&self, answer: Answer) {
         Request::answer(self, answer);
     }
 
     fn give_up(&self, sys_errno: i32) {
         Request::give_up(self, sys_errno);
     }
-
-    fn pool() -> &'static PerProcess<Pool<Request>> {
-        static POOL: PerProcess<Pool<Request>> = PerProcess::new();
-        &POOL
-    }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.leave_queue();
         let note = self.note.swap(std::ptr::null_mut(), Ordering::Relaxed);
         if !note.is_null() {
             // SAFETY: as in `post`.
@@ -244,7 +244,7 @@ impl Drop for Request {
 
 /// See [`pool::end_idle_workers`].
 pub fn end_idle_workers() -> bool {
-    pool::end_idle_workers::<Request>()
+    pool::end_idle_workers::<Joint>()
 }
 
 /// Lets the compiler check what the module says: requests and answers cross threads.

@@ -13,10 +13,7 @@ use std::sync::Arc;
 /// [started](Source::start) together.
 pub enum Source {
     /// It needs nobody: a literal, or a question that no resolver is asked. None once the answer was taken.
-    /// In a box, since a source is kept for every name that is being looked up, and this one seldom.
-    Ready(Option<Box<(Answer, AnsweredBy)>>),
-    /// What is looked up for both families at once: it becomes ready when its own is known.
-    Host,
+    Ready(Option<(Answer, AnsweredBy)>),
     /// libc or the caller's function, on a worker: its token comes through the mailbox when it has an answer.
     Worker(Arc<Request>),
 }
@@ -36,24 +33,20 @@ impl Source {
     /// [`Request::when_free`].
     pub fn when_free(query: Query, mailbox: &Arc<Mailbox>, token: u64, leader: Option<&Source>) -> Source {
         let leader = leader.and_then(|leader| match leader {
-            Source::Ready(_) | Source::Host => None,
+            Source::Ready(_) => None,
             Source::Worker(request) => Some(&**request),
         });
         let request = |query| Source::Worker(Request::when_free(query, Arc::clone(mailbox), token, leader));
         Source::at_once(&query).unwrap_or_else(|| request(query))
     }
 
-    /// One family of what is looked up for both at once, unless it needs nobody.
-    pub fn of_host(query: &Query) -> Source {
-        Source::at_once(query).unwrap_or(Source::Host)
-    }
-
     /// What is known already.
     pub fn ready(answer: Answer, by: AnsweredBy) -> Source {
-        Source::Ready(Some(Box::new((answer, by))))
+        Source::Ready(Some((answer, by)))
     }
 
-    fn at_once(query: &Query) -> Option<Source> {
+    /// What needs nobody, if it is that.
+    pub fn at_once(query: &Query) -> Option<Source> {
         query.answer_at_once().map(|answer| Source::ready(answer, AnsweredBy::Nobody))
     }
 
@@ -62,7 +55,7 @@ impl Source {
     pub fn start<'a>(sources: impl Iterator<Item = &'a Source>) {
         let requests: Vec<Arc<Request>> = sources
             .filter_map(|source| match source {
-                Source::Ready(_) | Source::Host => None,
+                Source::Ready(_) => None,
                 Source::Worker(request) => Some(Arc::clone(request)),
             })
             .collect();
@@ -81,15 +74,14 @@ impl Source {
     pub fn try_to_start(&self) -> bool {
         match self {
             Source::Worker(request) => request.start() != Err(StartError::OutOfThreads),
-            Source::Ready(_) | Source::Host => true,
+            Source::Ready(_) => true,
         }
     }
 
     /// Takes the answer, once, and who has given it; None while there is none.
     pub fn take(&mut self) -> Option<(Answer, AnsweredBy)> {
         match self {
-            Source::Ready(answer) => answer.take().map(|answer| *answer),
-            Source::Host => None,
+            Source::Ready(answer) => answer.take(),
             Source::Worker(request) => {
                 let by = if request.query().has_callback() { AnsweredBy::Caller } else { AnsweredBy::Libc };
                 request.take().map(|answer| (answer, by))
@@ -100,7 +92,7 @@ impl Source {
     /// Has it served next, if it still waits for somebody to serve it.
     pub fn hasten(&self) {
         match self {
-            Source::Ready(_) | Source::Host => {}
+            Source::Ready(_) => {}
             Source::Worker(request) => request.hasten(),
         }
     }

@@ -120,6 +120,14 @@ impl System {
         let there_are_hosts = hosts.is_some();
         let hosts = hosts.and_then(Hosts::parse);
         let (resolv_conf, resolv_conf_stamp) = read(RESOLV_CONF);
+        let (host_conf, nsswitch_stamp) = match host_conf() {
+            Ok(host_conf) => (host_conf, nsswitch_stamp),
+            // To be read anew with the next name, as any other.
+            Err(_) => {
+                unreadable = true;
+                (HostConf::parse(None), Stamp::Unsteady)
+            }
+        };
         let glibc = process::glibc_version();
         let node_name = process::node_name();
         let resolv_conf =
@@ -145,7 +153,7 @@ impl System {
             resolve_tells_no_data: names(b"resolve") && resolve_tells_no_data(),
             leases: if names(b"libvirt") { leases() } else { Leases::NoDirectory },
             nsswitch: nsswitch.as_deref(),
-            host_conf: host_conf(),
+            host_conf,
             resolv_conf: &resolv_conf,
             // One that is too large to be kept is libc's to read.
             unreadable: unreadable || there_are_hosts != hosts.is_some(),
@@ -192,6 +200,19 @@ impl System {
     }
 }
 
+/// The files that libc looks at anew with every name.
+const READ_EACH_TIME: [&str; 3] = [NSSWITCH, HOSTS, RESOLV_CONF];
+
+/// What libc would go by if it were asked now.
+pub(super) fn stamps() -> [Stamp; 3] {
+    READ_EACH_TIME.map(Stamp::now)
+}
+
+/// Whether it would go by the same now.
+pub(super) fn are_current(stamps: &[Stamp; 3]) -> bool {
+    std::iter::zip(stamps, READ_EACH_TIME).all(|(stamp, path)| stamp.is_current(path))
+}
+
 fn contains(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|window| window == word)
 }
@@ -206,19 +227,22 @@ fn services_are_local(nsswitch: Option<&[u8]>) -> bool {
     sources.peek().is_some() && sources.all(|source| matches!(source, b"files" | b"db"))
 }
 
-/// Once in the life of a process, as in glibc.
-fn host_conf() -> HostConf {
+/// Once in the life of a process, as in glibc; but a process that had no descriptor for it reads it later.
+fn host_conf() -> std::io::Result<HostConf> {
     static READ: PerProcess<HostConf> = PerProcess::new();
-    *READ.get(|| {
-        let text = file::read(HOST_CONF).ok().and_then(|(text, _)| text);
-        HostConf::parse(text.as_deref())
-    })
+    READ.try_get(|| file::read(HOST_CONF).map(|(text, _)| HostConf::parse(text.as_deref()))).copied()
 }
 
 /// What was put before libc's functions is there when the program starts, or never.
 fn foreign_lookup() -> bool {
     static FOREIGN: PerProcess<bool> = PerProcess::new();
-    *FOREIGN.get(process::has_foreign_lookup)
+    *FOREIGN.get(|| process::has_foreign_lookup() && !is_only_watched())
+}
+
+/// Whether a test says that what stands before libc's functions only watches them, as a sanitizer's runtime does. No
+/// library for users reads it.
+fn is_only_watched() -> bool {
+    cfg!(feature = "internals") && std::env::var_os("HAPPYSOCK_TEST_WATCHED_LOOKUPS").is_some()
 }
 
 fn leases() -> Leases {

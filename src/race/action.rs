@@ -24,9 +24,10 @@ pub enum Action {
     },
     /// Find out whether a family has a network: an address of this system and a route, neither of them for
     /// the loopback or the link alone (version 3, section 4.2). Answered by `Event::ConnectivityFound` before
-    /// the next action is asked for. Asked at most once, when the Resolution Delay would begin.
+    /// the next action is asked for. Asked at most once of a family: of the preferred one when the Resolution
+    /// Delay would begin, of IPv4 where `Settings::nat64` makes a difference.
     FindConnectivity {
-        /// The preferred one.
+        /// Which one.
         family: Family,
     },
     /// Find the source address for a destination; answered by `Event::RouteFound` before the next action is

@@ -1,6 +1,7 @@
 //! Candidates and attempts: their numbers, and how an attempt stands.
+use super::family::Family;
 use super::settings::Limit;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 /// A candidate, numbered from 0 in the order of arrival within its race.
@@ -16,12 +17,22 @@ pub struct AttemptId(pub u32);
 pub struct Attempt {
     /// Where it leads.
     pub destination: SocketAddr,
+    /// The IPv4 address that the destination stands for, where it leads to a translator (NAT64): the
+    /// destination was synthesized from it, here or by a name server.
+    pub embedded: Option<Ipv4Addr>,
     /// When the driver was told to begin.
     pub started: Instant,
     /// When its outcome became final; None while it runs.
     pub ended: Option<Instant>,
     /// How it stands.
     pub outcome: AttemptOutcome,
+}
+
+impl Attempt {
+    /// The family whose turn it has taken.
+    pub(super) fn family(&self) -> Family {
+        if self.embedded.is_some() { Family::V4 } else { Family::of_packets(&self.destination) }
+    }
 }
 
 /// Exactly one final outcome for every attempt that was started.

@@ -3,14 +3,28 @@ use super::attempt::CandidateId;
 use super::family::Family;
 use super::loopback::is_loopback;
 use super::order::{self, Placed, Rank};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub(super) id: CandidateId,
     pub(super) address: SocketAddr,
+    /// The IPv4 address that it stands for, where it leads to a translator: it is sorted as that.
+    pub(super) embedded: Option<Ipv4Addr>,
     /// None until its route was asked for. Then that of an unusable destination until the route is known.
     pub(super) rank: Option<Rank>,
+}
+
+impl Candidate {
+    /// The address that its place depends on.
+    pub(super) fn sorted_as(&self) -> IpAddr {
+        self.embedded.map_or(self.address.ip(), IpAddr::V4)
+    }
+
+    /// The family whose turns it takes.
+    fn family(&self) -> Family {
+        if self.embedded.is_some() { Family::V4 } else { Family::of_packets(&self.address) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -34,15 +48,26 @@ impl Candidates {
         self.untried.reserve_exact(count);
     }
 
-    pub(super) fn add(&mut self, address: SocketAddr) -> CandidateId {
+    pub(super) fn add(&mut self, address: SocketAddr, embedded: Option<Ipv4Addr>) -> CandidateId {
         let id = CandidateId(self.next_id);
         self.next_id += 1;
-        self.untried.push(Candidate { id, address, rank: None });
+        self.untried.push(Candidate { id, address, embedded, rank: None });
         id
     }
 
     pub(super) fn contains(&self, address: &SocketAddr) -> bool {
         self.untried.iter().any(|candidate| candidate.address == *address)
+    }
+
+    pub(super) fn any(&self, is_meant: impl Fn(&Candidate) -> bool) -> bool {
+        self.untried.iter().any(is_meant)
+    }
+
+    /// Takes out all for which `is_meant` says so, in the order of their arrival.
+    pub(super) fn take_all(&mut self, is_meant: impl Fn(&Candidate) -> bool) -> Vec<Candidate> {
+        let (taken, kept) = std::mem::take(&mut self.untried).into_iter().partition(is_meant);
+        self.untried = kept;
+        taken
     }
 
     pub(super) fn only_loopback(&self) -> bool {
@@ -74,7 +99,7 @@ impl Candidates {
     /// Takes out the best one: of the family `wanted` if it has any, otherwise of all.
     pub(super) fn take_best(&mut self, wanted: Option<Family>) -> Option<Candidate> {
         let places = self.order();
-        let of_wanted = |place: &&usize| Some(Family::of_packets(&self.untried[**place].address)) == wanted;
+        let of_wanted = |place: &&usize| Some(self.untried[**place].family()) == wanted;
         // Without any rank there is only one, or the order is not asked for.
         let place = places.iter().find(of_wanted).or(places.first()).copied().unwrap_or(0);
         self.take(place)
@@ -106,19 +131,19 @@ impl Candidates {
     pub(super) fn first_family(&self, head: &Candidate) -> Family {
         let best = self.order().first().map(|&place| &self.untried[place]);
         let first = match (best, &head.rank) {
-            (Some(Candidate { address, rank: Some(rank), .. }), Some(head))
-                if order::sorted(&[head, rank]) == [1, 0] =>
+            (Some(best @ Candidate { rank: Some(rank), .. }), Some(of_head))
+                if order::sorted(&[of_head, rank]) == [1, 0] =>
             {
-                address
+                best
             }
-            _ => &head.address,
+            _ => head,
         };
-        Family::of_packets(first)
+        first.family()
     }
 
     /// Whether both families are among them.
     pub(super) fn are_mixed(&self) -> bool {
-        let mut families = self.untried.iter().map(|candidate| Family::of_packets(&candidate.address));
+        let mut families = self.untried.iter().map(Candidate::family);
         families.next().is_some_and(|first| families.any(|family| family != first))
     }
 

@@ -7,7 +7,7 @@ use super::machine::{Race, Setback};
 use super::order::Rank;
 use super::outcome::Outcome;
 use super::question::{Question, QuestionKind};
-use super::settings::Limit;
+use super::settings::{LEAST_SHARE, Limit};
 use super::trace::TraceKind;
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,13 @@ impl Race {
     pub(super) fn settle(&mut self, now: Instant, permits: Permits) {
         self.expire_resolution_delay(now);
         self.expire_resolve_limit(now);
+        self.translate(now);
         self.settle_hastening();
         self.drop_unusable(now);
+        if self.ask_for_prefixes(now) {
+            self.translate(now);
+            self.drop_unusable(now);
+        }
         self.note_permit(now, permits);
         self.expire_connect_limit(now);
         // What ended by itself says more than the limit that came at the same moment.
@@ -36,15 +41,38 @@ impl Race {
         self.started.checked_add(limit)
     }
 
+    pub(super) fn resolve_limit_is_over(&self, now: Instant) -> bool {
+        let deadline = self.settings.resolve_limit.and_then(|limit| self.started.checked_add(limit));
+        deadline.is_some_and(|at| at <= now)
+    }
+
     /// The connect limit counts from the start of the latest attempt, once no other follows it by the delay:
     /// no candidate is left, or it is without fast fallback, so that each attempt gets the limit to itself.
     /// Where only the permit for the next attempt is missing it counts from the time at which that would have
     /// started; otherwise the attempts of a race could hold the very permits that it waits for, without end.
     pub(super) fn connect_deadline(&self) -> Option<Instant> {
         let limit = self.settings.connect_limit.filter(|_| self.running > 0)?;
-        let no_other_follows = self.candidates.is_empty() || !self.settings.fast_fallback;
+        let none_is_left = self.candidates.is_empty() && !self.holds_addresses();
+        let no_other_follows = none_is_left || !self.settings.fast_fallback;
         let from = if no_other_follows { self.attempts.last()?.started } else { self.withheld_since? };
         from.checked_add(limit)
+    }
+
+    /// When the latest attempt has had its share of the open limit. None when it has all of it.
+    pub(super) fn share_deadline(&self) -> Option<Instant> {
+        self.share_ends.filter(|_| self.running > 0)
+    }
+
+    /// Until when an attempt that starts now has its share of the open limit, if it has to leave something to
+    /// addresses behind it.
+    pub(super) fn share_of_open_limit(&self, now: Instant) -> Option<Instant> {
+        let others = self.candidates.len() + self.held();
+        if self.settings.fast_fallback || !self.settings.share_open_limit || others == 0 {
+            return None;
+        }
+        let left = self.open_deadline()?.saturating_duration_since(now);
+        let addresses = u32::try_from(others + 1).unwrap_or(u32::MAX);
+        now.checked_add((left / addresses).max(LEAST_SHARE).min(left))
     }
 
     /// Whether the Resolution Delay has nothing to wait for: the preferred family's answer is here or will
@@ -80,7 +108,10 @@ impl Race {
 
     fn expire_connect_limit(&mut self, now: Instant) {
         if self.connect_deadline().is_some_and(|at| at <= now) {
-            self.connect_limit_reached = true;
+            self.attempts_over = Some(Limit::Connect);
+        }
+        if self.share_deadline().is_some_and(|at| at <= now) {
+            self.attempts_over = Some(Limit::Open);
         }
         // A limit of zero is over before an attempt could start.
         if self.settings.connect_limit == Some(Duration::ZERO) && self.start_is_due(now) {
@@ -94,7 +125,8 @@ impl Race {
 
     /// How a race ends that has no attempt, no candidate and no lookup left.
     fn exhausted(&self) -> Option<Outcome> {
-        if self.running > 0 || !self.candidates.is_empty() || self.lookups.remote_unfinished() {
+        let more_may_come = self.lookups.remote_unfinished() || self.holds_addresses();
+        if self.running > 0 || !self.candidates.is_empty() || more_may_come {
             return None;
         }
         Some(match self.last_setback {
@@ -109,7 +141,8 @@ impl Race {
     /// of one without a network, unless the system knows a way to this very address (policy routing).
     fn drop_unusable(&mut self, now: Instant) {
         let (local, retired) = (self.local_families, self.retired);
-        if local.is_none() && retired == FamilySet::default() {
+        // What family an attempt would be of is to be known first.
+        if (local.is_none() && retired == FamilySet::default()) || self.awaits_connectivity() {
             return;
         }
         let Race { candidates, log, local_mismatch, .. } = self;

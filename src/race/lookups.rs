@@ -30,7 +30,7 @@ impl Lookups {
     pub(super) fn new(settings: &Settings, remote: bool) -> Lookups {
         let preferred = settings.preferred_family;
         let of = |family: Family| Some(QuestionKind::of(family));
-        let remote = match settings.families {
+        let remote = match settings.asked() {
             _ if !remote => [None, None],
             Families::Only(family) => [of(family), None],
             Families::Both if !settings.fast_fallback => [Some(QuestionKind::Both), None],
@@ -47,6 +47,11 @@ impl Lookups {
             urgency: Urgency::Now,
         }));
         Lookups(lookups)
+    }
+
+    /// Has a question asked that was not known to be needed at the beginning.
+    pub(super) fn want(&mut self, question: Question) {
+        self.0.push(Lookup { question, standing: Standing::Wanted, urgency: Urgency::Now });
     }
 
     /// Whether there is something to ask.

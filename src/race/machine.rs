@@ -19,6 +19,7 @@ use super::settings::{
     PUNCTUAL, Settings,
 };
 use super::trace::{Trace, TraceKind};
+use super::translation::Translation;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -42,8 +43,10 @@ pub struct Race {
     pub(super) handshake_expected: Option<Duration>,
     /// Families without a network, as the surroundings say: their answers are not waited for.
     pub(super) unconnected: FamilySet,
-    /// The surroundings were asked for that of the preferred family.
-    connectivity_asked: bool,
+    /// Families of which the surroundings were asked for that.
+    connectivity_asked: FamilySet,
+    /// In a box, since few races have it.
+    pub(super) translation: Option<Box<Translation>>,
     pub(super) candidates: Candidates,
     /// Since when there are candidates, if there are.
     pub(super) candidates_since: Instant,
@@ -61,8 +64,10 @@ pub struct Race {
     pub(super) withheld_since: Option<Instant>,
     /// An attempt ended without success since the latest start: the next one does not wait for the delay.
     pub(super) pulled_forward: bool,
-    /// The connect limit was reached and the attempts in flight are being given up.
-    pub(super) connect_limit_reached: bool,
+    /// A limit was reached that ends attempts and not the race: those in flight are being given up.
+    pub(super) attempts_over: Option<Limit>,
+    /// Until when the latest attempt has its share of the open limit.
+    pub(super) share_ends: Option<Instant>,
     /// A candidate was dropped because the local address has no address of its family.
     pub(super) local_mismatch: bool,
     /// The trace was told of the time of the next attempt.
@@ -113,7 +118,8 @@ impl Race {
             unanswered: FamilySet::default(),
             handshake_expected: None,
             unconnected: FamilySet::default(),
-            connectivity_asked: false,
+            connectivity_asked: FamilySet::default(),
+            translation: Translation::new(&settings),
             candidates: Candidates::default(),
             candidates_since: now,
             head: None,
@@ -123,7 +129,8 @@ impl Race {
             resolution_delay_ends: None,
             withheld_since: None,
             pulled_forward: false,
-            connect_limit_reached: false,
+            attempts_over: None,
+            share_ends: None,
             local_mismatch: false,
             timer_traced: false,
             last_setback: None,
@@ -168,8 +175,8 @@ impl Race {
             return (!self.finished).then_some(self.started);
         }
         let next_start = if self.withheld_since.is_none() { self.start_time() } else { None };
-        let limits = [self.open_deadline(), self.resolve_deadline(), self.connect_deadline()];
-        limits.into_iter().chain([next_start, self.hasten_at]).flatten().min()
+        let limits = [self.open_deadline(), self.resolve_deadline(), self.connect_deadline(), self.share_deadline()];
+        limits.into_iter().chain([next_start, self.prefix_due(), self.hasten_at]).flatten().min()
     }
 
     /// What only a permit is missing for, as of the last time [`Race::next_action`] answered None.
@@ -192,8 +199,15 @@ impl Race {
         &self.attempts
     }
 
-    /// The candidates that were not attempted yet, in the order of RFC 6724 and with what decided it. The attempts
-    /// go by turns between the families (RFC 8305, section 4), within each of them in this order.
+    /// Whether another attempt may come after those that were started: there is a candidate left, or a lookup
+    /// may bring one.
+    pub fn others_may_follow(&self) -> bool {
+        !self.candidates.is_empty() || self.holds_addresses() || self.lookups.remote_unfinished()
+    }
+
+    /// The candidates that were not attempted yet, in the order of RFC 6724 and with what decided it. The
+    /// attempts go by turns between the families (RFC 8305, section 4), within each of them in this
+    /// order.
     pub fn order(&self) -> Vec<Placed> {
         self.candidates.placed()
     }
@@ -227,16 +241,15 @@ impl Race {
         })
     }
 
-    /// The connect limit was reached: the attempts in flight go, one a call.
+    /// The connect limit was reached, or the share of the open limit is used up: the attempts in flight go,
+    /// one a call.
     fn give_up_attempt(&mut self, now: Instant) -> Option<Action> {
-        if !self.connect_limit_reached {
-            return None;
-        }
-        let action = self.abandon_attempt(now, AttemptOutcome::TimedOut(Limit::Connect));
+        let limit = self.attempts_over?;
+        let action = self.abandon_attempt(now, AttemptOutcome::TimedOut(limit));
         // The next attempt then starts at once, as after any other end without success.
-        self.connect_limit_reached = self.running > 0;
+        self.attempts_over = (self.running > 0).then_some(limit);
         self.pulled_forward = true;
-        self.last_setback = Some(Setback::Limit(Limit::Connect));
+        self.last_setback = Some(Setback::Limit(limit));
         action
     }
 
@@ -255,13 +268,16 @@ impl Race {
         Some(Action::Ask { lookup, question, urgency })
     }
 
-    /// Asks whether the preferred family has a network, where its answer would be waited for. Without a
-    /// network the answer is of no use, and a host with IPv4 alone would wait for nothing.
+    /// Asks whether the preferred family has a network, where its answer would be waited for: without a network
+    /// the answer is of no use, and a host with IPv4 alone would wait for nothing. Asks it of IPv4 where its
+    /// addresses would else be synthesized.
     fn find_connectivity(&mut self) -> Option<Action> {
-        if self.resolution_delay_ends.is_none() || std::mem::replace(&mut self.connectivity_asked, true) {
-            return None;
-        }
-        Some(Action::FindConnectivity { family: self.settings.preferred_family })
+        let preferred = self.resolution_delay_ends.map(|_| self.settings.preferred_family);
+        let of_ipv4 = self.awaits_connectivity().then_some(Family::V4);
+        let mut wanted = preferred.into_iter().chain(of_ipv4);
+        let family = wanted.find(|&family| !self.connectivity_asked.contains(family))?;
+        self.connectivity_asked.insert(family);
+        Some(Action::FindConnectivity { family })
     }
 
     /// Asks for the routes that the order depends on; one candidate alone needs none.
@@ -272,7 +288,7 @@ impl Race {
         // The list as a whole begins with the family of its best address, which may have been tried.
         let head = self.head.as_mut().filter(|head| head.rank.is_none() && self.candidates.are_mixed());
         let candidate = self.candidates.next_without_route().or(head)?;
-        candidate.rank = Some(Rank::new(candidate.address.ip(), &Route::default(), &self.settings.policy));
+        candidate.rank = Some(Rank::new(candidate.sorted_as(), &Route::default(), &self.settings.policy));
         Some(Action::FindRoute { candidate: candidate.id, destination: candidate.address })
     }
 
@@ -289,9 +305,9 @@ impl Race {
         } else {
             self.candidates.take_oldest()?
         };
-        let destination = candidate.address;
+        let (destination, embedded) = (candidate.address, candidate.embedded);
         // Only what is still to come can make it matter.
-        if self.attempts.is_empty() && (!self.candidates.is_empty() || self.lookups.remote_unfinished()) {
+        if self.attempts.is_empty() && self.others_may_follow() {
             self.head = Some(candidate);
         }
         if self.timer_traced && !self.pulled_forward {
@@ -307,8 +323,15 @@ impl Race {
             // Most races make one attempt; a vector would make room for four.
             self.attempts.reserve_exact(1);
         }
-        self.attempts.push(Attempt { destination, started: now, ended: None, outcome: AttemptOutcome::Running });
+        self.attempts.push(Attempt {
+            destination,
+            embedded,
+            started: now,
+            ended: None,
+            outcome: AttemptOutcome::Running,
+        });
         self.running += 1;
+        self.share_ends = self.share_of_open_limit(now);
         self.postpone_hastening(now);
         self.log.add(now, TraceKind::AttemptStarted { attempt, address: destination });
         Some(Action::StartAttempt { attempt, destination })
@@ -322,7 +345,7 @@ impl Race {
     /// if it had been there from the beginning (version 3, section 7).
     fn next_family(&self) -> Option<Family> {
         let first = self.candidates.first_family(self.head.as_ref()?);
-        let of_first = |attempt: &&Attempt| Family::of_packets(&attempt.destination) == first;
+        let of_first = |attempt: &&Attempt| attempt.family() == first;
         let tried = self.attempts.iter().filter(of_first).count();
         let tried_of_other = self.attempts.len() - tried;
         let first_count = self.settings.first_address_family_count.max(1) as usize;
@@ -333,17 +356,24 @@ impl Race {
     /// When the next attempt may start, permits aside; None if an event has to come first.
     pub(super) fn start_time(&self) -> Option<Instant> {
         let local_unknown = self.settings.local && self.local_families.is_none();
-        let one_by_one = !self.settings.fast_fallback && self.running > 0;
-        if self.candidates.is_empty() || local_unknown || one_by_one {
-            return None;
-        }
-        Some(match self.attempts.last() {
+        let none = self.candidates.is_empty() || local_unknown || self.goes_one_by_one();
+        (!none).then(|| self.earliest_start())
+    }
+
+    /// Whether the attempt in flight has to end before the next one may start.
+    pub(super) fn goes_one_by_one(&self) -> bool {
+        !self.settings.fast_fallback && self.running > 0
+    }
+
+    /// When the delays are over that an attempt has to wait for.
+    pub(super) fn earliest_start(&self) -> Instant {
+        match self.attempts.last() {
             None => self.resolution_delay_ends.unwrap_or(self.started),
             Some(_) if self.pulled_forward => self.apart_from_running().unwrap_or(self.started),
             Some(latest) => (self.delay_counts_from + self.connection_attempt_delay())
                 .max(latest.started + CONNECTION_ATTEMPT_DELAY_MIN)
                 .max(self.candidates_since),
-        })
+        }
     }
 
     /// How early an attempt may start beside those in flight (RFC 8305, section 5: "MUST NOT be started
@@ -372,7 +402,12 @@ impl Race {
             return CONNECTION_ATTEMPT_DELAY_MIN;
         }
         let least = set.min(CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN);
-        self.handshake_expected.map_or(set, |expected| expected.clamp(least, CONNECTION_ATTEMPT_DELAY_MAX))
+        let delay = self.handshake_expected.map_or(set, |expected| expected.clamp(least, CONNECTION_ATTEMPT_DELAY_MAX));
+        if !self.settings.growing_delay {
+            return delay;
+        }
+        let doublings = (self.attempts.len() as u32).saturating_sub(1);
+        delay.saturating_mul(2u32.saturating_pow(doublings)).min(CONNECTION_ATTEMPT_DELAY_MAX)
     }
 
     /// Whether all candidates, tried or not, are loopback.

@@ -58,6 +58,7 @@ mod lookup_error;
 mod lookups;
 mod loopback;
 mod machine;
+mod nat64;
 mod notes;
 pub mod order;
 mod outcome;
@@ -65,7 +66,9 @@ pub mod policy;
 mod question;
 mod settings;
 mod silence;
+mod synthesis;
 mod trace;
+mod translation;
 
 pub use action::{Action, Permits, Wanted};
 pub use attempt::{Attempt, AttemptId, AttemptOutcome, CandidateId, Failure, Operation};
@@ -76,13 +79,14 @@ pub use hastening::HASTEN_AFTER;
 pub use lookup_error::LookupError;
 pub use loopback::is_loopback;
 pub use machine::Race;
+pub use nat64::{IPV4_ONLY, InvalidNat64, MOST_PREFIXES, Nat64, Nat64Prefix, is_translated};
 pub use order::{Placed, Route, Rule};
 pub use outcome::Outcome;
 pub use policy::PolicyTable;
 pub use question::{HOST, LookupId, NameId, Question, QuestionKind, Urgency};
 pub use settings::{
     CONNECTION_ATTEMPT_DELAY, CONNECTION_ATTEMPT_DELAY_MAX, CONNECTION_ATTEMPT_DELAY_MIN,
-    CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN, FIRST_ADDRESS_FAMILY_COUNT, Families, Limit, PUNCTUAL, RESOLUTION_DELAY,
-    Settings,
+    CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN, FIRST_ADDRESS_FAMILY_COUNT, Families, LEAST_SHARE, Limit, PUNCTUAL,
+    RESOLUTION_DELAY, Settings,
 };
 pub use trace::{AnsweredBy, Trace, TraceKind};

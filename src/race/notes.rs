@@ -25,11 +25,7 @@ impl Race {
             Event::Answered { lookup, addresses, by } => self.note_answer(now, lookup, addresses, by),
             Event::LookupFailed { lookup, error, by } => self.note_lookup_failure(now, lookup, error, by),
             Event::RouteFound { candidate, route } => self.note_route(now, candidate, route),
-            Event::ConnectivityFound { family, connected } => {
-                if !connected {
-                    self.unconnected.insert(family);
-                }
-            }
+            Event::ConnectivityFound { family, connected } => self.note_connectivity(family, connected),
             Event::HandshakeExpected { attempt, within } => {
                 // The delay counts from the latest attempt: of the others it has been.
                 if attempt.0 as usize + 1 == self.attempts.len() {
@@ -54,6 +50,9 @@ impl Race {
 
     fn note_answer(&mut self, now: Instant, lookup: LookupId, addresses: &[SocketAddr], by: AnsweredBy) {
         let Some(question) = self.lookups.pending(lookup) else { return };
+        if question.kind == QuestionKind::Nat64Prefix {
+            return self.note_prefixes(now, lookup, addresses, by);
+        }
         // A lookup callback may answer with both families whatever it was asked. Only what was asked for
         // counts.
         let family = question.kind.family();
@@ -72,15 +71,18 @@ impl Race {
         self.begin_resolution_delay(now);
     }
 
-    fn note_lookup_failure(&mut self, now: Instant, lookup: LookupId, error: LookupError, by: AnsweredBy) {
+    pub(super) fn note_lookup_failure(&mut self, now: Instant, lookup: LookupId, error: LookupError, by: AnsweredBy) {
         let Some(question) = self.lookups.pending(lookup) else { return };
         self.lookups.ended(lookup);
         self.log.add(now, TraceKind::LookupFailed { lookup, question, error, by });
         self.hasten_at_once(now);
-        if question.kind == QuestionKind::Local {
-            self.end = Some(Outcome::LocalFailed { error });
-        } else {
-            self.resolve_error = Some(self.resolve_error.map_or(error, |earlier| earlier.or_more_telling(error)));
+        match question.kind {
+            QuestionKind::Local => self.end = Some(Outcome::LocalFailed { error }),
+            // A network without a translator is no fault of the host.
+            QuestionKind::Nat64Prefix => {}
+            QuestionKind::Aaaa | QuestionKind::A | QuestionKind::Both => {
+                self.resolve_error = Some(self.resolve_error.map_or(error, |earlier| earlier.or_more_telling(error)));
+            }
         }
     }
 
@@ -99,7 +101,7 @@ impl Race {
     fn note_route(&mut self, now: Instant, candidate: CandidateId, route: Route) {
         let head = self.head.as_mut().filter(|head| head.id == candidate && head.rank.is_some());
         if let Some(candidate) = self.candidates.with_route(candidate).or(head) {
-            candidate.rank = Some(Rank::new(candidate.address.ip(), &route, &self.settings.policy));
+            candidate.rank = Some(Rank::new(candidate.sorted_as(), &route, &self.settings.policy));
             if route.unanswered {
                 let family = Family::of_packets(&candidate.address);
                 self.note_silence(now, family);
@@ -122,16 +124,16 @@ impl Race {
         }
     }
 
-    /// Takes in addresses, each once. To compare with those not tried is enough: a family's addresses all
-    /// come from one answer, so none of them was tried before.
+    /// Takes in addresses, each once. A family's addresses all come from one answer, so none of them was tried
+    /// before, unless it was synthesized too.
     pub(super) fn admit<'a>(&mut self, now: Instant, addresses: impl Iterator<Item = &'a SocketAddr> + Clone) {
         if self.candidates.is_empty() {
             self.candidates_since = now;
         }
         self.candidates.reserve(addresses.clone().count());
         for &address in addresses {
-            if !self.candidates.contains(&address) {
-                let candidate = self.candidates.add(address);
+            if !self.is_known(&address) {
+                let candidate = self.candidates.add(address, None);
                 self.log.add(now, TraceKind::CandidateAdded { candidate, address });
             }
         }

@@ -19,6 +19,9 @@ pub enum QuestionKind {
     Both,
     /// The local address to bind to, on the way to that name. No attempt starts before it is answered.
     Local,
+    /// The IPv6 addresses of [`IPV4_ONLY`](super::IPV4_ONLY), whatever the host is: they tell the prefixes of the
+    /// network's translator (RFC 7050).
+    Nat64Prefix,
 }
 
 impl QuestionKind {
@@ -35,7 +38,7 @@ impl QuestionKind {
         match self {
             QuestionKind::Aaaa => Some(Family::V6),
             QuestionKind::A => Some(Family::V4),
-            QuestionKind::Both | QuestionKind::Local => None,
+            QuestionKind::Both | QuestionKind::Local | QuestionKind::Nat64Prefix => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What one race is to do, with the standard's values.
 use super::family::Family;
+use super::nat64::Nat64;
 use super::policy::PolicyTable;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,9 @@ pub const CONNECTION_ATTEMPT_DELAY_MIN: Duration = Duration::from_millis(10);
 pub const CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN: Duration = Duration::from_millis(100);
 /// The greatest Connection Attempt Delay (RFC 8305, section 8: "maximum ... 2 seconds").
 pub const CONNECTION_ATTEMPT_DELAY_MAX: Duration = Duration::from_secs(2);
+/// The least share of the open limit that an address gets without fast fallback, as long as so much is left:
+/// a connect over a slow path takes about as long where its first packet is lost.
+pub const LEAST_SHARE: Duration = Duration::from_secs(2);
 /// First Address Family Count: addresses of the first family before the families alternate (RFC 8305,
 /// sections 4, 8).
 pub const FIRST_ADDRESS_FAMILY_COUNT: u32 = 1;
@@ -56,6 +60,8 @@ pub struct Settings {
     /// A family whose attempts have gone unanswered in this network: the other one is preferred then,
     /// whatever `preferred_family` says.
     pub unanswered: Option<Family>,
+    /// A family without a network that the caller allows not to ask for.
+    pub not_asked: Option<Family>,
     /// false: one question for both families (or for the one of `Families::Only`), then its addresses in the
     /// order given, the next only when the one before has failed or has used up the connect limit; no race.
     pub fast_fallback: bool,
@@ -69,6 +75,10 @@ pub struct Settings {
     /// Connection Attempt Delay: the time between the starts of two attempts (RFC 8305, section 5).
     /// Clamped by `Race::new` to `CONNECTION_ATTEMPT_DELAY_MIN..=CONNECTION_ATTEMPT_DELAY_MAX`.
     pub connection_attempt_delay: Duration,
+    /// Each delay after the first is twice the one before it, within the same bounds (version 3, section 6:
+    /// the delays may grow). So a host with many dead addresses is not sent as many SYNs in as short a
+    /// time.
+    pub growing_delay: bool,
     /// First Address Family Count: how many addresses of the first family come before the families alternate
     /// (RFC 8305, section 4). 0 counts as 1.
     pub first_address_family_count: u32,
@@ -85,6 +95,12 @@ pub struct Settings {
     pub connect_limit: Option<Duration>,
     /// From the start of the race, over everything.
     pub open_limit: Option<Duration>,
+    /// What is done with IPv4 addresses on a network without IPv4. Only with both families.
+    pub nat64: Nat64,
+    /// Without fast fallback an attempt gets an equal share of what is left of the open limit,
+    /// [`LEAST_SHARE`] at least, and all of it at the last address: one that does not answer leaves the
+    /// others their turn.
+    pub share_open_limit: bool,
     /// Whether to keep a trace for `Race::next_trace`.
     pub trace: bool,
 }
@@ -95,17 +111,31 @@ impl Default for Settings {
             families: Families::Both,
             preferred_family: Family::V6,
             unanswered: None,
+            not_asked: None,
             fast_fallback: true,
             local: false,
             policy: Arc::default(),
             resolution_delay: RESOLUTION_DELAY,
             connection_attempt_delay: CONNECTION_ATTEMPT_DELAY,
+            growing_delay: false,
             first_address_family_count: FIRST_ADDRESS_FAMILY_COUNT,
             max_attempts: 0,
             resolve_limit: None,
             connect_limit: None,
             open_limit: None,
+            nat64: Nat64::Off,
+            share_open_limit: false,
             trace: false,
+        }
+    }
+}
+
+impl Settings {
+    /// The families that are asked for: not one that need not be.
+    pub fn asked(&self) -> Families {
+        match (self.families, self.not_asked) {
+            (Families::Both, Some(family)) => Families::Only(family.other()),
+            (families, _) => families,
         }
     }
 }

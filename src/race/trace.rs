@@ -4,7 +4,7 @@ use super::family::Family;
 use super::lookup_error::LookupError;
 use super::outcome::Outcome;
 use super::question::{LookupId, Question, Urgency};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// One step of a race.
@@ -103,6 +103,16 @@ pub enum TraceKind {
         candidate: CandidateId,
         /// With its port.
         address: SocketAddr,
+    },
+    /// Of an IPv4 address, which leads nowhere in this network, the address for the network's translator was
+    /// made (RFC 6052).
+    AddressSynthesized {
+        /// Its number.
+        candidate: CandidateId,
+        /// With its port.
+        address: SocketAddr,
+        /// The IPv4 address.
+        v4: Ipv4Addr,
     },
     /// An attempt began.
     AttemptStarted {

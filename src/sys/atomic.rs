@@ -1,10 +1,15 @@
-//! The atomics of the handoff, from std or, under `--cfg loom`, from the model checker: the code that is
-//! checked is the code that runs.
+//! The atomics and the lock of the handoff, from std or, under `--cfg loom`, from the model checker: the code
+//! that is checked is the code that runs.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::{Mutex, MutexGuard};
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
 
 #[cfg(loom)]
 pub(crate) use loom::cell::UnsafeCell;

@@ -41,13 +41,17 @@ impl Stamp {
         Stamp::File { device: metadata.dev(), inode: metadata.ino(), size: metadata.len(), modified, changed }
     }
 
-    /// Whether the file at `path` is still the one that was stamped so.
-    pub fn is_current(&self, path: &str) -> bool {
-        let now = match std::fs::metadata(path) {
+    /// Of the file at `path`, as it is now.
+    pub fn now(path: &str) -> Stamp {
+        match std::fs::metadata(path) {
             Ok(metadata) => Stamp::of(&metadata),
             Err(_) => Stamp::Missing,
-        };
-        now == *self && now != Stamp::Unsteady
+        }
+    }
+
+    /// Whether the file at `path` is still the one that was stamped so.
+    pub fn is_current(&self, path: &str) -> bool {
+        *self != Stamp::Unsteady && Stamp::now(path) == *self
     }
 }
 

@@ -7,17 +7,11 @@ unsafe extern "C" {
 }
 
 /// The version of glibc: gnu_get_libc_version(3).
-#[cfg(target_env = "gnu")]
 pub fn glibc_version() -> Option<(u32, u32)> {
     // SAFETY: answers a static string.
     let text = unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) }.to_str().ok()?;
     let mut parts = text.split('.').map(|part| part.parse().ok());
     Some((parts.next()??, parts.next()??))
-}
-
-#[cfg(not(target_env = "gnu"))]
-pub fn glibc_version() -> Option<(u32, u32)> {
-    None
 }
 
 /// Shows `see` each variable of the environment, "NAME=value". As getenv(3), and as whoever calls that, it
@@ -65,7 +59,6 @@ pub fn interface_index(name: &[u8]) -> Option<u32> {
 /// before libc has put its own in the place (proxychains, torsocks, nss_wrapper, a test's). The library
 /// `preload/` of this project is none of those: it looks names up as this one does, and says what comes
 /// after it.
-#[cfg(target_env = "gnu")]
 pub fn has_foreign_lookup() -> bool {
     // This code is position-independent, so this is the address that calls go to.
     let libc_itself = object_of(libc::gnu_get_libc_version as *const c_void);
@@ -87,7 +80,6 @@ pub fn has_foreign_lookup() -> bool {
 
 /// Where the object begins that holds a function: dladdr(3). None in a program that is linked statically,
 /// where there is one object.
-#[cfg(target_env = "gnu")]
 fn object_of(function: *const c_void) -> Option<usize> {
     // SAFETY: all zeros is a value of Dl_info; dladdr fills it or answers 0.
     unsafe {

@@ -237,7 +237,7 @@ fn two_questions_with_the_same_id_are_told_apart() {
 
 #[test]
 fn the_smallest_time_to_live_of_what_was_used_is_told() {
-    use happysock::dns::message::{Asked, Reply, Transport, read_reply};
+    use happysock::dns::message::{Asked, Records, Reply, Transport, read_reply};
     use happysock::dns::name_wire::WireName;
     use happysock::dns::question::RecordType;
     let mut script = Script::new(ONE_SERVER, ONLY_A, "www.test");
@@ -246,7 +246,7 @@ fn the_smallest_time_to_live_of_what_was_used_is_told() {
         let name = WireName::from_presentation(*b"www.test").unwrap();
         let asked = Asked { id: 0x5501, name: &name, record_type: RecordType::A, any_class: false };
         match read_reply(&message.octets, asked, Transport::Udp) {
-            Reply::Addresses(addresses) => addresses.ttl,
+            Reply::Answer(answer) if answer.records == Records::Addresses => answer.addresses.ttl,
             reply => panic!("{reply:?}"),
         }
     };

@@ -3,6 +3,7 @@
 mod answers;
 mod oracle;
 mod packets;
+mod pairs;
 mod properties;
 mod schedule;
 mod script;

@@ -1,7 +1,7 @@
 //! Which server is asked when: the retry schedule of resolv.conf(5), as seen with time stamps.
 use crate::packets::*;
 use crate::script::*;
-use happysock::dns::schedule::Schedule;
+use happysock::dns::schedule::{Schedule, Serial};
 use happysock::dns::walk::Walk;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,6 +111,20 @@ fn an_icmp_error_leads_to_the_next_server_at_once() {
     let mut script = Script::new(TWO, BOTH, "www.test");
     script.expect("AAAA www.test @0, A www.test @0");
     script.at(1).unreachable(AAAA).expect("AAAA www.test @1, A www.test @1");
+}
+
+#[test]
+fn an_empty_datagram_leads_to_the_next_server_and_is_nothing_heard() {
+    // For glibc recvfrom(2) has failed: where no server says more, there is none (ECONNREFUSED), and the search
+    // list ends.
+    let mut script = Script::new("nameserver 192.0.2.1\nsearch a.test b.test\noptions attempts:1\n", ONLY_AAAA, "www");
+    script.expect("AAAA www.a.test @0").datagram(0, b"").expect("AAAA ! AGAIN, finish");
+    // After an octet the list ends as well, but the name as it is gets its turn.
+    let mut script = Script::new("nameserver 192.0.2.1\nsearch a.test b.test\noptions attempts:1\n", ONLY_AAAA, "www");
+    script.expect("AAAA www.a.test @0").datagram(0, b"x").expect("AAAA www @0");
+    // From a server that was left it changes nothing.
+    let mut script = Script::new(TWO, ONLY_A, "www.test");
+    script.expect("A www.test @0").unreachable(A).expect("A www.test @1").datagram(0, b"").expect("");
 }
 
 #[test]
@@ -272,7 +286,7 @@ fn a_late_wake_up_takes_one_step_and_not_several() {
 fn the_wait_of_any_settings_is_at_least_a_second() {
     for timeout in 0..=30 {
         for servers in 1..=3 {
-            let schedule = Schedule { servers, timeout, attempts: 1, use_vc: false };
+            let schedule = Schedule { servers, timeout, attempts: 1, use_vc: false, serial: Serial::No };
             for server in 0..servers {
                 assert!(schedule.wait(server) >= Duration::from_secs(1));
                 assert!(schedule.wait(server) <= Duration::from_secs(60));

@@ -111,6 +111,45 @@ fn a_message_shorter_than_a_header_leads_to_the_next_server() {
 }
 
 #[test]
+fn a_bare_header_by_tcp_is_the_answer_that_its_code_says() {
+    // send_vc of glibc looks at the id alone.
+    for words in ["bare nxdomain", "bare refused", "bare formerr"] {
+        let mut script = Script::new("nameserver 192.0.2.1\noptions use-vc\n", ONLY_A, "www.test.");
+        script.expect("A www.test @0/tcp").connects(A).says_by_tcp(A, words).expect("A ! NONAME, finish");
+    }
+    let mut script = Script::new("nameserver 192.0.2.1\noptions use-vc\n", ONLY_AAAA, "www.test.");
+    script
+        .expect("AAAA www.test @0/tcp")
+        .connects(AAAA)
+        .says_by_tcp(AAAA, "bare servfail")
+        .expect("AAAA ! AGAIN, finish");
+    // Records beside no question, or two, are none of which anything can be read.
+    let mut script = Script::new("nameserver 192.0.2.1\noptions use-vc\n", ONLY_A, "www.test.");
+    script.expect("A www.test @0/tcp").connects(A);
+    let message = Message::answering(&script.packet(A)[2..]).address(QUESTION, "192.0.2.1").count(0, 2);
+    script.stream(A, &with_length(&message.octets)).expect("A ! NODATA, finish");
+    // Beside an answer with records it is one that breaks off: first, it fails both.
+    let mut script = Script::new("nameserver 192.0.2.1\noptions use-vc\n", BOTH, "www.test.");
+    script.expect("AAAA www.test @0/tcp, A www.test @0/tcp").connects(A).connects(AAAA);
+    script.says_by_tcp(A, "bare notimp").expect("").says_by_tcp(AAAA, "2001:db8::1");
+    script.expect("AAAA ! NONAME, A ! NONAME, finish");
+    let mut script = Script::new("nameserver 192.0.2.1\noptions use-vc\n", BOTH, "www.test.");
+    script.expect("AAAA www.test @0/tcp, A www.test @0/tcp").connects(A).connects(AAAA);
+    script.says_by_tcp(AAAA, "2001:db8::1").expect("AAAA = 2001:db8::1").says_by_tcp(A, "bare notimp");
+    script.expect("A ! NONAME, finish");
+}
+
+#[test]
+fn records_that_answer_another_question_are_not_taken_by_tcp_either() {
+    let mut script = Script::new("nameserver 192.0.2.1\noptions use-vc\n", ONLY_A, "www.test.");
+    script.expect("A www.test @0/tcp").connects(A);
+    let mut message = Message::answering(&script.packet(A)[2..]).address(QUESTION, "192.0.2.1");
+    message.octets[13] = b'x';
+    let with_length = with_length(&message.octets);
+    script.stream(A, &with_length).expect("").says_by_tcp(A, "192.0.2.2").expect("A = 192.0.2.2, finish");
+}
+
+#[test]
 fn servfail_by_tcp_is_an_answer() {
     let mut script = Script::new(VC, ONLY_AAAA, "www.test");
     script.expect("AAAA www.test @0/tcp").says_by_tcp(AAAA, "servfail").expect("AAAA ! AGAIN, finish");

@@ -1,6 +1,7 @@
 //! The walk through the sources of nsswitch.conf(5), family by family and as a whole.
 use crate::packets::*;
 use crate::script::*;
+use happysock::dns::exchange::TcpFailure;
 use happysock::dns::failure::{Failure, HostError, Status};
 use happysock::dns::gate::{Ask, PlanStep};
 use happysock::dns::nsswitch::{Action, Actions};
@@ -240,6 +241,60 @@ fn no_aaaa_asks_for_a_records_and_tells_only_whether_the_name_exists() {
         assert_eq!(packet[packet.len() - 4..], [0, 1, 0, 1], "an A question, and no OPT record after it");
         script.says(0, AAAA, words).expect(&format!("AAAA ! {code}, finish"));
     }
+}
+
+#[test]
+fn no_aaaa_takes_what_was_heard_last_for_an_answer_unless_it_holds_the_question() {
+    // `__res_handle_no_aaaa` gives res_query a buffer of zeros where no server was heard, and a reply without a
+    // question as it is.
+    let lines = format!("{ONE}options no-aaaa\n");
+    let ends = |words: &str, code: &str| {
+        let mut script = Script::new(&lines, ONLY_AAAA, "www.test.");
+        script.expect("AAAA www.test @0");
+        if !words.is_empty() {
+            script.says(0, AAAA, words);
+        }
+        assert_eq!(script.silence()[0].split_once(": ").unwrap().1, format!("AAAA ! {code}"), "{words}");
+        assert_eq!(script.failures[0].status, Status::Unavailable, "{words}");
+    };
+    ends("", "NODATA");
+    ends("short", "NODATA");
+    ends("bare servfail", "AGAIN");
+    ends("bare refused", "NONAME");
+    ends("refused", "AGAIN");
+    ends("bare nxdomain", "NONAME");
+    Script::new(&format!("{ONE}options no-aaaa attempts:0\n"), ONLY_AAAA, "www.test.").expect("AAAA ! NODATA, finish");
+    // Records beside another question cannot be read.
+    let mut script = Script::new(&lines, ONLY_AAAA, "www.test.");
+    script.expect("AAAA www.test @0");
+    let mut message = script.message(AAAA).address(QUESTION, "192.0.2.1").octets;
+    message[18] ^= 1;
+    message[23] = 99;
+    script.datagram(0, &message).expect("").at(5_000).expect("AAAA ! NONAME, finish");
+    // What came by UDP lies there too, when there is nothing by TCP.
+    let mut script = Script::new(&lines, ONLY_AAAA, "www.test.");
+    script.expect("AAAA www.test @0").says(0, AAAA, "truncated").expect("AAAA www.test @0/tcp");
+    script.tcp_fails(AAAA, TcpFailure::Refused).expect("AAAA ! AGAIN, finish");
+}
+
+#[test]
+fn a_file_that_is_missing_leaves_the_error_of_the_source_before_it() {
+    // `files` of glibc answers UNAVAIL where there is no hosts(5), and says nothing about h_errno: so of one
+    // family.
+    for (words, code) in [("servfail", "AGAIN"), ("nodata", "NODATA"), ("nxdomain", "NONAME")] {
+        let mut script = Script::with_steps(ONE, ONLY_AAAA, "www.test.", &[SERVERS, FILES]);
+        script.expect("AAAA www.test @0").says(0, AAAA, words).expect("ask files { multi: true }");
+        script.event(Event::SourceMissing).expect(&format!("AAAA ! {code}, finish"));
+        assert_eq!(script.failures[0].status, Status::Unavailable);
+        script.event(Event::SourceMissing).expect("");
+    }
+    // Of both it says that nobody knows the name.
+    let mut script = both(&[SERVERS, FILES]);
+    script.expect("AAAA www.test @0, A www.test @0").says_to_both(0, "servfail").expect("ask files { multi: true }");
+    script.event(Event::SourceMissing).expect("AAAA ! NONAME, A ! NONAME, finish");
+    // And so it is where nobody was asked before.
+    let mut script = Script::with_steps(ONE, ONLY_A, "www.test", &[FILES]);
+    script.expect("ask files { multi: true }").event(Event::SourceMissing).expect("A ! NODATA, finish");
 }
 
 #[test]

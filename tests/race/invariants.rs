@@ -10,7 +10,7 @@ const WORLD: [&str; 16] = [
     "[2001:db8::1]:80",
     "[2001:db8::2]:80",
     "[2001:db8::3]:80",
-    "[2001:db8:1::1]:80",
+    "[2001:db8:64::192.0.2.1]:80",
     "[fe80::1%2]:80",
     "[fd00::1]:80",
     "[::1]:80",
@@ -98,6 +98,13 @@ fn settings(bytes: &mut Bytes<'_>) -> Settings {
             2 => Some(Family::V4),
             _ => None,
         },
+        not_asked: match first_address_family_count & 0x30 {
+            0x10 => Some(Family::V6),
+            0x20 => Some(Family::V4),
+            _ => None,
+        },
+        growing_delay: first_address_family_count & 0x40 != 0,
+        share_open_limit: first_address_family_count & 0x80 != 0,
         families: match flags & 3 {
             0 | 1 => Families::Both,
             2 => Families::Only(Family::V6),
@@ -115,6 +122,11 @@ fn settings(bytes: &mut Bytes<'_>) -> Settings {
         connect_limit: bytes.limit(),
         open_limit: bytes.limit(),
         trace: flags & 0x80 != 0,
+        nat64: match first_address_family_count >> 6 {
+            0 | 1 => Nat64::Off,
+            2 => Nat64::Discover,
+            _ => "2001:db8:64::/96,64:ff9b::/96".parse().unwrap(),
+        },
     }
 }
 
@@ -251,6 +263,9 @@ impl Play {
     fn answer(&mut self, lookup: LookupId, addresses: &[SocketAddr]) {
         let event = Event::Answered { lookup, addresses, by: AnsweredBy::Nobody };
         let Some(question) = self.take_pending(lookup) else { return self.ignored(event) };
+        if question.kind == QuestionKind::Nat64Prefix {
+            return self.answer_prefix(lookup, addresses.is_empty());
+        }
         if question.kind == QuestionKind::Local {
             self.local_families = addresses.iter().map(Family::of).collect();
             self.decided = addresses.is_empty();
@@ -259,6 +274,15 @@ impl Play {
         let hopeful = addresses.iter().any(counts);
         self.hasten_at = Some(if hopeful { self.now + HASTEN_AFTER } else { self.now });
         self.race.handle(self.now, event);
+    }
+
+    fn answer_prefix(&mut self, lookup: LookupId, without: bool) {
+        let told = ["[2001:db8:64::192.0.0.170]:0".parse().unwrap()];
+        let addresses = if without { &[][..] } else { &told };
+        if without {
+            self.hasten_at = Some(self.now);
+        }
+        self.race.handle(self.now, Event::Answered { lookup, addresses, by: AnsweredBy::Nobody });
     }
 
     fn end_by(&mut self, event: Event<'_>) {
@@ -397,7 +421,8 @@ impl Play {
     }
 
     fn is_plain_question(&self, question: Question) -> bool {
-        !self.settings.fast_fallback && self.settings.families == Families::Both && question.kind != QuestionKind::Local
+        let of_host = !matches!(question.kind, QuestionKind::Local | QuestionKind::Nat64Prefix);
+        !self.settings.fast_fallback && self.settings.asked() == Families::Both && of_host
     }
 
     fn check_start(&mut self, attempt: AttemptId, destination: SocketAddr) {
@@ -422,7 +447,11 @@ impl Play {
                     let set = self.settings.connection_attempt_delay;
                     let set = set.clamp(CONNECTION_ATTEMPT_DELAY_MIN, CONNECTION_ATTEMPT_DELAY_MAX);
                     let least = set.min(CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN);
-                    self.handshake_expected.map_or(set, |expected| expected.clamp(least, CONNECTION_ATTEMPT_DELAY_MAX))
+                    let delay = self
+                        .handshake_expected
+                        .map_or(set, |expected| expected.clamp(least, CONNECTION_ATTEMPT_DELAY_MAX));
+                    let doublings = if self.settings.growing_delay { attempts.len() as u32 - 2 } else { 0 };
+                    (delay * 2u32.pow(doublings.min(8))).min(CONNECTION_ATTEMPT_DELAY_MAX)
                 }
             };
             assert!(self.now - last >= CONNECTION_ATTEMPT_DELAY_MIN, "two starts closer than is ever allowed");

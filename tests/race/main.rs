@@ -9,6 +9,8 @@ mod history;
 mod invariants;
 mod limits;
 mod local_address;
+mod nat64;
+mod nat64_addresses;
 mod outcomes;
 mod permits;
 mod properties;

@@ -1,7 +1,8 @@
 //! A race played like a script: `at`, what happens, what is expected. Times are milliseconds from the race's
 //! start.
 //!
-//! Addresses have short names: `v6.1` is 2001:db8::1, `v4.1` is 192.0.2.1, `loop6` and `loop4` are loopback;
+//! Addresses have short names: `v6.1` is 2001:db8::1, `v4.1` is 192.0.2.1, `loop6` and `loop4` are loopback; `64:1`
+//! is 2001:db8:64::192.0.2.1, as a translator knows 192.0.2.1;
 //! any other word is read as an IP address. The port is always 80. Actions are compared as text: `ask AAAA`,
 //! `start v6.1`, `abandon v4.1`, `drop A` (a lookup), `hasten A`, `finish ...`. What is asked only when
 //! somebody is free to look it up reads `ask A when free`.
@@ -14,6 +15,7 @@ pub const AAAA: Question = Question::host(QuestionKind::Aaaa);
 pub const A: Question = Question::host(QuestionKind::A);
 pub const ANY: Question = Question::host(QuestionKind::Both);
 pub const LOCAL: Question = Question::host(QuestionKind::Local);
+pub const PREFIX: Question = Question::host(QuestionKind::Nat64Prefix);
 
 pub const NONAME: i32 = -2;
 pub const AGAIN: i32 = -3;
@@ -35,6 +37,10 @@ pub fn address(name: &str) -> SocketAddr {
     let ip: IpAddr = match name.split_once('.') {
         Some(("v6", number)) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number.parse().unwrap()).into(),
         Some(("v4", number)) => Ipv4Addr::new(192, 0, 2, number.parse().unwrap()).into(),
+        _ if name.starts_with("64:") && !name.contains("::") => {
+            let number: u16 = name[3..].parse().unwrap();
+            Ipv6Addr::new(0x2001, 0xdb8, 0x64, 0, 0, 0, 0xc000, 0x200 + number).into()
+        }
         _ if name == "loop6" => Ipv6Addr::LOCALHOST.into(),
         _ if name == "loop4" => Ipv4Addr::LOCALHOST.into(),
         _ => name.parse().unwrap(),
@@ -52,6 +58,9 @@ pub fn name(address: &SocketAddr) -> String {
         ip if ip == Ipv6Addr::LOCALHOST => "loop6".into(),
         ip if ip == Ipv4Addr::LOCALHOST => "loop4".into(),
         IpAddr::V6(v6) if v6.segments()[..7] == [0x2001, 0xdb8, 0, 0, 0, 0, 0] => format!("v6.{}", v6.segments()[7]),
+        IpAddr::V6(v6) if v6.segments()[..7] == [0x2001, 0xdb8, 0x64, 0, 0, 0, 0xc000] => {
+            format!("64:{}", v6.segments()[7] - 0x200)
+        }
         IpAddr::V4(v4) if v4.octets()[..3] == [192, 0, 2] => format!("v4.{}", v4.octets()[3]),
         other => other.to_string(),
     }
@@ -64,6 +73,7 @@ fn question_name(question: Question) -> &'static str {
         QuestionKind::A => "A",
         QuestionKind::Both => "any",
         QuestionKind::Local => "local",
+        QuestionKind::Nat64Prefix => "nat64",
     }
 }
 
@@ -88,6 +98,10 @@ pub struct Script {
     pub show_routes: bool,
     /// Whether the preferred family has a network.
     pub connected: bool,
+    /// Whether IPv4 has one.
+    pub ipv4: bool,
+    /// The families of which that was asked.
+    pub connectivity_asked: Vec<Family>,
     /// What was asked, by the number of its lookup.
     asked: Vec<Question>,
     /// Given by the race, not yet expected.
@@ -114,6 +128,8 @@ impl Script {
             routes: HashMap::new(),
             show_routes: false,
             connected: true,
+            ipv4: true,
+            connectivity_asked: Vec::new(),
             asked: Vec::new(),
             given: Vec::new(),
         }
@@ -217,7 +233,9 @@ impl Script {
                 }
             }
             if let Action::FindConnectivity { family } = action {
-                let connected = self.connected;
+                assert!(!self.connectivity_asked.contains(&family), "asked twice");
+                self.connectivity_asked.push(family);
+                let connected = self.connected && (self.ipv4 || family != Family::V4);
                 self.race.handle(now, Event::ConnectivityFound { family, connected });
                 continue;
             }

@@ -274,3 +274,18 @@ fn section_3_connectivity_is_asked_for_when_an_answer_would_be_waited_for() {
     assert_eq!(asked_for(QuestionKind::A, "loop4").len(), 1, "loopback starts at once");
     assert!(matches!(asked_for(QuestionKind::Aaaa, "v6.1")[..], [Action::StartAttempt { .. }]));
 }
+
+// Version 3, section 4.2: a family without a network need not be asked for, where the caller allows that.
+#[test]
+fn section_3_a_family_without_a_network_need_not_be_asked() {
+    let without_v6 = Settings { not_asked: Some(Family::V6), ..Settings::default() };
+    // Nothing waits for what was not asked.
+    Script::new(without_v6.clone()).expect("ask A").at(10).answers(A, "v4.1").expect("start v4.1");
+    Script::new(without_v6.clone()).expect("ask A").fails_to_resolve(A, NODATA).expect("finish resolve -5");
+    let plain = Settings { fast_fallback: false, ..without_v6.clone() };
+    Script::new(plain).expect("ask A");
+    // A family that is asked for by name is asked, and an address that needs no question is tried.
+    let only_v6 = Settings { families: Families::Only(Family::V6), ..without_v6.clone() };
+    Script::new(only_v6).expect("ask AAAA");
+    Script::towards("v6.1", without_v6).expect("start v6.1");
+}

@@ -410,3 +410,47 @@ fn section_5_attempts_carry_their_times_and_outcomes() {
     let AttemptOutcome::Failed(failure) = first.outcome else { panic!("failed") };
     assert_eq!((failure.sys_errno, failure.operation), (ECONNREFUSED, Operation::Connect));
 }
+
+// Version 3, section 6: the delay may grow with each attempt.
+#[test]
+fn section_5_the_connection_attempt_delay_may_grow() {
+    let settings = Settings { connection_attempt_delay: ms(300), growing_delay: true, ..Settings::default() };
+    Script::towards("v6.1 v6.2 v6.3 v6.4 v6.5 v6.6", settings)
+        .expect("start v6.1")
+        .expect_deadline(300)
+        .at(300)
+        .expect("start v6.2")
+        .expect_deadline(900)
+        .at(900)
+        .expect("start v6.3")
+        .expect_deadline(2_100)
+        .at(2_100)
+        .expect("start v6.4")
+        // RFC 8305, section 5: 2 seconds at most.
+        .expect_deadline(4_100)
+        .at(4_100)
+        .expect("start v6.5")
+        // A failure still starts the next one at once.
+        .at(4_200)
+        .refuses("v6.5")
+        .expect("start v6.6");
+}
+
+// Our rule: what grows is the delay that the path asks for; loopback has none to speak of.
+#[test]
+fn section_5_a_delay_that_is_computed_grows_too() {
+    let settings = Settings { growing_delay: true, ..Settings::default() };
+    Script::towards("v6.1 v6.2 v6.3", settings.clone())
+        .expect("start v6.1")
+        .expects_handshake("v6.1", 120)
+        .expect_deadline(120)
+        .at(120)
+        .expect("start v6.2")
+        .expects_handshake("v6.2", 150)
+        .expect_deadline(420);
+    Script::towards("loop6 loop4 127.0.0.2", settings)
+        .expect("start loop6")
+        .at(10)
+        .expect("start loop4")
+        .expect_deadline(20);
+}

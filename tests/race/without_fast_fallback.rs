@@ -123,3 +123,53 @@ fn the_resolve_limit_ends_the_lookup() {
     let settings = Settings { resolve_limit: Some(ms(100)), ..plain() };
     Script::new(settings).expect("ask any").expect_deadline(100).at(100).expect("drop any, finish timed out Resolve");
 }
+
+fn shared(limit: u64) -> Settings {
+    Settings { open_limit: Some(ms(limit)), share_open_limit: true, ..plain() }
+}
+
+// Go's rule (net.Dialer, dialSerial): each address gets an equal share of the time that is left.
+#[test]
+fn the_addresses_may_share_the_open_limit() {
+    Script::new(shared(12_000))
+        .expect("ask any")
+        .at(3_000)
+        .answers(ANY, "v4.1 v4.2 v4.3")
+        .expect("start v4.1")
+        .expect_deadline(6_000)
+        .idle_until(6_000)
+        .expect("abandon v4.1, start v4.2")
+        .expect_deadline(9_000)
+        // One that fails early leaves its time to the others, and the last one has all that is left.
+        .at(7_000)
+        .refuses("v4.2")
+        .expect("start v4.3")
+        .expect_deadline(12_000)
+        .at(12_000)
+        .expect("abandon v4.3, finish timed out Open");
+}
+
+// Go's rule: a share is two seconds at least, as long as so much is left.
+#[test]
+fn a_share_of_the_open_limit_is_at_least_two_seconds() {
+    Script::towards("v4.1 v4.2 v4.3 v4.4", shared(5_000))
+        .expect("start v4.1")
+        .at(2_000)
+        .expect("abandon v4.1, start v4.2")
+        .at(4_000)
+        .expect("abandon v4.2, start v4.3")
+        .expect_deadline(5_000)
+        .at(5_000)
+        .expect("abandon v4.3, finish timed out Open");
+    Script::towards("v4.1 v4.2", shared(1_500)).expect("start v4.1").expect_deadline(1_500);
+}
+
+// Our rule: without a limit there is nothing to share, and in a race nobody waits for another's end.
+#[test]
+fn nothing_is_shared_without_a_limit_or_in_a_race() {
+    let settings = Settings { open_limit: None, ..shared(0) };
+    Script::towards("v4.1 v4.2", settings).expect("start v4.1").expect_no_deadline();
+    let settings = Settings { fast_fallback: true, ..shared(9_000) };
+    let mut script = Script::towards("v4.1 v4.2", settings);
+    script.expect("start v4.1").at(250).expect("start v4.2").idle_until(8_999).expect_deadline(9_000);
+}

@@ -155,6 +155,9 @@ pub struct NameOptions {
     /// The family whose addresses go first, instead of the one that gai.conf(5) ranks higher
     #[arg(long, value_name = "FAMILY")]
     pub prefer: Option<FamilyName>,
+    /// Do not ask for a family in which this machine has no network
+    #[arg(long)]
+    pub only_connected: bool,
     /// Have libc look the name up, even where this program can do it by itself
     #[arg(long)]
     pub libc: bool,
@@ -218,6 +221,10 @@ pub struct ConnectArguments {
     /// Bind attempts over IPv6 to this address: ::1, or [::1]:4000 with a port
     #[arg(long, value_name = "ADDRESS", value_parser = local_v6, help_heading = "Addresses")]
     pub local_v6: Option<SocketAddrV6>,
+    /// On a network without IPv4, reach IPv4 addresses through its translator: "discover" asks the network for
+    /// the prefix (RFC 7050); or prefixes with commas between, such as 64:ff9b::/96
+    #[arg(long, value_name = "PREFIXES", conflicts_with_all = ["v4", "v6"], help_heading = "Addresses")]
+    pub nat64: Option<happysock::race::Nat64>,
     #[command(flatten)]
     pub race: RaceOptions,
     #[command(flatten)]
@@ -249,9 +256,15 @@ pub struct RaceOptions {
     /// Attempts in flight at the same time; 0 is no cap
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_attempts: u32,
+    /// Each delay between attempts is twice the one before it, up to 2000
+    #[arg(long)]
+    pub growing_delay: bool,
     /// No race: one address after the other, in the system's order
     #[arg(long)]
     pub no_fast_fallback: bool,
+    /// Without a race, the addresses share what is left of --timeout, at least 2000 for each
+    #[arg(long, requires_all = ["no_fast_fallback", "timeout"])]
+    pub share_timeout: bool,
 }
 
 /// What is written besides.

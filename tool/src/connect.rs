@@ -146,6 +146,9 @@ fn plan(arguments: &ConnectArguments, history: Option<&Arc<History>>, starter: &
         fast_fallback: !race.no_fast_fallback,
         lookup_flags: arguments.names.flags(),
         lookup_by_libc: arguments.names.libc,
+        growing_delay: race.growing_delay,
+        share_open_timeout: race.share_timeout,
+        only_connected_families: arguments.names.only_connected,
         resolv_timeout: race.resolv_timeout,
         connect_timeout: race.connect_timeout,
         open_timeout: race.timeout,
@@ -154,6 +157,7 @@ fn plan(arguments: &ConnectArguments, history: Option<&Arc<History>>, starter: &
         first_address_family_count: race.first_family_count,
         max_attempts: race.max_attempts,
         history: history.cloned(),
+        nat64: arguments.nat64.clone().unwrap_or_default(),
         hooks: Some(starter.hooks()),
         trace: true,
         ..defaults

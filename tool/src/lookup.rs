@@ -70,6 +70,7 @@ pub fn run(arguments: &LookupArguments, look: &LookOptions, interrupts: &Interru
         preferred_family: arguments.names.prefer.map(|family| family.family()),
         lookup_flags: arguments.names.flags(),
         lookup_by_libc: arguments.names.libc,
+        only_connected_families: arguments.names.only_connected,
         open_timeout: arguments.timeout,
         hooks: Some(starter.hooks()),
         trace: true,

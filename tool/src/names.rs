@@ -99,6 +99,7 @@ pub fn question(kind: QuestionKind) -> &'static str {
         QuestionKind::A => "A",
         QuestionKind::Both => "both",
         QuestionKind::Local => "local",
+        QuestionKind::Nat64Prefix => "nat64-prefix",
     }
 }
 

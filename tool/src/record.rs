@@ -257,6 +257,7 @@ pub enum Step {
     ResolutionDelayExpired,
     CandidateAdded { address: String, port: u16 },
     CandidateDropped { address: String, port: u16 },
+    AddressSynthesized { address: String, port: u16, from: String },
     FamilyUnanswered { family: String },
     AttemptStarted { attempt: u32, address: String, port: u16 },
     AttemptEnded { attempt: u32, address: String, port: u16, outcome: AttemptState },

@@ -86,6 +86,9 @@ impl Record {
             TraceKind::CandidateDropped { address, .. } => {
                 Step::CandidateDropped { address: address_text(&address), port: address.port() }
             }
+            TraceKind::AddressSynthesized { address, v4, .. } => {
+                Step::AddressSynthesized { address: address_text(&address), port: address.port(), from: v4.to_string() }
+            }
             TraceKind::AttemptStarted { attempt, address } => {
                 self.end_waits(at);
                 let family = if address.is_ipv6() { Family::V6 } else { Family::V4 };

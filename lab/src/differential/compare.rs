@@ -57,10 +57,17 @@ pub struct Exception {
 /// The exception for a question that libc does not survive.
 pub const LIBC_CRASHES: &str = "libc-crashes";
 /// The exception for addresses that libc takes back.
-pub const TOLD_AT_ONCE: &str = "told-at-once";
+const TOLD_AT_ONCE: &str = "told-at-once";
+
+/// The exception for a code that follows from the caller's errno.
+const ERRNO_LEFT: &str = "errno-left";
+
+/// The exceptions for a server that sends what is no message, and records for another question.
+const EMPTY_DATAGRAM: &str = "empty-datagram";
+const OTHER_QUESTION: &str = "other-question";
 
 /// All of them. What is not here is a failure.
-pub const EXCEPTIONS: [Exception; 6] = [
+pub const EXCEPTIONS: [Exception; 9] = [
     Exception {
         id: "system-enoent",
         meant: true,
@@ -115,20 +122,77 @@ pub const EXCEPTIONS: [Exception; 6] = [
         // It takes what the servers were asked to tell.
         applies: |_, _, _| false,
     },
+    Exception {
+        id: ERRNO_LEFT,
+        meant: true,
+        reason: "of IPv4 alone, a name that is not known as it is and about which servers then fail in the search list is \
+                 EAI_NONAME; libc says so only if errno was 0, and EAI_NODATA else: then its own search for a missing \
+                 host.conf is enough",
+        // It takes what gethostbyname2_r(3) says.
+        applies: |_, _, _| false,
+    },
+    Exception {
+        id: EMPTY_DATAGRAM,
+        meant: true,
+        reason: "beside an empty datagram libc closes its socket, and whether the answer to the other question was read \
+                 before is chance; the library reads it",
+        // It takes what the servers were asked to tell, as the next one.
+        applies: |_, _, _| false,
+    },
+    Exception {
+        id: OTHER_QUESTION,
+        meant: true,
+        reason: "records by TCP that answer another question are not taken, the server has failed then; libc looks at the \
+                 id alone",
+        applies: |_, _, _| false,
+    },
 ];
 
+/// The exception by which the questions to the servers explain a difference.
+pub fn explanation(
+    case: &Case,
+    difference: &Difference,
+    library: &Answers,
+    questions: &[String],
+) -> Option<&'static str> {
+    let replied = |reply: &str| questions.iter().any(|question| question.contains(reply));
+    let pair = case.asked.hints.is_none_or(|hints| hints.family == libc::AF_UNSPEC);
+    let failed = library.get(difference.question).is_some_and(|answer| answer.code == libc::EAI_AGAIN);
+    if is_told_at_once(difference, questions) {
+        Some(TOLD_AT_ONCE)
+    } else if difference.check == Check::Lookup && pair && replied(": Short(0)") {
+        Some(EMPTY_DATAGRAM)
+    } else if failed && questions.iter().any(|question| question.contains(" TCP ") && question.ends_with(": Mutated")) {
+        Some(OTHER_QUESTION)
+    } else {
+        None
+    }
+}
+
+/// Whether it depends on the errno that was there before what getaddrinfo(3) says (`gethostbyname3_context`
+/// of nss_dns puts it back, and gethostbyname2_r(3) returns it): the name is not known to
+/// gethostbyname2_r(3), and no file was opened in vain where libc leaves the code alone.
+fn is_errno_left(case: &Case, libc: &Answer, library: &Answer, plain: &Answer) -> bool {
+    let only_v4 = case.asked.hints.is_some_and(|hints| hints.family == libc::AF_INET);
+    let missing = ["host.conf", "nsswitch.conf", "hosts"].iter().any(|name| case.etc.text(name).is_none());
+    only_v4
+        && missing
+        && (libc.code, library.code) == (EAI_NODATA, libc::EAI_NONAME)
+        && [HOST_NOT_FOUND, NO_RECOVERY].contains(&plain.code)
+}
+
 /// Replies that may take back, in libc, what the other question has brought.
-const SPOILING: [&str; 9] =
-    ["CutOff", "Mutated", "Truncated", "WrongCount", "Short", "HeaderOnly", "Silence", "Code", "Aliases"];
+const SPOILING: [&str; 10] =
+    ["CutOff", "Mutated", "Truncated", "WrongCount", "Short", "HeaderOnly", "Silence", "Code", "Aliases", "Odd"];
 
 /// Whether what was asked of the servers explains that a race knows an address which getaddrinfo(3) does not.
-pub fn is_told_at_once(difference: &Difference, questions: &[String]) -> bool {
+fn is_told_at_once(difference: &Difference, questions: &[String]) -> bool {
     difference.check == Check::Subset
         && questions.iter().any(|question| SPOILING.iter().any(|reply| question.contains(&format!(": {reply}"))))
 }
 
-/// Whether libc does not know what it does: a `hosts:` line without a source leaves it with a pointer that it has not
-/// set (glibc 2.36).
+/// Whether libc does not know what it does: a `hosts:` line without a source leaves it with a pointer that it
+/// has not set (glibc 2.36).
 pub fn is_undefined(case: &Case) -> bool {
     let Some(text) = case.etc.text("nsswitch.conf") else { return false };
     let text = String::from_utf8_lossy(text);
@@ -180,11 +244,12 @@ pub fn compare(case: &Case, checks: &[Check], libc: &Answers, library: &Answers)
     let nothing = Answer { code: i32::MIN, ..Answer::default() };
     let find = |answers: &Answers, question: &str| answers.get(question).cloned().unwrap_or_else(|| nothing.clone());
     let mut differences = Vec::new();
-    let mut judge = |check, question, libc: &Answer, library: &Answer, text: Option<String>| {
+    let mut judge = |check, question, libc: &Answer, library: &Answer, text: Option<String>, meant| {
         let Some(text) = text else { return };
         let mut exceptions = EXCEPTIONS.iter();
-        let exception = exceptions.find(|exception| (exception.applies)(&case.asked, libc, library));
-        differences.push(Difference { check, question, text, exception: exception.map(|exception| exception.id) });
+        let found = exceptions.find(|exception| (exception.applies)(&case.asked, libc, library));
+        let exception = found.map(|exception| exception.id).or(meant);
+        differences.push(Difference { check, question, text, exception });
     };
     for check in checks {
         match check {
@@ -193,7 +258,8 @@ pub fn compare(case: &Case, checks: &[Check], libc: &Answers, library: &Answers)
                 for question in ["blocking", "object"] {
                     let ours = find(library, question);
                     let text = (ours != system).then(|| format!("getaddrinfo: {system}\n{question}: {ours}"));
-                    judge(*check, question, &system, &ours, text);
+                    let left = is_errno_left(case, &system, &ours, &find(libc, "gethostbyname-4"));
+                    judge(*check, question, &system, &ours, text, left.then_some(ERRNO_LEFT));
                 }
             }
             Check::Family => {
@@ -205,7 +271,7 @@ pub fn compare(case: &Case, checks: &[Check], libc: &Answers, library: &Answers)
                     let equal = is_as_getaddrinfo(&ours, &sorted) || is_as_gethostbyname(&ours, &plain);
                     let text = (!equal)
                         .then(|| format!("getaddrinfo: {sorted}\ngethostbyname2_r: {plain}\n{question}: {ours}"));
-                    judge(*check, question, &sorted, &ours, text);
+                    judge(*check, question, &sorted, &ours, text, None);
                 }
             }
             Check::Subset | Check::Complete => {
@@ -217,7 +283,7 @@ pub fn compare(case: &Case, checks: &[Check], libc: &Answers, library: &Answers)
                 let text = (!unequal.is_empty()).then(|| {
                     format!("{word} getaddrinfo's list: {}\ngetaddrinfo: {system}\nconnect: {ours}", unequal.join(" "))
                 });
-                judge(*check, "connect-both", &system, &ours, text);
+                judge(*check, "connect-both", &system, &ours, text, None);
             }
             Check::Clones => (),
         }
@@ -340,6 +406,50 @@ mod tests {
         let more = "connect-both 0 0 2001:db8::1 203.0.113.1 203.0.113.2";
         assert_eq!(questions(LIBC, &with(more)), [(Check::Subset, "connect-both")]);
         assert_eq!(questions(LIBC, &with("connect-both 0 0 203.0.113.1")), [(Check::Complete, "connect-both")]);
+    }
+
+    #[test]
+    fn a_code_that_hangs_on_errno_is_excused_where_a_file_is_missing_and_nowhere_else() {
+        let codes = |family, libc: &str, plain: &str, missing: bool| {
+            // A seed whose system has, or lacks, one of the files.
+            let files = ["host.conf", "nsswitch.conf", "hosts"];
+            let mut cases = (1..).map(Case::draw);
+            let lacks = |case: &Case| files.iter().any(|name| case.etc.text(name).is_none());
+            let mut case = cases.find(|case| lacks(case) == missing).expect("there are both");
+            case.asked.hints = Some(crate::differential::case::Hints { flags: 0, family, socktype: 1, protocol: 0 });
+            let libc = parse(&format!("lookup {libc} 0\ngethostbyname-4 {plain} 0\n")).unwrap();
+            let library = parse("blocking -2 0\nobject -2 0\n").unwrap();
+            let all = compare(&case, &[Check::Lookup], &libc, &library);
+            all.into_iter().map(|difference| difference.exception).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(libc::AF_INET, "-5", "1", true), [Some(ERRNO_LEFT); 2]);
+        assert_eq!(codes(libc::AF_INET, "-5", "3", true), [Some(ERRNO_LEFT); 2]);
+        assert_eq!(codes(libc::AF_INET, "-5", "4", true), [None; 2]);
+        assert_eq!(codes(libc::AF_INET, "-3", "1", true), [None; 2]);
+        assert_eq!(codes(libc::AF_INET6, "-5", "1", true), [None; 2]);
+        assert_eq!(codes(libc::AF_INET, "-5", "1", false), [None; 2]);
+    }
+
+    #[test]
+    fn what_servers_send_explains_no_more_than_it_does() {
+        let explained = |family, check, question: &'static str, code: i32, asked: &str| {
+            let mut case = Case::draw(1);
+            case.asked.hints = Some(crate::differential::case::Hints { flags: 0, family, socktype: 1, protocol: 0 });
+            let difference = Difference { check, question, text: String::new(), exception: None };
+            let library = parse(&format!("{question} {code} 0\n")).unwrap();
+            explanation(&case, &difference, &library, &[asked.to_owned()])
+        };
+        let (short, by_tcp) = ("192.0.2.1 UDP a.test. A: Short(0)", "192.0.2.1 TCP a.test. A: Mutated");
+        let (both, only) = (libc::AF_UNSPEC, libc::AF_INET6);
+        assert_eq!(explained(both, Check::Lookup, "object", -2, short), Some(EMPTY_DATAGRAM));
+        assert_eq!(explained(only, Check::Lookup, "object", -2, short), None);
+        assert_eq!(explained(both, Check::Family, "connect-6", -2, short), None);
+        assert_eq!(explained(both, Check::Lookup, "object", -2, "192.0.2.1 UDP a.test. A: Short(8)"), None);
+        assert_eq!(explained(both, Check::Family, "connect-4", libc::EAI_AGAIN, by_tcp), Some(OTHER_QUESTION));
+        assert_eq!(explained(both, Check::Family, "connect-4", libc::EAI_NONAME, by_tcp), None);
+        assert_eq!(explained(both, Check::Family, "connect-4", libc::EAI_AGAIN, &by_tcp.replace("TCP", "UDP")), None);
+        assert_eq!(explained(both, Check::Subset, "connect-both", 0, by_tcp), Some(TOLD_AT_ONCE));
+        assert_eq!(explained(both, Check::Subset, "connect-both", 0, "192.0.2.1 UDP a.test. A: NoData"), None);
     }
 
     #[test]

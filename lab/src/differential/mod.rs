@@ -235,8 +235,8 @@ fn run(arena: &Arena, options: &Options, case: &Case) -> Result<Run> {
         (Ok(libc), Ok(library)) => compare::compare(case, &options.checks, libc, library),
     };
     for difference in &mut differences {
-        if difference.exception.is_none() && compare::is_told_at_once(difference, &library.questions) {
-            difference.exception = Some(compare::TOLD_AT_ONCE);
+        if let (None, Ok(answers)) = (difference.exception, &library.answers) {
+            difference.exception = compare::explanation(case, difference, answers, &library.questions);
         }
     }
     // What only libc can look up it looks up on a thread.

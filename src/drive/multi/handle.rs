@@ -175,10 +175,10 @@ impl<L: EventLoop> Multi<L> {
         self.check_open()?;
         let mut state = self.state.borrow_mut();
         let State { slots, added, starts, .. } = &mut *state;
-        let make = |id| {
+        let make = |_| {
             *added += 1;
             Box::new(Entry {
-                running: Running::new(plan, Instant::now(), &self.mailbox, id),
+                running: Running::new(plan, Instant::now()),
                 userdata,
                 order: *added,
                 counted: InFlight::default(),

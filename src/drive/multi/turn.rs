@@ -6,13 +6,14 @@ use super::sockets::Watched;
 use crate::drive::key::Key;
 use crate::drive::reactor::{InFlight, Reactor};
 use crate::drive::running::Running;
-use crate::lookup::{Query, Reason, WalkId, Watcher};
+use crate::lookup::{Mailbox, Query, Reason, WalkId, Watcher};
 use crate::race::{Permits, Wanted};
 use crate::sys::Interest;
 use crate::sys::epoll::Ready;
 use crate::sys::poll::{self, PollFd};
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How many connects begin in one turn, so that a dispatch does not keep its loop for long and what has ended
@@ -36,6 +37,10 @@ impl<L: EventLoop> Reactor for Surroundings<'_, L> {
 
     fn unwatch(&mut self, _key: Key, fd: RawFd) {
         self.multi.unwatch(self.caller, fd);
+    }
+
+    fn mailbox(&self) -> (&Arc<Mailbox>, u64) {
+        (&self.multi.mailbox, self.id)
     }
 
     fn look_up(&mut self, now: Instant, query: &Query) -> Result<WalkId, Reason> {

@@ -1,6 +1,6 @@
 //! Who may go to its servers now, and who waits until others have gone.
 
-use super::state::{Client, WalkId, Watcher};
+use super::state::{Client, Watcher};
 use super::window::Window;
 use crate::dns::Families;
 use std::time::Instant;
@@ -16,9 +16,9 @@ impl Client {
 
     /// Whether a lookup may go to its servers now. If not it waits, without its walk.
     pub(super) fn is_admitted(&mut self, now: Instant, place: u32) -> bool {
-        let Some(lookup) = self.lookups[place as usize].as_mut() else { return false };
-        let Some(server) = lookup.walk.as_ref().and_then(|walk| walk.first_server()) else { return false };
-        let questions: u8 = if lookup.families == Families::Both { 2 } else { 1 };
+        let Some(walking) = self.walking(place) else { return false };
+        let Some(server) = walking.walk.first_server() else { return false };
+        let questions: u8 = if walking.walk.families() == Families::Both { 2 } else { 1 };
         let window = self.servers.iter().position(|(known, _)| *known == server).unwrap_or_else(|| {
             self.servers.push((server, Window::new()));
             self.servers.len() - 1
@@ -29,7 +29,9 @@ impl Client {
             return false;
         }
         self.servers[window].1.begin(u32::from(questions), now);
-        (lookup.window, lookup.counted) = (window as u16, questions);
+        if let Some(walking) = self.walking(place) {
+            (walking.window, walking.counted) = (window as u16, questions);
+        }
         true
     }
 
@@ -37,7 +39,7 @@ impl Client {
     pub(super) fn wait_for_room(&mut self, place: u32) {
         if let Some(lookup) = self.lookups[place as usize].as_mut() {
             lookup.walk = None;
-            self.waiting.push_back(WalkId { place, serial: lookup.serial });
+            self.waiting.push_back(place);
         }
     }
 
@@ -51,16 +53,17 @@ impl Client {
     pub(super) fn admit_waiting(&mut self, now: Instant, watcher: &mut impl Watcher) {
         self.room_at = None;
         for _ in 0..self.waiting.len() {
-            let Some(&id) = self.waiting.front() else { return };
+            let Some(&place) = self.waiting.front() else { return };
+            let waits = self.lookups[place as usize].as_ref().is_some_and(|lookup| lookup.walk.is_none());
             // One is always let through where nothing is under way, so that is no reason to look.
             let is_full = self.resolved >= MOST_RESOLVED || self.resolved == 0;
-            if is_full && self.find(id).is_some() && !self.servers.iter().any(|(_, window)| window.admits(2, now)) {
+            if is_full && waits && !self.servers.iter().any(|(_, window)| window.admits(2, now)) {
                 self.look_again_when_open();
                 return;
             }
             self.waiting.pop_front();
-            if self.find(id).is_some() {
-                self.go_on(now, id.place, watcher);
+            if waits {
+                self.go_on(now, place, watcher);
             }
         }
     }

@@ -15,18 +15,18 @@ const PIECE: usize = 65_536;
 impl Client {
     /// Asks systemd-resolved, over a connection of its own.
     pub(super) fn ask_resolved(&mut self, now: Instant, place: u32, tells_no_data: bool, watcher: &mut impl Watcher) {
-        let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
-        lookup.by = AnsweredBy::Resolved;
-        let Some(walk) = lookup.walk.as_ref() else { return };
-        let begun = Asked::begin(Path::new(RESOLVE_SOCKET), walk.name(), lookup.families, tells_no_data, now);
+        let Some(walking) = self.walking(place) else { return };
+        walking.by = AnsweredBy::Resolved;
+        let walk = &walking.walk;
+        let begun = Asked::begin(Path::new(RESOLVE_SOCKET), walk.name(), walk.families(), tells_no_data, now);
         match begun {
             Ok(asked) => {
                 let watched = asked.waits_for();
                 self.resolved += 1;
                 match self.keep(Channel::Resolved(asked, place, watched), watcher) {
                     Ok(socket) => {
-                        if let Some(lookup) = self.lookups[place as usize].as_mut() {
-                            lookup.resolved = socket;
+                        if let Some(walking) = self.walking(place) {
+                            walking.resolved = socket;
                         }
                         return;
                     }
@@ -40,7 +40,7 @@ impl Client {
 
     /// Something has come from systemd-resolved for a lookup, or its time has passed.
     pub(super) fn resolved_ready(&mut self, now: Instant, place: u32, watcher: &mut impl Watcher) {
-        let Some(socket) = self.lookups[place as usize].as_ref().map(|lookup| lookup.resolved) else { return };
+        let Some(socket) = self.walking(place).map(|walking| walking.resolved) else { return };
         let Some(Some(Channel::Resolved(asked, _, watched))) = self.sockets.get_mut(socket as usize) else { return };
         self.buffer.reserve_exact(PIECE);
         let outcome = asked.go_on(Path::new(RESOLVE_SOCKET), now, &mut self.buffer);
@@ -66,8 +66,8 @@ impl Client {
     }
 
     pub(super) fn close_resolved(&mut self, place: u32, watcher: &mut impl Watcher) {
-        let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
-        let socket = std::mem::replace(&mut lookup.resolved, NONE);
+        let Some(walking) = self.walking(place) else { return };
+        let socket = std::mem::replace(&mut walking.resolved, NONE);
         if socket != NONE {
             self.resolved -= 1;
             self.close(socket, watcher);

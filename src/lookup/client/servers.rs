@@ -31,15 +31,14 @@ impl Client {
         server: u8,
         watcher: &mut impl Watcher,
     ) {
-        let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
-        let Some(walk) = lookup.walk.as_ref() else { return };
-        let Some(address) = walk.server(server) else { return };
-        lookup.by = AnsweredBy::NameServer(Some(address));
-        let before = walk.id(family);
+        let Some(walking) = self.walking(place) else { return };
+        let Some(address) = walking.walk.server(server) else { return };
+        walking.by = AnsweredBy::NameServer(Some(address));
+        let before = walking.walk.id(family);
         if before.is_some() {
             // Asked before: a late answer is good still.
-            lookup.resent = true;
-            let (last, window) = (lookup.datagrams[family as usize], usize::from(lookup.window));
+            walking.resent = true;
+            let (last, window) = (walking.datagrams[family as usize], usize::from(walking.window));
             if let Some(Some(Channel::Datagrams(datagrams))) = self.sockets.get_mut(last as usize)
                 && datagrams
                     .asked_at(place, family)
@@ -73,20 +72,17 @@ impl Client {
             None => self.keep(Channel::Datagrams(Datagrams::open(address, lane, now)?), watcher)?,
         };
         let Client { lookups, sockets, ids, .. } = self;
-        let lookup = lookups[place as usize].as_mut();
-        let walk = lookup.and_then(|lookup| {
-            lookup.datagrams[family as usize] = socket;
-            lookup.walk.as_mut()
-        });
-        let (Some(walk), Some(Channel::Datagrams(datagrams))) = (walk, &mut sockets[socket as usize]) else {
+        let walking = lookups[place as usize].as_mut().and_then(|lookup| lookup.walk.as_mut());
+        let (Some(walking), Some(Channel::Datagrams(datagrams))) = (walking, &mut sockets[socket as usize]) else {
             return Ok(());
         };
+        walking.datagrams[family as usize] = socket;
         let id = match before.filter(|&id| !datagrams.is_in_use(id)) {
             Some(id) => id,
             None => ids.draw(|id| datagrams.is_in_use(id))?,
         };
         let mut buffer = [0; LONGEST_QUERY];
-        let Some(packet) = walk.write_query(transmission, id, &mut buffer) else { return Ok(()) };
+        let Some(packet) = walking.walk.write_query(transmission, id, &mut buffer) else { return Ok(()) };
         let question = UnderWay { id, walk: place, family, server, transmission, asked_at: now };
         if datagrams.send(packet, question).is_err() {
             self.socket_failed(now, socket, Some(place), watcher);
@@ -107,8 +103,8 @@ impl Client {
                 let buffer = std::mem::take(&mut self.buffer);
                 let event = Event::Datagram { server: question.server, message: &buffer };
                 self.hand_in(now, question.walk, event);
-                if let Some(lookup) = self.lookups[question.walk as usize].as_ref() {
-                    let window = usize::from(lookup.window);
+                if let Some(walking) = self.walking(question.walk) {
+                    let window = usize::from(walking.window);
                     self.servers[window].1.answered(now.saturating_duration_since(question.asked_at));
                 }
                 self.buffer = buffer;
@@ -150,24 +146,23 @@ impl Client {
         server: u8,
         watcher: &mut impl Watcher,
     ) {
-        let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
-        let stream = std::mem::replace(&mut lookup.streams[family as usize], NONE);
+        let Some(walking) = self.walking(place) else { return };
+        let stream = std::mem::replace(&mut walking.streams[family as usize], NONE);
         self.close(stream, watcher);
         let Client { lookups, ids, .. } = self;
-        let Some(lookup) = lookups[place as usize].as_mut() else { return };
-        let Some(walk) = lookup.walk.as_mut() else { return };
-        let Some(address) = walk.server(server) else { return };
-        lookup.by = AnsweredBy::NameServer(Some(address));
+        let Some(walking) = lookups[place as usize].as_mut().and_then(|lookup| lookup.walk.as_mut()) else { return };
+        let Some(address) = walking.walk.server(server) else { return };
+        walking.by = AnsweredBy::NameServer(Some(address));
         let mut buffer = [0; LONGEST_QUERY];
         let opened = ids.draw(|_| false).map_err(|_| TcpFailure::Other).and_then(|id| {
-            let packet = walk.write_query(transmission, id, &mut buffer).unwrap_or_default();
+            let packet = walking.walk.write_query(transmission, id, &mut buffer).unwrap_or_default();
             Stream::open(&address, packet, place, family, transmission)
         });
         let kept = opened.and_then(|stream| self.keep(Channel::Stream(stream), watcher).map_err(|_| TcpFailure::Other));
         match kept {
             Ok(socket) => {
-                if let Some(lookup) = self.lookups[place as usize].as_mut() {
-                    lookup.streams[family as usize] = socket;
+                if let Some(walking) = self.walking(place) {
+                    walking.streams[family as usize] = socket;
                 }
             }
             Err(failure) => self.hand_in(now, place, Event::TcpFailed { transmission, failure }),
@@ -212,8 +207,8 @@ impl Client {
         failure: TcpFailure,
         watcher: &mut impl Watcher,
     ) {
-        if let Some(lookup) = self.lookups[place as usize].as_mut() {
-            let stream = std::mem::replace(&mut lookup.streams[family as usize], NONE);
+        if let Some(walking) = self.walking(place) {
+            let stream = std::mem::replace(&mut walking.streams[family as usize], NONE);
             self.close(stream, watcher);
         }
         self.hand_in(now, place, Event::TcpFailed { transmission, failure });
@@ -225,11 +220,10 @@ impl Client {
             if family.is_some_and(|family| family != of) {
                 continue;
             }
-            let lookup = self.lookups[place as usize].as_mut();
-            let Some(lookup) = lookup else { return };
-            let stream = std::mem::replace(&mut lookup.streams[of as usize], NONE);
-            let last = std::mem::replace(&mut lookup.datagrams[of as usize], NONE);
-            let resent = lookup.resent;
+            let Some(walking) = self.walking(place) else { return };
+            let stream = std::mem::replace(&mut walking.streams[of as usize], NONE);
+            let last = std::mem::replace(&mut walking.datagrams[of as usize], NONE);
+            let resent = walking.resent;
             self.close(stream, watcher);
             if resent {
                 for socket in 0..self.sockets.len() {

@@ -10,7 +10,7 @@ use crate::dns::walk::{Event, Walk};
 use crate::dns::{Families, Family};
 use crate::lookup::answer::{Answer, Found};
 use crate::lookup::deadlines::Deadlines;
-use crate::lookup::query::Query;
+use crate::lookup::query::Names;
 use crate::lookup::system::System;
 use crate::lookup::varlink::Asked;
 use crate::race::{AnsweredBy, LookupError};
@@ -40,12 +40,14 @@ pub trait Watcher {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkId {
     pub(super) place: u32,
-    pub(super) serial: u64,
+    pub(super) serial: u32,
 }
 
 /// What is known of a family of a name: the last word of it.
 #[derive(Clone, Debug)]
 pub struct Told {
+    /// What it was asked with.
+    pub walk: WalkId,
     /// `AF_INET6` or `AF_INET`.
     pub family: i32,
     addresses: Result<Vec<Address>, LookupError>,
@@ -86,19 +88,20 @@ pub struct Client {
     pub(super) lookups: Vec<Option<Box<Lookup>>>,
     pub(super) free: Vec<u32>,
     pub(super) active: usize,
-    pub(super) last_serial: u64,
+    pub(super) last_serial: u32,
     pub(super) sockets: Vec<Option<Channel>>,
     pub(super) servers: Vec<(SocketAddr, Window)>,
     /// How many names systemd-resolved is being asked for.
     pub(super) resolved: u32,
-    /// Lookups that wait for their servers' windows, in the order in which they came there.
-    pub(super) waiting: VecDeque<WalkId>,
-    /// When some of them may have room although no answer comes. What an abandoned lookup has left is theirs at
-    /// the next turn only: many are abandoned in a row, as a rule, and those that wait among them.
+    /// The places of lookups that wait for their servers' windows, in the order in which they came there. One
+    /// that has gone leaves its turn to the next at its place.
+    pub(super) waiting: VecDeque<u32>,
+    /// When some of them may have room although no answer comes. What an abandoned lookup has left is theirs
+    /// at the next turn only: many are abandoned in a row, as a rule, and those that wait among them.
     pub(super) room_at: Option<Instant>,
     pub(super) deadlines: Option<Deadlines>,
-    /// Lookups in flight by what they ask.
-    pub(super) equal: HashMap<u64, u32>,
+    /// Lookups in flight by what they ask: see [`Client::hash`].
+    pub(super) equal: HashMap<u32, u32>,
     /// Made when a shared client begins its first name.
     pub(super) hasher: Option<RandomState>,
     pub(super) ids: Ids,
@@ -110,23 +113,39 @@ pub struct Client {
     pub(super) buffer: Vec<u8>,
 }
 
+/// A lookup. Most of thousands wait for their turn, and only what those need too is in here.
 pub(super) struct Lookup {
-    pub(super) serial: u64,
-    pub(super) query: Query,
+    pub(super) serial: u32,
+    /// Those of the question.
+    pub(super) flags: i32,
     pub(super) families: Families,
+    /// It was begun anew, since resolv.conf(5) had changed.
+    pub(super) renewed: bool,
+    pub(super) names: Names,
+    /// Who has asked for it first, or has taken that one's place.
+    pub(super) owner: u64,
+    /// What it has in common with others who ask the same.
+    pub(super) joint: Option<Box<Joint>>,
+    /// None while it waits for its turn.
+    pub(super) walk: Option<Box<Walking>>,
+}
+
+/// What owners of one lookup share.
+#[derive(Default)]
+pub(super) struct Joint {
+    /// Those who came later.
     pub(super) owners: Vec<u64>,
     /// What the owners were told of the family that came first, for those that join later.
-    pub(super) told: Option<Box<Told>>,
-    /// The place in `Client::equal`.
-    pub(super) hash: u64,
-    /// None while it waits for its turn.
-    pub(super) walk: Option<Box<Walk>>,
+    pub(super) told: Option<Told>,
+}
+
+/// A name on its way.
+pub(super) struct Walking {
+    pub(super) walk: Walk,
     pub(super) by: AnsweredBy,
     /// Whose window it counts in, and with how many questions.
     pub(super) window: u16,
     pub(super) counted: u8,
-    /// It was begun anew, since resolv.conf(5) had changed.
-    pub(super) renewed: bool,
     /// A question of it may be under way through more than one socket.
     pub(super) resent: bool,
     /// The sockets through which the questions went last, by family.
@@ -134,6 +153,28 @@ pub(super) struct Lookup {
     pub(super) streams: [u32; 2],
     /// The connection to systemd-resolved.
     pub(super) resolved: u32,
+}
+
+impl Walking {
+    pub(super) fn new(walk: Walk) -> Walking {
+        Walking {
+            walk,
+            by: AnsweredBy::NameServer(None),
+            window: 0,
+            counted: 0,
+            resent: false,
+            datagrams: [NONE; 2],
+            streams: [NONE; 2],
+            resolved: NONE,
+        }
+    }
+}
+
+impl Lookup {
+    /// What was told of one of the families already.
+    pub(super) fn told(&self) -> Option<&Told> {
+        self.joint.as_ref().and_then(|joint| joint.told.as_ref())
+    }
 }
 
 pub(super) enum Channel {
@@ -233,10 +274,14 @@ impl Client {
         self.lookups.get_mut(id.place as usize)?.as_deref_mut().filter(|lookup| lookup.serial == id.serial)
     }
 
+    /// The walk of the lookup at a place, with what is under way for it.
+    pub(super) fn walking(&mut self, place: u32) -> Option<&mut Walking> {
+        self.lookups.get_mut(place as usize)?.as_deref_mut()?.walk.as_deref_mut()
+    }
+
     pub(super) fn hand_in(&mut self, now: Instant, place: u32, event: Event<'_>) {
-        let lookup = self.lookups.get_mut(place as usize).and_then(Option::as_mut);
-        if let Some(walk) = lookup.and_then(|lookup| lookup.walk.as_mut()) {
-            walk.handle(now, event);
+        if let Some(walking) = self.walking(place) {
+            walking.walk.handle(now, event);
         }
     }
 
@@ -247,15 +292,16 @@ impl Client {
             gai_error: failure.gai_error(lookup.families),
             sys_errno: failure.sys_errno(),
         });
-        let told = Told { family: address_family(family), addresses, by: lookup.by };
-        if self.shared && lookup.families == Families::Both && lookup.told.is_none() {
-            lookup.told = Some(Box::new(told.clone()));
+        let by = lookup.walk.as_ref().map_or(AnsweredBy::NameServer(None), |walking| walking.by);
+        let walk = WalkId { place, serial: lookup.serial };
+        let told = Told { walk, family: address_family(family), addresses, by };
+        if self.shared && lookup.families == Families::Both && lookup.told().is_none() {
+            lookup.joint.get_or_insert_default().told = Some(told.clone());
         }
-        if let Some((&last, others)) = lookup.owners.split_last() {
-            let deliveries = others.iter().map(|&owner| Delivery { owner, told: told.clone() });
-            self.deliveries.extend(deliveries);
-            self.deliveries.push_back(Delivery { owner: last, told });
+        for &owner in lookup.joint.iter().flat_map(|joint| &joint.owners) {
+            self.deliveries.push_back(Delivery { owner, told: told.clone() });
         }
+        self.deliveries.push_back(Delivery { owner: lookup.owner, told });
     }
 
     /// Keeps a socket, and has it waited for.

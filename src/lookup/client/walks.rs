@@ -1,6 +1,6 @@
 //! How lookups begin, go on and end.
 
-use super::state::{Channel, Client, Delivery, Lookup, NONE, WalkId, Watcher, address_family};
+use super::state::{Channel, Client, Delivery, Lookup, WalkId, Walking, Watcher, address_family};
 use crate::dns::answer::Address;
 use crate::dns::failure::{Failure, HostError, Status};
 use crate::dns::gate::{Ask, Reason};
@@ -8,7 +8,7 @@ use crate::dns::message::Transport;
 use crate::dns::walk::{Action, Event, Walk};
 use crate::dns::{Families, Family};
 use crate::lookup::deadlines::Deadlines;
-use crate::lookup::query::Query;
+use crate::lookup::query::{Names, Query};
 use crate::lookup::system::System;
 use crate::race::AnsweredBy;
 use crate::sys::random;
@@ -52,42 +52,25 @@ impl Client {
         if query.hints().flags & libc::AI_ADDRCONFIG != 0 {
             return Err(Reason::Flags);
         }
-        let name = query.node().map_or(&b""[..], |name| name.to_bytes());
-        let hash = match self.shared {
-            true => self.hasher.get_or_insert_with(RandomState::new).hash_one((name, families)),
-            false => 0,
-        };
+        let (names, flags) = (query.names(), query.hints().flags);
         let system = self.system();
+        let hash = if self.shared { self.hash(names, families) } else { 0 };
         if let Some(place) = self.equal.get(&hash).copied().filter(|_| self.shared)
             && let Some(lookup) = self.lookups[place as usize].as_mut()
             && lookup.families == families
-            && lookup.query.node() == query.node()
+            && lookup.names.host() == names.host()
         {
             // One of its own is judged when its walk is made; one that joins, by what holds now.
-            system.decide(name, families, query.hints().flags)?;
-            lookup.owners.push(owner);
-            self.deliveries.extend(lookup.told.iter().map(|told| Delivery { owner, told: (**told).clone() }));
+            system.decide(names.host(), families, flags)?;
+            let joint = lookup.joint.get_or_insert_default();
+            joint.owners.push(owner);
+            self.deliveries.extend(joint.told.iter().map(|told| Delivery { owner, told: told.clone() }));
             return Ok(WalkId { place, serial: lookup.serial });
         }
-        self.last_serial += 1;
+        self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
-        let lookup = Lookup {
-            serial,
-            query: query.clone(),
-            families,
-            owners: vec![owner],
-            told: None,
-            hash,
-            walk: None,
-            by: AnsweredBy::NameServer(None),
-            window: 0,
-            counted: 0,
-            renewed: false,
-            resent: false,
-            datagrams: [NONE; 2],
-            streams: [NONE; 2],
-            resolved: NONE,
-        };
+        let names = names.clone();
+        let lookup = Lookup { serial, flags, families, renewed: false, names, owner, joint: None, walk: None };
         let place = self.free.pop().unwrap_or_else(|| {
             self.lookups.push(None);
             self.lookups.len() as u32 - 1
@@ -108,14 +91,27 @@ impl Client {
         }
     }
 
+    /// What equal lookups have in common. Two others may have it in common too: only one of them is found
+    /// then, and the other is asked again.
+    fn hash(&mut self, names: &Names, families: Families) -> u32 {
+        self.hasher.get_or_insert_with(RandomState::new).hash_one((names.host(), families)) as u32
+    }
+
     /// An owner wants no more of a lookup. What has been told to it already may still be among the
     /// deliveries.
     pub fn abandon(&mut self, now: Instant, id: WalkId, owner: u64, watcher: &mut impl Watcher) {
         let Some(lookup) = self.find(id) else { return };
-        if let Some(place) = lookup.owners.iter().position(|&other| other == owner) {
-            lookup.owners.swap_remove(place);
-        }
-        if lookup.owners.is_empty() {
+        let others = lookup.joint.as_mut().map(|joint| &mut joint.owners);
+        let is_last = if lookup.owner != owner {
+            others.into_iter().for_each(|others| others.retain(|&other| other != owner));
+            false
+        } else if let Some(next) = others.and_then(Vec::pop) {
+            lookup.owner = next;
+            false
+        } else {
+            true
+        };
+        if is_last {
             self.end(now, id.place, watcher);
             if !self.waiting.is_empty() {
                 self.room_at = Some(now);
@@ -183,12 +179,12 @@ impl Client {
     pub(super) fn make_walk(&mut self, place: u32) -> Result<(), Reason> {
         let system = self.system();
         let Some(lookup) = self.lookups[place as usize].as_mut() else { return Ok(()) };
-        let name = lookup.query.node().map_or(&b""[..], |name| name.to_bytes());
-        let steps = system.decide(name, lookup.families, lookup.query.hints().flags)?;
+        let name = lookup.names.host();
+        let steps = system.decide(name, lookup.families, lookup.flags)?;
         let conf = system.resolv_conf();
         let first_server = if conf.rotate { next_first_server() } else { 0 };
         let walk = Walk::new(name, lookup.families, Arc::clone(steps), Arc::clone(conf), first_server);
-        lookup.walk = Some(Box::new(if self.as_libc { walk.like_libc() } else { walk }));
+        lookup.walk = Some(Box::new(Walking::new(if self.as_libc { walk.like_libc() } else { walk })));
         Ok(())
     }
 
@@ -211,8 +207,9 @@ impl Client {
             }
             let resolved_is_full = self.is_resolved_full();
             let Some(lookup) = self.lookups[place as usize].as_mut() else { return Ok(()) };
-            let Some(walk) = lookup.walk.as_mut() else { return Ok(()) };
-            if lookup.counted == 0 && walk.asks_servers_next() {
+            let Some(walking) = lookup.walk.as_mut() else { return Ok(()) };
+            let walk = &mut walking.walk;
+            if walking.counted == 0 && walk.asks_servers_next() {
                 if !lookup.renewed && !self.has_current_servers() {
                     self.renew(place);
                     continue;
@@ -223,6 +220,8 @@ impl Client {
                 continue;
             }
             if walk.asks_resolved_next() && resolved_is_full {
+                // It begins anew when it is its turn.
+                self.question_ended(now, place, None, watcher);
                 self.wait_for_room(place);
                 return Ok(());
             }
@@ -253,9 +252,9 @@ impl Client {
     }
 
     pub(super) fn set_deadline(&mut self, now: Instant, place: u32) {
-        let lookup = self.lookups[place as usize].as_ref();
-        let of_walk = lookup.and_then(|lookup| lookup.walk.as_ref()).and_then(|walk| walk.deadline());
-        let resolved = lookup.and_then(|lookup| self.sockets.get(lookup.resolved as usize));
+        let walking = self.lookups[place as usize].as_ref().and_then(|lookup| lookup.walk.as_ref());
+        let of_walk = walking.and_then(|walking| walking.walk.deadline());
+        let resolved = walking.and_then(|walking| self.sockets.get(walking.resolved as usize));
         let deadline = match resolved {
             Some(Some(Channel::Resolved(asked, ..))) => Some(asked.deadline()),
             _ => of_walk,
@@ -275,12 +274,12 @@ impl Client {
 
     pub(super) fn ask_files(&mut self, now: Instant, place: u32, multi: bool) {
         let system = self.system();
-        let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
-        lookup.by = AnsweredBy::Hosts;
-        let Some(walk) = lookup.walk.as_mut() else { return };
-        let failure = match system.hosts() {
+        let Some(walking) = self.walking(place) else { return };
+        walking.by = AnsweredBy::Hosts;
+        let walk = &mut walking.walk;
+        let event = match system.hosts() {
             Some(hosts) => {
-                let found = hosts.addresses(walk.name(), lookup.families, multi);
+                let found = hosts.addresses(walk.name(), walk.families(), multi);
                 let addresses: Vec<Address> = found.map(Address::from).collect();
                 if !addresses.is_empty() {
                     walk.handle(now, Event::SourceFound { addresses: &addresses, ttl: None });
@@ -289,12 +288,12 @@ impl Client {
                     }
                     return;
                 }
-                Failure::HOST_NOT_FOUND
+                Event::SourceFailed { failure: Failure::HOST_NOT_FOUND }
             }
             // There is no such file, or none that this process may read.
-            None => Failure { status: Status::Unavailable, error: HostError::NoRecovery },
+            None => Event::SourceMissing,
         };
-        walk.handle(now, Event::SourceFailed { failure });
+        walk.handle(now, event);
     }
 
     /// Ends a lookup that cannot be gone on with: as if no server had answered.
@@ -304,7 +303,7 @@ impl Client {
             let lookup = self.lookups[place as usize].as_ref();
             let wanted = lookup.is_some_and(|lookup| {
                 let wants = lookup.families == Families::Both || lookup.families == Families::Only(family);
-                wants && !lookup.told.iter().any(|told| told.family == address_family(family))
+                wants && lookup.told().is_none_or(|told| told.family != address_family(family))
             });
             if wanted {
                 self.tell(place, family, Err(failure));
@@ -318,8 +317,11 @@ impl Client {
         self.question_ended(now, place, None, watcher);
         self.close_resolved(place, watcher);
         let Some(lookup) = self.lookups[place as usize].take() else { return };
-        if self.equal.get(&lookup.hash) == Some(&place) {
-            self.equal.remove(&lookup.hash);
+        if self.shared {
+            let hash = self.hash(&lookup.names, lookup.families);
+            if self.equal.get(&hash) == Some(&place) {
+                self.equal.remove(&hash);
+            }
         }
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.set(place, None);
@@ -343,12 +345,13 @@ impl Client {
         watcher: &mut impl Watcher,
     ) {
         let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
-        let over = if family.is_some() { lookup.counted.min(1) } else { lookup.counted };
+        let Some(walking) = lookup.walk.as_mut() else { return };
+        let over = if family.is_some() { walking.counted.min(1) } else { walking.counted };
         if over > 0 {
-            lookup.counted -= over;
+            walking.counted -= over;
             // It has gone to its servers once: it is not counted again.
             lookup.renewed = true;
-            self.servers[usize::from(lookup.window)].1.end(u32::from(over));
+            self.servers[usize::from(walking.window)].1.end(u32::from(over));
         }
         self.forget(now, place, family, watcher);
     }

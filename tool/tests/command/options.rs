@@ -4,7 +4,7 @@ use crate::world::*;
 use std::collections::BTreeSet;
 
 /// The options of the library and their flags. None: what no command line can give, or nobody would see.
-const FLAGS: [(&str, Option<&str>); 22] = [
+const FLAGS: [(&str, Option<&str>); 26] = [
     ("local_host", Some("--local-host")),
     ("local_service", Some("--local-port")),
     ("local_v4", Some("--local-v4")),
@@ -24,7 +24,11 @@ const FLAGS: [(&str, Option<&str>); 22] = [
     ("first_address_family_count", Some("--first-family-count")),
     ("max_attempts", Some("--max-attempts")),
     ("history", Some("--no-history")),
+    ("nat64", Some("--nat64")),
     ("lookup_by_libc", Some("--libc")),
+    ("growing_delay", Some("--growing-delay")),
+    ("share_open_timeout", Some("--share-timeout")),
+    ("only_connected_families", Some("--only-connected")),
     // A function of the caller's.
     ("lookup", None),
     // The same: these are what the command shows the race with.
