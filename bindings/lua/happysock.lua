@@ -39,7 +39,10 @@ typedef struct happy_options {
     const void *local_v4;
     const void *local_v6;
     void *history;
-    uint64_t room[16];
+    const char *nat64;
+    void *confirm;
+    void *release_socket;
+    uint64_t room[13];
 } happy_options;
 
 typedef struct happy_attempt {
@@ -169,7 +172,7 @@ local FAMILIES = { [0] = 0, [4] = AF_INET, [6] = AF_INET6 }
 local KNOWN = {
     timeout = true, resolv_timeout = true, connect_timeout = true, resolution_delay = true, connection_attempt_delay = true,
     first_address_family_count = true, max_attempts = true, family = true, local_host = true, local_port = true,
-    fast_fallback = true, history = true, wait = true, growing_delay = true, share_timeout = true, only_connected_families = true,
+    fast_fallback = true, history = true, nat64 = true, wait = true, growing_delay = true, share_timeout = true, only_connected_families = true,
 }
 
 local History = {}
@@ -209,6 +212,10 @@ local function native_options(options)
     native_options.size = ffi.sizeof("happy_options")
     if options.local_host ~= nil then native_options.local_host = kept[1] end
     if options.local_port ~= nil then native_options.local_service = kept[2] end
+    if options.nat64 ~= nil then
+        kept[4] = text(options.nat64, "nat64")
+        native_options.nat64 = kept[4]
+    end
     if options.history ~= nil then
         if getmetatable(options.history) ~= History then
             error("history must be made by happysock.history", 4)

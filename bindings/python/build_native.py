@@ -113,6 +113,7 @@ builder.cdef(
         void (*trace)(const happy_trace_event *event, void *userdata);
         void *userdata;
         happy_history *history;
+        const char *nat64;
         ...;
     } happy_options;
     typedef struct happy_attempt {

@@ -29,6 +29,7 @@ const FLAGS: [(&str, Option<&str>); 26] = [
     ("growing_delay", Some("--growing-delay")),
     ("share_open_timeout", Some("--share-timeout")),
     ("only_connected_families", Some("--only-connected")),
+    ("confirm", Some("--tls")),
     // A function of the caller's.
     ("lookup", None),
     // The same: these are what the command shows the race with.

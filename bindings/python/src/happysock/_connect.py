@@ -65,6 +65,9 @@ class Options:
     only_connected_families: bool = False
     #: What earlier connects have learnt, and where this one adds what it learns.
     history: Optional[History] = None
+    #: On a network without IPv4, reach IPv4 addresses through its translator (NAT64): "discover" asks the network for its
+    #: prefix; or prefixes with commas between, such as "64:ff9b::/96".
+    nat64: Optional[str] = None
     #: Called with each step of the race.
     trace: Optional[Callable[[Step], object]] = None
 
@@ -178,6 +181,10 @@ class Connect:
             kept.append(ffi.new("char[]", value))
             return kept[-1]
 
+        if chosen.nat64 is not None:
+            if "\0" in chosen.nat64:
+                raise ValueError("nat64: embedded null character")
+            native.nat64 = text(chosen.nat64.encode("utf-8"))
         if source_address is not None:
             local_host, local_port = source_address
             # As bind(2) of the socket module takes it: '' is every address.
