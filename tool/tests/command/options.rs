@@ -4,7 +4,7 @@ use crate::world::*;
 use std::collections::BTreeSet;
 
 /// The options of the library and their flags. None: what no command line can give, or nobody would see.
-const FLAGS: [(&str, Option<&str>); 26] = [
+const FLAGS: [(&str, Option<&str>); 27] = [
     ("local_host", Some("--local-host")),
     ("local_service", Some("--local-port")),
     ("local_v4", Some("--local-v4")),
