@@ -83,7 +83,7 @@ pub use drive::{
     Report, Signals, Target, Verdict, connect, connect_with,
 };
 pub use history::{History, Report as HistoryReport};
-pub use lookup::{LookupCallback, LookupFunction};
+pub use lookup::{LookupCallback, LookupFunction, NoServices, ServiceRecord, Services, Unusable, look_up_services};
 pub use sys::Interest;
 
 // The Rust of README compiles.

@@ -24,6 +24,7 @@ mod record;
 mod recording;
 mod repeat;
 mod run;
+mod services;
 mod sweep;
 mod targets;
 mod tls;

@@ -88,6 +88,8 @@ fn of_lookup_every_field_is_documented() {
         &[
             run(&["lookup", "many.test", "--json", "--compare"]),
             run(&["lookup", "nosuch.test", "--json", "--compare"]),
+            run(&["lookup", "alias.test", "--json", "--service", "https", "--alpn", "h2"]),
+            run(&["lookup", "nosuch.test", "--json", "--service", "https"]),
             Said::from(
                 happy(&["lookup", "half.test", "--json"]).env("HAPPYSOCK_DNS", "libc").output().expect("it runs"),
             ),
