@@ -677,8 +677,8 @@ typedef int (*happy_configure_socket_fn)(int fd,
 typedef void (*happy_userdata_free_fn)(void *userdata);
 
 /**
- * Says whether the connection of an attempt is wanted: a success that is more than TCP. The race goes on
- * while it is held, as if it were connecting still.
+ * Says whether the connection of an attempt is wanted, where to be connected is not all that counts. The
+ * race goes on while it is held, as if it were connecting still.
  *
  * The socket stays the library's until it wins, and is in non-blocking mode. The caller may do I/O on it,
  * such as a TLS handshake: here, while nothing else of the connect goes on, or after HAPPY_CONFIRM_LATER

@@ -1,7 +1,7 @@
 /* Only a server that greets is a success: one that takes the connection and ends it without a word has failed, and
  * the next address gets its turn. A TLS handshake is driven in the same way.
  *
- * shows: happy_connect_confirm happy_confirm_fn happy_release_socket_fn HAPPY_CONFIRM_LATER
+ * shows: happy_connect_confirm happy_release_socket_fn
  * run: dual.test PORT
  * prints: rejected: 2 of 2
  */

@@ -2,7 +2,7 @@
  * time, the first to finish wins, and the others are cancelled. Here the first address takes the connection and never
  * answers.
  *
- * shows: HAPPY_CONFIRM_YES HAPPY_CONFIRM_NO
+ * shows: happy_confirm_fn happy_release_socket_fn
  * run: dual.test TLS_PORT TLS_CERTIFICATE
  * prints: connected to 127.0.0.1:TLS_PORT
  * prints: handshakes: 2, cancelled: 1

@@ -75,8 +75,8 @@ pub type happy_configure_socket_fn = Option<
 /// Threads: the one that drives the connect
 pub type happy_trace_fn = Option<unsafe extern "C" fn(event: *const happy_trace_event, userdata: *mut c_void)>;
 
-/// Says whether the connection of an attempt is wanted: a success that is more than TCP. The race goes on
-/// while it is held, as if it were connecting still.
+/// Says whether the connection of an attempt is wanted, where to be connected is not all that counts. The
+/// race goes on while it is held, as if it were connecting still.
 ///
 /// The socket stays the library's until it wins, and is in non-blocking mode. The caller may do I/O on it,
 /// such as a TLS handshake: here, while nothing else of the connect goes on, or after HAPPY_CONFIRM_LATER
