@@ -13,8 +13,17 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-/* No test waits longer than this for something that has to come. */
-#define PATIENCE_MS 20000
+/* No test waits longer than this for something that has to come. A machine may stand still for seconds. */
+#define PATIENCE_MS 60000
+
+/* Longer than any stall: a delay of a race that has to be over only where the test says so. */
+#define NOT_SOON_MS 30000
+
+/* The longest Connection Attempt Delay (RFC 8305, section 8). */
+#define LONGEST_ATTEMPT_DELAY_MS 2000
+
+/* How long a name server that is silent is waited for, by libc and by the library. */
+#define SILENCE_MS 6000
 
 /* Milliseconds of the monotonic clock. */
 double now_ms(void);

@@ -15,6 +15,7 @@ static void every_list_and_the_userdata_are_freed_once(void **state)
     happy_options options = script_options(&script);
     struct roomy_result roomy;
     (void)state;
+    options.connection_attempt_delay_ms = LONGEST_ATTEMPT_DELAY_MS;
     int fd = connect_scripted(&options, &roomy);
     wait_for_running_lookups(0);
     wait_for_userdata_free(&script);
@@ -49,7 +50,7 @@ static void userdata_outlives_a_lookup_that_was_given_up(void **state)
     script->four.addresses[0] = "127.0.0.1";
     happy_options options = script_options(script);
     /* Time for both lookups to begin. */
-    options.open_timeout_ms = 1000;
+    options.open_timeout_ms = 4000;
     clear_result(&roomy);
     assert_int_equal(init_inetsock_happy("written.test", service(port), &options, &roomy.result), -1);
     assert_int_equal(roomy.result.status, HAPPY_ETIMEOUT);
@@ -85,6 +86,8 @@ static void configure_socket_sees_each_socket_and_may_fail_an_attempt(void **sta
     happy_options options = script_options(&script);
     struct roomy_result roomy;
     (void)state;
+    /* IPv6 goes first, however late its answer comes. */
+    options.resolution_delay_ms = NOT_SOON_MS;
     int fd = connect_scripted(&options, &roomy);
     assert_string_equal(result_address(&roomy.result), "203.0.113.1");
     assert_int_equal(script.sockets_configured, 2);
@@ -174,6 +177,8 @@ static void attempts_are_counted_where_there_is_no_room(void **state)
     happy_result result = HAPPY_RESULT_INIT;
     (void)state;
     options.connection_attempt_delay_ms = 300;
+    /* IPv6 goes first, however late its answer comes. */
+    options.resolution_delay_ms = NOT_SOON_MS;
     result.attempts = attempts;
     result.attempts_capacity = 1;
     int fd = init_inetsock_happy("written.test", service(port), &options, &result);

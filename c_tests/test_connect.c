@@ -38,6 +38,8 @@ static void connects_by_name(void **state)
         happy_options options = HAPPY_OPTIONS_INIT;
         struct roomy_result roomy;
         options.family = table[i].family;
+        /* One attempt, however long it takes. */
+        options.connection_attempt_delay_ms = LONGEST_ATTEMPT_DELAY_MS;
         clear_result(&roomy);
         int fd = init_inetsock_happy(table[i].host, service(port), &options, &roomy.result);
         if (fd < 0)
@@ -162,7 +164,7 @@ static void check_timeout(struct roomy_result *roomy, int limit, double began, d
     assert_int_equal(roomy->result.sys_errno, ETIMEDOUT);
     assert_int_equal(roomy->result.limit, limit);
     double took = now_ms() - began;
-    if (took < at_least || took > at_least + 1500)
+    if (took < at_least || took > at_least + NOT_SOON_MS)
         fail_msg("%.1f ms, and the limit was %.1f ms", took, at_least);
 }
 
@@ -173,11 +175,11 @@ static void nothing_answers_and_open_timeout_ends_it(void **state)
     (void)state;
     /* Time for the second attempt too. */
     options.connection_attempt_delay_ms = 10;
-    options.open_timeout_ms = 1000;
+    options.open_timeout_ms = 4000;
     clear_result(&roomy);
     double began = now_ms();
     assert_int_equal(init_inetsock_happy("silent.test", service(port), &options, &roomy.result), -1);
-    check_timeout(&roomy, HAPPY_LIMIT_OPEN, began, 1000);
+    check_timeout(&roomy, HAPPY_LIMIT_OPEN, began, 4000);
     assert_int_equal(roomy.result.attempts_count, 2);
     assert_string_not_equal(result_address(&roomy.result), "");
 }

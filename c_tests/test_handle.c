@@ -51,6 +51,8 @@ static void an_untaken_winner_is_closed(void **state)
     happy_connect *connect = new_connect("127.0.0.1", NULL);
     (void)state;
     happy_connect_wait(connect);
+    /* The server's kernel may hear of it later than the client's. */
+    assert_true(wait_readable(servers[0], PATIENCE_MS));
     int server_end = accept_from(servers[0]);
     assert_true(server_end >= 0);
     happy_connect_free(connect);
@@ -113,7 +115,7 @@ static void its_timeout_counts_down_to_what_is_due(void **state)
     assert_in_range(happy_connect_get_timeout_ms(connect), 0, 60);
     double began = now_ms();
     drive_by_poll(connect);
-    assert_true(now_ms() - began < 1500);
+    assert_true(now_ms() - began < NOT_SOON_MS);
     assert_int_equal(happy_connect_take_result(connect, NULL), -1);
     assert_int_equal(errno, ETIMEDOUT);
     happy_connect_free(connect);
@@ -165,6 +167,8 @@ static void an_interrupted_wait_goes_on_where_it_was(void **state)
         assert_int_equal(happy_connect_take_result(connect, NULL), -1);
         assert_int_equal(errno, EAGAIN);
     }
+    /* A worker may begin late; what is not needed any more it would not begin at all. */
+    wait_for_running_lookups(2);
     script_release();
     happy_connect_wait(connect);
     clear_result(&roomy);
@@ -251,7 +255,8 @@ static void signals_do_not_disturb_a_blocking_connect(void **state)
     signal(SIGALRM, SIG_IGN);
     sigaction(SIGALRM, &before, NULL);
     check_socket(fd, false);
-    assert_true(signals_seen > 5);
+    /* Those that come while the machine stands still are one. */
+    assert_true(signals_seen > 0);
     assert_int_equal(roomy.result.attempts_count, 2);
     close(fd);
 }
@@ -347,7 +352,7 @@ static void is_freed_at_any_moment(void **state)
             poll(&descriptor, 1, dispatches % 3);
         double began = now_ms();
         happy_connect_free(connect);
-        assert_true(now_ms() - began < 1000);
+        assert_true(now_ms() - began < NOT_SOON_MS);
         wait_for_running_lookups(0);
         wait_for_userdata_free(script);
         assert_int_equal(script->frees, script->lookups);

@@ -80,7 +80,7 @@ static void says_in_which_state_it_is(void **state)
     assert_int_equal(happy_lookup_start(lookup), HAPPY_OK);
     assert_int_equal(happy_lookup_dispatch(lookup), HAPPY_EAGAIN);
     /* The server is asked again, or given up, when its time has passed; there is no other limit. */
-    assert_in_range(happy_lookup_get_timeout_ms(lookup), 1, 2000);
+    assert_in_range(happy_lookup_get_timeout_ms(lookup), 1, SILENCE_MS);
     assert_int_equal(happy_lookup_start(lookup), HAPPY_ESTATE);
     assert_int_equal(happy_lookup_take_result(lookup, &list), HAPPY_EAGAIN);
     assert_ptr_equal(list, state);
@@ -171,10 +171,9 @@ static void its_limit_counts_from_the_start(void **state)
     usleep(120000);
     double began = now_ms();
     assert_int_equal(happy_lookup_start(lookup), HAPPY_OK);
-    assert_int_equal(happy_lookup_take_result(lookup, &list), HAPPY_EAGAIN);
     happy_lookup_wait(lookup);
     double took = now_ms() - began;
-    assert_true(took >= 80 && took < 1500);
+    assert_true(took >= 80 && took < NOT_SOON_MS);
     assert_int_equal(happy_lookup_take_result(lookup, &list), EAI_SYSTEM);
     assert_int_equal(errno, ETIMEDOUT);
     happy_lookup_unref(lookup);
@@ -184,15 +183,15 @@ static void its_limit_counts_from_the_start(void **state)
 static void its_limit_holds_for_pollers_too(void **state)
 {
     int dns = silent_dns_server();
-    happy_lookup *lookup = started_lookup("hangs.test", 50);
+    happy_lookup *lookup = started_lookup("hangs.test", 3000);
     struct addrinfo *list = NULL;
     (void)state;
     int fd = happy_lookup_get_fd(lookup);
     assert_int_equal(happy_lookup_dispatch(lookup), HAPPY_EAGAIN);
     int timeout_ms = happy_lookup_get_timeout_ms(lookup);
-    assert_true(timeout_ms >= 0 && timeout_ms <= 50);
+    assert_true(timeout_ms >= 0 && timeout_ms <= 3000);
     /* Nothing but the limit makes it readable. */
-    assert_true(wait_readable(fd, 5000));
+    assert_true(wait_readable(fd, PATIENCE_MS));
     assert_int_equal(happy_lookup_dispatch(lookup), HAPPY_OK);
     assert_true(is_readable(fd));
     assert_int_equal(happy_lookup_get_timeout_ms(lookup), 0);

@@ -116,8 +116,9 @@ static void signals_do_not_end_a_wait(void **state)
     /* One that is still pending is discarded. */
     signal(SIGALRM, SIG_IGN);
     sigaction(SIGALRM, &before, NULL);
-    assert_true(signals_seen > 2);
-    assert_true(took >= 500 && took < 5000);
+    /* Those that come while the machine stands still are one. */
+    assert_true(signals_seen > 0);
+    assert_true(took >= 500 && took < NOT_SOON_MS);
     happy_lookup_unref(lookup);
     close(dns);
 }
@@ -194,7 +195,10 @@ static void cancel_a_thousand(bool by_libc)
     /* Workers that are still inside libc have their query's socket open; ours are gone. */
     int at_work = workers();
     assert_true(by_libc ? at_work > 0 : at_work == 0);
+    /* A worker that has just taken the last of a lookup may not have closed it yet. */
     int extra = open_descriptors() - descriptors;
+    for (double until = now_ms() + PATIENCE_MS; extra > at_work && now_ms() < until; extra = open_descriptors() - descriptors)
+        usleep(1000);
     if (extra > at_work)
         fail_msg("%d descriptors more than before, with %d workers inside libc", extra, at_work);
     qsort(cancel_ms, ROUNDS, sizeof cancel_ms[0], compare_doubles);
@@ -202,9 +206,9 @@ static void cancel_a_thousand(bool by_libc)
     print_message("cancel: median %.4f ms, 99 %% %.4f ms; drop: median %.4f ms, 99 %% %.4f ms; workers: %d\n",
                   cancel_ms[ROUNDS / 2], cancel_ms[ROUNDS * 99 / 100], drop_ms[ROUNDS / 2], drop_ms[ROUNDS * 99 / 100],
                   at_work);
-    /* Microseconds are expected; the margin is for a machine that is busy with other things. */
-    assert_true(cancel_ms[ROUNDS / 2] < 1);
-    assert_true(drop_ms[ROUNDS / 2] < 1);
+    /* Microseconds are expected, and SILENCE_MS if it waited; the margin is for a machine that is busy with other things. */
+    assert_true(cancel_ms[ROUNDS / 2] < SILENCE_MS / 10);
+    assert_true(drop_ms[ROUNDS / 2] < SILENCE_MS / 10);
     close(dns);
     look_up_by_libc(false);
     wait_for_workers_to_leave();

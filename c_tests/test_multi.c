@@ -180,7 +180,7 @@ static void cancel_ends_at_once(void **state)
     for (int i = 0; i < 3; i++) {
         double began = now_ms();
         assert_int_equal(happy_multi_cancel(multi, entries[i].id), HAPPY_OK);
-        assert_true(now_ms() - began < 1000);
+        assert_true(now_ms() - began < NOT_SOON_MS);
         assert_int_equal(entries[i].ended, 1);
         assert_int_equal(entries[i].status, HAPPY_ECANCELLED);
         assert_int_equal(happy_multi_cancel(multi, entries[i].id), HAPPY_ENOENT);
@@ -215,7 +215,7 @@ static void free_ends_what_is_left_and_waits_for_nothing(void **state)
     wait_for_running_lookups(COUNT);
     double began = now_ms();
     happy_multi_free(multi);
-    assert_true(now_ms() - began < 1000);
+    assert_true(now_ms() - began < NOT_SOON_MS);
     for (int i = 0; i < COUNT; i++) {
         assert_int_equal(entries[i].ended, 1);
         assert_int_equal(entries[i].status, HAPPY_ECANCELLED);

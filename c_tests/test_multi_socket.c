@@ -202,7 +202,7 @@ static void spurious_calls_are_harmless(void **state)
     add(multi, "192.0.2.77", 80, NULL, &entries[0]);
     happy_options options = HAPPY_OPTIONS_INIT;
     /* Longer than the calls below take. */
-    options.open_timeout_ms = 2000;
+    options.open_timeout_ms = 6000;
     add(multi, "192.0.2.78", 80, &options, &entries[1]);
     turn(multi, 0);
     for (int i = 0, attempts = 0; i < loop.count; i++)

@@ -198,6 +198,7 @@ static void the_preferred_family_goes_first(void **state)
         struct known known[2];
         happy_result result = HAPPY_RESULT_INIT;
         options.preferred_family = families[i];
+        options.connection_attempt_delay_ms = LONGEST_ATTEMPT_DELAY_MS;
         int fd = init_inetsock_happy("live.test", service(port), &options, &result);
         check_socket(fd, false);
         close(fd);
@@ -414,7 +415,7 @@ static void the_descriptor_may_come_late(void **state)
     happy_result result = HAPPY_RESULT_INIT;
     happy_connect *connect = NULL;
     (void)state;
-    options.open_timeout_ms = 1000;
+    options.open_timeout_ms = 4000;
     assert_int_equal(happy_connect_new("192.0.2.77", "80", &options, &connect, NULL), HAPPY_OK);
     assert_int_equal(happy_connect_dispatch(connect), HAPPY_EAGAIN);
     int fd = happy_connect_get_fd(connect);

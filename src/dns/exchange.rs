@@ -9,7 +9,7 @@
 //! open while it lives: an answer that comes late, from a server that was left already, is still good. A TCP
 //! connection belongs to one question at one server and is to be closed as soon as that question is sent
 //! again or has its outcome.
-use super::message::{Answer, Asked, Leftover, Records, Reply, Transport, read_reply};
+use super::message::{Answer, Asked, Code, Leftover, Records, Reply, Transport, read_reply};
 use super::name_wire::WireName;
 use super::outcome::{Cause, Outcome, Progress, Setback, Unanswered};
 use super::question::RecordType;
@@ -294,7 +294,13 @@ impl Exchange {
         // takes what is there at the end for a reply unless the question in it is one for A records
         // (`__res_handle_no_aaaa`).
         let stands_in = self.no_aaaa && self.families == Families::Only(Family::V6);
-        let as_if = if stands_in { self.leftover.code() } else { None };
+        let as_if = match self.leftover.code().filter(|_| stands_in) {
+            Some((code @ Code::NoError, true)) => {
+                let (records, addresses) = (Records::Malformed, Default::default());
+                return Outcome::Replied(Answer { code, records, addresses });
+            }
+            leftover => leftover.map(|(code, _)| code),
+        };
         Outcome::Unanswered(Unanswered { cause, servfail: self.servfail, as_if })
     }
 

@@ -315,14 +315,10 @@ impl Leftover {
         }
     }
 
-    /// The code in it, unless there is a question for A records. Records of which nothing can be read are as good as a
-    /// refusal.
-    pub(super) fn code(self) -> Option<Code> {
-        let code = match Code::of(self.rcode) {
-            Code::NoError if self.has_answers => Code::Refusal,
-            code => code,
-        };
-        (!self.asks_for_a).then_some(code)
+    /// The code in it, unless there is a question for A records; and whether records are said to follow, of which
+    /// nothing can be read then.
+    pub(super) fn code(self) -> Option<(Code, bool)> {
+        (!self.asks_for_a).then(|| (Code::of(self.rcode), self.has_answers))
     }
 }
 

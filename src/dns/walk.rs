@@ -406,9 +406,15 @@ impl Walk {
             return Action::Finish;
         };
         self.told[family as usize] = true;
-        let (list, rest) = addresses.list.iter().partition(|address| address.family() == family);
-        addresses.list = rest;
         let ttl = addresses.ttl;
+        let list = if self.untold().is_some() {
+            let of_family = addresses.list.iter().copied().filter(|address| address.family() == family).collect();
+            addresses.list.retain(|address| address.family() != family);
+            of_family
+        } else {
+            // What is left is all of the last one.
+            std::mem::take(&mut addresses.list)
+        };
         self.place = Place::Found(addresses);
         let found = Addresses { list, ttl };
         let answer = if found.list.is_empty() { Err(Failure::NO_DATA) } else { Ok(found) };

@@ -83,9 +83,11 @@ impl Learning {
             let Some(source) = *source else { continue };
             match attempt.outcome {
                 AttemptOutcome::Connected => {
-                    let measured = attempt.ended.map(|ended| ended.saturating_duration_since(attempt.started));
+                    let measured = attempt.connected.map(|at| at.saturating_duration_since(attempt.started));
                     self.history.connected(now, source, attempt.destination.ip(), measured);
                 }
+                // It was held, and another won or the caller did not want it.
+                _ if attempt.connected.is_some() => self.history.answered(now, source),
                 // Somebody answered, if only to refuse.
                 AttemptOutcome::Failed(failure)
                     if matches!(failure.sys_errno, libc::ECONNREFUSED | libc::ECONNRESET) =>

@@ -264,8 +264,9 @@ fn no_aaaa_takes_what_was_heard_last_for_an_answer_unless_it_holds_the_question(
     ends("refused", "AGAIN");
     ends("bare nxdomain", "NONAME");
     Script::new(&format!("{ONE}options no-aaaa attempts:0\n"), ONLY_AAAA, "www.test.").expect("AAAA ! NODATA, finish");
-    // Records beside another question cannot be read.
-    let mut script = Script::new(&lines, ONLY_AAAA, "www.test.");
+    // Records beside another question cannot be read; and the search list ends with them.
+    let listed = format!("{lines}search a.test\n");
+    let mut script = Script::new(&listed, ONLY_AAAA, "www.test");
     script.expect("AAAA www.test @0");
     let mut message = script.message(AAAA).address(QUESTION, "192.0.2.1").octets;
     message[18] ^= 1;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Long enough for anything that has to happen, on any machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const STREAM: Hints = Hints { flags: 0, family: libc::AF_UNSPEC, socktype: libc::SOCK_STREAM, protocol: 0 };
 

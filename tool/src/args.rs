@@ -194,6 +194,13 @@ pub struct ConnectArguments {
     /// Only connect: pass nothing on, even where standard input is a pipe or a file
     #[arg(short = 'z', long, conflicts_with = "pipe")]
     pub zero: bool,
+    /// Count a connection only when its TLS handshake is done: an address that takes connections and never
+    /// answers is left behind. Nothing is passed on
+    #[arg(long, conflicts_with = "pipe")]
+    pub tls: bool,
+    /// Trust the certificates of this file (PEM) instead of the system's
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub tls_ca: Option<PathBuf>,
     /// Show nothing of the race
     #[arg(short, long)]
     pub quiet: bool,

@@ -65,7 +65,7 @@ struct Beside<'a> {
 pub fn run(arguments: &LookupArguments, look: &LookOptions, interrupts: &Interrupts) -> Result<u8> {
     let term = Term::stdout();
     let look = Look::of(&term, look);
-    let starter = Starter::new();
+    let starter = Starter::new(None);
     let host = without_brackets(&arguments.host);
     let c_host = c_string("HOST", host)?;
     let options = Options {

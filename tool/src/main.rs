@@ -27,6 +27,7 @@ mod run;
 mod services;
 mod sweep;
 mod targets;
+mod tls;
 mod verdict;
 mod watch;
 

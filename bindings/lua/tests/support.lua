@@ -14,7 +14,7 @@ int inet_pton(int family, const char *text, void *address);
 int clock_gettime(int clock, struct support_time *time);
 ]])
 local C = ffi.C
-local support = { V4 = "203.0.113.1", AT_ONCE = 1.5 }
+local support = { V4 = "203.0.113.1", AT_ONCE = 10 }
 local AF_INET, STREAM, DGRAM, CLOEXEC = 2, 1, 2, 0x80000
 
 local function bound(kind, host, port)
@@ -94,7 +94,7 @@ end
 
 -- That no more are open, or will be in a moment: a worker may be inside libc, which opens files of its own.
 function support.no_more_descriptors_than(most)
-    local deadline, count, all = support.now() + 10, nil, nil
+    local deadline, count, all = support.now() + 60, nil, nil
     repeat
         count, all = open_descriptors()
     until count <= most or support.now() > deadline

@@ -12,8 +12,8 @@ import time
 import unittest
 
 V4, V6 = "203.0.113.1", "2001:db8:1::1"
-#: Where something hangs it does so for 2 seconds and more.
-AT_ONCE = 1.5
+#: Where something hangs it does so for 30 seconds and more; a busy machine may stand still for some.
+AT_ONCE = 10
 _names = itertools.count()
 
 

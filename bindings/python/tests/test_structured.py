@@ -91,7 +91,8 @@ def count():
     while True:
         ticks.append(True); gevent.sleep(0.01)
 counter = gevent.spawn(count)
-sock = happysock.create_connection(("half.test", int(sys.argv[1])))
+options = happysock.Options(connection_attempt_delay=2)
+sock = happysock.create_connection(("half.test", int(sys.argv[1])), options=options)
 print(sock.getpeername()[0], len(ticks) > 5)
 """
 

@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 const LIVE: &str = "203.0.113.1";
-/// A dead address would hold up a connect for two minutes.
+/// A dead address would hold up a connect for two minutes, and a silent name server for half a minute.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 fn client(connector: Connector) -> Client<Connector, Empty<&'static [u8]>> {
@@ -108,7 +108,7 @@ async fn a_name_server_is_waited_for_and_its_answer_is_heard() {
     });
     let began = Instant::now();
     let error = happysock::tokio::connect(("no.such.host.example", 80)).await.expect_err("there is no such name");
-    // A server that is not heard is waited for 2 seconds.
-    assert!(began.elapsed() < Duration::from_millis(1500), "{error} after {:?}", began.elapsed());
+    // A server that is not heard is waited for longer.
+    assert!(began.elapsed() < AT_ONCE, "{error} after {:?}", began.elapsed());
     assert!(error.attempts().is_empty() && error.to_string().contains("not known"), "{error}");
 }

@@ -382,7 +382,10 @@ impl Client {
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.set(place, None);
         }
-        self.free.push(place);
+        // One that has a name or two has no use for places.
+        if self.shared {
+            self.free.push(place);
+        }
         self.active -= 1;
         if self.active == 0 {
             for socket in 0..self.sockets.len() {

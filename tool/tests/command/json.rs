@@ -1,5 +1,6 @@
 //! What is written as JSON is what json.md says, and all that it says is written somewhere.
 
+use crate::tls::half_dead;
 use crate::world::*;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -48,6 +49,7 @@ fn compare(heading: &str, outputs: &[Said]) {
 fn of_connect_every_field_is_documented() {
     in_network!();
     let (port, closed) = (greeter().to_string(), closed_port().to_string());
+    let half_dead = half_dead("json");
     compare(
         "happy connect",
         &[
@@ -58,6 +60,15 @@ fn of_connect_every_field_is_documented() {
                     .output()
                     .expect("it runs"),
             ),
+            run(&[
+                "connect",
+                "dual.test",
+                &half_dead.port,
+                "--json",
+                "--tls",
+                "--tls-ca",
+                half_dead.authorities.path(),
+            ]),
             run(&["connect", "live.test", &closed, "--json"]),
             run(&["connect", "silent.test", "80", "--json", "--timeout", "300"]),
             run(&["connect", "nosuch.test", "80", "--json"]),
