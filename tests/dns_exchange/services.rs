@@ -189,7 +189,7 @@ fn binding(priority: u16, target: &str) -> Vec<u8> {
 }
 
 impl Script {
-    /// The server answers with these records, an hour old at most.
+    /// The server answers with these records.
     fn bindings(&mut self, records: &[(u16, &str)]) -> &mut Script {
         let add = |message: Message, (priority, target): &(u16, &str)| {
             message.record(QUESTION, TYPE_HTTPS, CLASS_IN, 60, &binding(*priority, target))

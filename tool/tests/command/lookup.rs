@@ -144,6 +144,7 @@ fn bindings_of_a_service_are_told_with_what_they_are_good_for() {
     let said = run(&["lookup", "alias.test", "--service", "https", "--alpn", "h2,http/1.1", "--json"]);
     let services = &json(&said)["services"];
     assert_eq!((&services["owner"], &services["aliases"]), (&json!("bound.test"), &json!(1)), "{services}");
+    assert_eq!(services["ttl_s"], 60);
     let records = services["records"].as_array().expect("a list");
     let best = json!({
         "priority": 1, "target": "bound.test", "port": 8443, "alpn": ["h2", "http/1.1"], "ech": "fe0d", "usable": true,
