@@ -74,6 +74,8 @@ help:
 	@echo "  make deny               licences, sources and advisories of the crates that are shipped (cargo-deny)"
 	@echo "  make debian-package     Debian's packages, into target/debian, with the Rust that is here"
 	@echo "  make debian-test        the same in a Debian of their own (debootstrap): built, upgraded, used, purged; as root"
+	@echo "Other people's programs"
+	@echo "  make try-patches        wget, tinyproxy and hiredis from Debian's sources with the patches of docs/patches, measured"
 	@echo "Measurements"
 	@echo "  make lab                how it connects on late, lossy and broken networks; PEERS=1 measures others beside it"
 	@echo "  make lab-short          a shorter form of it"
@@ -249,3 +251,4 @@ include packaging/packaging.mk
 -include bindings/bindings.mk
 -include $(wildcard benches/*.mk)
 -include docs/manual.mk
+-include docs/patches/patches.mk

@@ -7,7 +7,7 @@ FAULTS_HEADERS := include/happysock.h $(wildcard $(FAULTS_SOURCES)/*.h)
 SCENARIOS := $(patsubst $(FAULTS_SOURCES)/%.c,$(FAULTS)/%.o,$(filter-out %/dns_scenarios.c,$(wildcard $(FAULTS_SOURCES)/*scenarios.c))) $(FAULTS)/answers.o
 # Of names that the library looks up by itself, beside a name server.
 DNS_SCENARIOS := $(FAULTS)/dns_scenarios.o $(FAULTS)/multi_scenarios.o $(FAULTS)/answers.o $(C_DIRECTORY)/name_server.o
-FAULTS_PROGRAMS := every_call every_call_dns limits allocations forks forks_dns unload
+FAULTS_PROGRAMS := every_call every_call_dns limits limits_dns allocations forks forks_dns unload
 # The arguments of the programs: --short in CI.
 FAULTS_FORM ?=
 
@@ -54,7 +54,8 @@ run-faults: $(FAULTS_PROGRAMS:%=$(FAULTS)/%) $(FAULTS)/plugin/libhappysock.so
 	@RUN_JOBS=$(RUN_JOBS) scripts/run-each $(FAULTS_LIMIT) \
 	    $(foreach part,$(EVERY_CALL_PARTS),"$(FAULTS)/every_call $(FAULTS_FORM) --part $(part)/$(words $(EVERY_CALL_PARTS))") \
 	    "scripts/in-test-network $(FAULTS)/every_call_dns $(FAULTS_FORM)" \
-	    "scripts/in-test-network $(FAULTS)/forks_dns $(FAULTS_FORM)" "$(FAULTS)/forks $(FAULTS_FORM)" "$(FAULTS)/limits $(FAULTS_FORM)" $(FAULTS)/allocations \
+	    "scripts/in-test-network $(FAULTS)/forks_dns $(FAULTS_FORM)" "scripts/in-test-network $(FAULTS)/limits_dns $(FAULTS_FORM)" \
+	    "$(FAULTS)/forks $(FAULTS_FORM)" "$(FAULTS)/limits $(FAULTS_FORM)" $(FAULTS)/allocations \
 	    "$(FAULTS)/unload $(C_DIRECTORY)/libhappysock.so" "$(FAULTS)/unload $(FAULTS)/plugin/libhappysock.so"
 
 .PHONY: faults test-faults suite-faults

@@ -41,6 +41,7 @@ $(C_DIRECTORY)/manual/%: docs/examples/%.c $(C_HEADERS) $(C_DIRECTORY)/libhappys
 
 $(C_DIRECTORY)/manual/libevent_loop: MANUAL_LINK = -levent
 $(C_DIRECTORY)/manual/io_uring_loop: MANUAL_LINK = -luring
+$(C_DIRECTORY)/manual/tls: MANUAL_LINK = -lssl -lcrypto
 
 .PHONY: suite-manual
 suite-manual:

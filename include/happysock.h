@@ -561,6 +561,13 @@ int happy_history_get_report(happy_history *self, happy_history_report *ret_repo
 /** An empty happy_history_report: `happy_history_report report = HAPPY_HISTORY_REPORT_INIT;` */
 #define HAPPY_HISTORY_REPORT_INIT { sizeof(happy_history_report), 0u, 0u, 0u, 0u }
 
+/** The connection is not wanted: its attempt has failed, and the next one starts. */
+#define HAPPY_CONFIRM_NO 0
+/** The connection is wanted: it wins. */
+#define HAPPY_CONFIRM_YES 1
+/** Not known yet: the attempt is held until happy_connect_confirm or happy_multi_confirm answers for it. */
+#define HAPPY_CONFIRM_LATER 2
+
 /**
  * Attempts one address after the other in the system's order, without a race: the next only when the one
  * before has failed or used up `connect_timeout_ms`. Known addresses are attempted in the order in which
@@ -669,6 +676,49 @@ typedef int (*happy_configure_socket_fn)(int fd,
  */
 typedef void (*happy_userdata_free_fn)(void *userdata);
 
+/**
+ * Says whether the connection of an attempt is wanted, where to be connected is not all that counts. The
+ * race goes on while it is held, as if it were connecting still.
+ *
+ * The socket stays the library's until it wins, and is in non-blocking mode. The caller may do I/O on it,
+ * such as a TLS handshake: here, while nothing else of the connect goes on, or after HAPPY_CONFIRM_LATER
+ * in a loop of its own, until it has answered for it or `release_socket` takes it back. A connection that
+ * the other side ends while it is held is for the caller to notice.
+ *
+ * Parameters
+ *   fd                the socket; to be neither closed nor kept beyond what is said above
+ *   address, address_length
+ *                     where it is connected to; they live until it returns
+ *   userdata          that of the options
+ *
+ * Returns
+ *   HAPPY_CONFIRM_YES   it wins; the others are closed
+ *   HAPPY_CONFIRM_NO    the attempt fails with ECONNABORTED, `syscall` is "confirm", and the next one
+ *                       starts
+ *   HAPPY_CONFIRM_LATER held until happy_connect_confirm or happy_multi_confirm answers. With
+ *                       init_inetsock_happy nobody could: the attempt fails with EDEADLK
+ *   any other number    the attempt fails with EINVAL
+ *
+ * Threads: the one that drives the connect
+ */
+typedef int (*happy_confirm_fn)(int fd,
+                                const struct sockaddr *address,
+                                socklen_t address_length,
+                                void *userdata);
+
+/**
+ * Takes back a socket that is held and was not answered for: it is closed next. Another attempt has won,
+ * a limit was reached, it made room under `max_attempts`, or the connect was cancelled or freed. Stop
+ * watching it, and free what was made for it.
+ *
+ * Parameters
+ *   fd                the socket, open still
+ *   userdata          that of the options
+ *
+ * Threads: the one that drives the connect, or frees it
+ */
+typedef void (*happy_release_socket_fn)(int fd, void *userdata);
+
 /** A lookup was started; `family`. */
 #define HAPPY_TRACE_LOOKUP_STARTED 1
 /** A lookup was answered; `family`, `count`, or `gai_error` and `sys_errno` when it failed. */
@@ -701,6 +751,12 @@ typedef void (*happy_userdata_free_fn)(void *userdata);
  * or this one; `family`.
  */
 #define HAPPY_TRACE_FAMILY_UNANSWERED 14
+
+/**
+ * An attempt is connected and held: `confirm` is asked; `attempt`, `address`. Its end tells what was
+ * said.
+ */
+#define HAPPY_TRACE_ATTEMPT_HELD 15
 
 /**
  * In this network, which has no IPv4, the address for its translator was made of an IPv4 address; `address`,
@@ -892,6 +948,14 @@ typedef struct happy_options {
      * loopback and the link, and no route. Only with both families.
      */
     const char *nat64;
+    /**
+     * Asked whether the connection of an attempt is wanted before it wins, or NULL: the first connection
+     * wins. All limits hold meanwhile: `connect_timeout_ms` counts on from the start of the last
+     * candidate's attempt.
+     */
+    happy_confirm_fn confirm;
+    /** Told when a socket that is held is closed without an answer, or NULL. Only with `confirm`. */
+    happy_release_socket_fn release_socket;
 } happy_options;
 
 /** The defaults of happy_options: `happy_options options = HAPPY_OPTIONS_INIT;` */
@@ -899,7 +963,7 @@ typedef struct happy_options {
     { \
         sizeof(happy_options), NULL, NULL, AF_UNSPEC, AF_UNSPEC, 0u, 0, -1, -1, -1, \
         50, 250, 1u, 0u, \
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
     }
 
 /* ---- What a connect came to ---------------------------------------------------------------------------- */
@@ -984,8 +1048,8 @@ typedef struct happy_result {
      */
     int32_t sys_errno;
     /**
-     * What failed: a system call, such as "connect(2)" or "bind(2)", or "configure_socket", the caller's
-     * function; or NULL.
+     * What failed: a system call, such as "connect(2)" or "bind(2)", or "configure_socket" or "confirm",
+     * the caller's functions; or NULL.
      */
     const char *syscall;
     /** The name of the argument at fault, such as "remote_host", or NULL. */
@@ -1296,6 +1360,31 @@ int happy_connect_get_timeout_ms(happy_connect *self);
 int happy_connect_dispatch(happy_connect *self);
 
 /**
+ * Answers for an attempt that is held, after HAPPY_CONFIRM_LATER. Then dispatch or wait as ever: the one
+ * descriptor is readable.
+ *
+ * Parameters
+ *   fd                the socket that `confirm` of the options was given. Wanted, it is put into the mode
+ *                     in which it is handed over, and is the result's; else it is closed before this
+ *                     returns
+ *   wanted            HAPPY_CONFIRM_YES or HAPPY_CONFIRM_NO
+ *
+ * Returns
+ *   HAPPY_OK
+ *   HAPPY_ENOENT      no attempt is held with `fd`: it is not connected yet, or it has ended, or it was
+ *                     answered for before; nothing has changed
+ *   HAPPY_ESTATE      the result was taken before
+ *   HAPPY_EREENTRANT  from inside one of its callbacks, or while another thread is in it
+ *                     (happy_connect_interrupt makes it leave)
+ *   HAPPY_EFORKED
+ *   HAPPY_EINTERNAL
+ *   HAPPY_EINVALID    `self` is NULL, or `wanted` is another number
+ *
+ * Threads: any, one at a time
+ */
+int happy_connect_confirm(happy_connect *self, int fd, int wanted);
+
+/**
  * Takes the result, once.
  *
  * Parameters
@@ -1494,6 +1583,29 @@ int happy_multi_add(happy_multi *self,
  * Threads: any, one at a time
  */
 int happy_multi_cancel(happy_multi *self, uint64_t id);
+
+/**
+ * Answers for an attempt that is held, after HAPPY_CONFIRM_LATER, and does what is due then: the done
+ * callback may be called before this returns.
+ *
+ * Parameters
+ *   id                the connect's number, from happy_multi_add
+ *   fd                the socket that `confirm` of the options was given. Wanted, it is put into the mode
+ *                     in which it is handed over, and is the result's; else it is closed before this
+ *                     returns
+ *   wanted            HAPPY_CONFIRM_YES or HAPPY_CONFIRM_NO
+ *
+ * Returns
+ *   HAPPY_OK
+ *   HAPPY_ENOENT      there is no such connect, or no attempt of it is held with `fd`: it is not
+ *                     connected yet, or it has ended, or it was answered for before; nothing has changed
+ *   HAPPY_EREENTRANT  from inside a callback, or while another thread is in the handle
+ *   HAPPY_EFORKED
+ *   HAPPY_EINVALID    `self` is NULL, or `wanted` is another number
+ *
+ * Threads: any, one at a time
+ */
+int happy_multi_confirm(happy_multi *self, uint64_t id, int fd, int wanted);
 
 /**
  * The one descriptor: readable whenever happy_multi_dispatch has something to do, timers included. It is the

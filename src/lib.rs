@@ -5,8 +5,8 @@
 //! families are looked up at once, attempts raced with the standard's delays, and the first to complete wins.
 //!
 //! Rust programs use [`connect`] (blocking), [`Connecting`] (one connect, driven by any event loop or async
-//! runtime through its descriptor), `tokio` (with the feature of that name), [`Connect`] (one connect that can
-//! be interrupted and resumed), [`Multi`] (many on one thread), or the state machine itself, [`race`]. C
+//! runtime through its descriptor), `tokio` (with the feature of that name), [`Connect`] (one connect that
+//! can be interrupted and resumed), [`Multi`] (many on one thread), or the state machine itself, [`race`]. C
 //! programs, and other languages through them, use `include/happysock.h`: its functions are exported with the
 //! feature `capi`, which is on by default.
 //!
@@ -80,10 +80,10 @@ pub mod tokio;
 
 pub use drive::{
     Argument, Connect, ConnectError, Connecting, EventLoop, Hooks, Invalid, Multi, Options, Plan, PlanError, Refused,
-    Report, Signals, Target, connect, connect_with,
+    Report, Signals, Target, Verdict, connect, connect_with,
 };
 pub use history::{History, Report as HistoryReport};
-pub use lookup::{LookupCallback, LookupFunction};
+pub use lookup::{LookupCallback, LookupFunction, NoServices, ServiceRecord, Services, Unusable, look_up_services};
 pub use sys::Interest;
 
 // The Rust of README compiles.

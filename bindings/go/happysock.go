@@ -71,6 +71,9 @@ type Dialer struct {
 	// FallbackDelay is the time between two attempts (RFC 8305, section 5), held within 10 ms and 2 s; 0: 250 ms.
 	// Negative: one address after the other, without a race, as in net.Dialer.
 	FallbackDelay time.Duration
+	// Nat64 reaches IPv4 addresses on a network without IPv4 through its translator (NAT64): "discover" asks the network
+	// for its prefix; or prefixes with commas between, such as "64:ff9b::/96". Empty: they are attempted as they are.
+	Nat64 string
 	// History is what earlier connects have learnt, and where this one adds what it learns; or nil.
 	History *History
 	// KeepAlive is the time between keep-alive probes; 0: 15 s; negative: none, as in net.Dialer.
@@ -167,6 +170,12 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	options.open_timeout_ms = d.limit(ctx)
 	options.flags |= C.HAPPY_FLAG_NONBLOCKING
 
+	if d.Nat64 != "" {
+		if strings.IndexByte(d.Nat64, 0) >= 0 {
+			return fail(&net.AddrError{Err: "zero byte in Nat64", Addr: d.Nat64})
+		}
+		options.nat64 = texts.add(d.Nat64)
+	}
 	if d.History != nil {
 		options.history = d.History.native
 	}

@@ -230,6 +230,18 @@ func TestAContextEndsItAtOnceAndLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestWhatIsNoPrefixOfATranslatorIsRefused(t *testing.T) {
+	for _, wrong := range []string{"64:ff9b::/95", "discover\x00"} {
+		dialer := &happysock.Dialer{Nat64: wrong}
+		if conn, err := dialer.Dial("tcp", "127.0.0.1:80"); err == nil {
+			conn.Close()
+			t.Errorf("%q was taken", wrong)
+		} else if !strings.Contains(strings.ToLower(err.Error()), "nat64") {
+			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+}
+
 func TestWithAHistoryADeadFamilyCostsOneDelay(t *testing.T) {
 	_, port := listen(t, v4)
 	// The winner takes less than the delay: otherwise the other one does not pass for unanswered.

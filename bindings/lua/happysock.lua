@@ -39,7 +39,10 @@ typedef struct happy_options {
     const void *local_v4;
     const void *local_v6;
     void *history;
-    uint64_t room[16];
+    const char *nat64;
+    void *confirm;
+    void *release_socket;
+    uint64_t room[13];
 } happy_options;
 
 typedef struct happy_attempt {
@@ -110,6 +113,7 @@ local native = load("libhappysock.so.0") or ffi.load("happysock")
 
 local OK, ETIMEOUT, EINVALID, EAGAIN = 0, -7003, -7005, -7008
 local NO_FAST_FALLBACK, NONBLOCKING = 1, 2
+local GROWING_DELAY, SHARE_TIMEOUT, ONLY_CONNECTED_FAMILIES = 8, 16, 32
 local AF_INET, AF_INET6 = 2, 10
 local EINTR, AGAIN = 4, 11
 local POLLIN, POLLOUT, MSG_NOSIGNAL = 1, 4, 0x4000
@@ -168,7 +172,7 @@ local FAMILIES = { [0] = 0, [4] = AF_INET, [6] = AF_INET6 }
 local KNOWN = {
     timeout = true, resolv_timeout = true, connect_timeout = true, resolution_delay = true, connection_attempt_delay = true,
     first_address_family_count = true, max_attempts = true, family = true, local_host = true, local_port = true,
-    fast_fallback = true, history = true, wait = true,
+    fast_fallback = true, history = true, nat64 = true, wait = true, growing_delay = true, share_timeout = true, only_connected_families = true,
 }
 
 local History = {}
@@ -208,6 +212,10 @@ local function native_options(options)
     native_options.size = ffi.sizeof("happy_options")
     if options.local_host ~= nil then native_options.local_host = kept[1] end
     if options.local_port ~= nil then native_options.local_service = kept[2] end
+    if options.nat64 ~= nil then
+        kept[4] = text(options.nat64, "nat64")
+        native_options.nat64 = kept[4]
+    end
     if options.history ~= nil then
         if getmetatable(options.history) ~= History then
             error("history must be made by happysock.history", 4)
@@ -216,6 +224,8 @@ local function native_options(options)
     end
     native_options.family = family
     native_options.flags = (options.fast_fallback == false and NO_FAST_FALLBACK or 0) + (options.wait and NONBLOCKING or 0)
+        + (options.growing_delay and GROWING_DELAY or 0) + (options.share_timeout and SHARE_TIMEOUT or 0)
+        + (options.only_connected_families and ONLY_CONNECTED_FAMILIES or 0)
     native_options.open_timeout_ms = milliseconds(options, "timeout", -1)
     native_options.resolv_timeout_ms = milliseconds(options, "resolv_timeout", -1)
     native_options.connect_timeout_ms = milliseconds(options, "connect_timeout", -1)

@@ -65,6 +65,18 @@ def examples_are_what_they_say(manual, output):
                 yield f"{example.name}: longer than {CODE_WIDTH} columns: {line}"
 
 
+def the_first_page_has_every_command(manual, output):
+    """The pages of the command are made of its definition, and the first page lists them by hand."""
+    del output
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    if not manual.commands:
+        yield "the command has written no page"
+    for path in manual.commands:
+        for place in (f"](command/{path.stem}.md)", f"\ncommand/{path.stem}\n"):
+            if place not in index:
+                yield f"docs/index.md has no {place.strip()}"
+
+
 def man_takes_them(manual, output):
     """mandoc and groff have nothing to say."""
     del manual
@@ -186,6 +198,7 @@ CHECKS = (
     every_function_has_a_page,
     every_constant_is_told,
     examples_are_what_they_say,
+    the_first_page_has_every_command,
     man_takes_them,
     links_lead_somewhere,
     documents_name_what_there_is,

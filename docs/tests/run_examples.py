@@ -3,12 +3,14 @@
     scripts/in-test-network run_examples.py DIRECTORY
 
 DIRECTORY has the compiled programs. In the network a server takes every connection on a free port of both
-families, and a name server is asked in vain.
+families; at another port IPv6 is silent and IPv4 speaks TLS; a name server is asked in vain.
 """
 
 import socket
+import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -33,6 +35,42 @@ def serve():
 
     threading.Thread(target=accept, daemon=True).start()
     return listener.getsockname()[1]
+
+
+def make_certificate(directory):
+    """A certificate of dual.test that vouches for itself, and its key: the two files."""
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=dual.test", "-addext", "subjectAltName=DNS:dual.test"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key
+
+
+def serve_tls(certificate, key):
+    """Takes connections on both families of loopback: IPv6 never answers, IPv4 greets by TLS. The port, and what to keep."""
+    silent, port = None, 0
+    while silent is None:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        port = listener.getsockname()[1]
+        try:
+            silent = socket.create_server(("::1", port), family=socket.AF_INET6, backlog=64)
+        except OSError:
+            listener.close()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def accept():
+        while True:
+            client, _ = listener.accept()
+            try:
+                with context.wrap_socket(client, server_side=True) as secured:
+                    secured.sendall(b"hello")
+            except OSError as error:
+                # The program was content with less: it says what it has seen.
+                print(f"the TLS server: {error}", file=sys.stderr)
+
+    threading.Thread(target=accept, daemon=True).start()
+    return port, silent
 
 
 def keep_silent():
@@ -70,7 +108,12 @@ def main():
     """Runs all of them."""
     directory = Path(sys.argv[1])
     silent = keep_silent()
-    words = {"PORT": str(serve()), "VERSION": build.version()}
+    kept = tempfile.TemporaryDirectory()
+    certificate, key = make_certificate(Path(kept.name))
+    tls_port, silent_server = serve_tls(certificate, key)
+    # The longer word first: PORT is part of it.
+    words = {"TLS_PORT": str(tls_port), "TLS_CERTIFICATE": str(certificate)}
+    words |= {"PORT": str(serve()), "VERSION": build.version()}
     passed = failed = 0
     for example in pages.read_examples(DOCS / "examples"):
         wrong = "it does not say what it prints" if not example.prints else run(example, directory, words)
@@ -80,6 +123,8 @@ def main():
             failed += 1
             print(f"FAILED {example.name}: {wrong}")
     silent.close()
+    silent_server.close()
+    kept.cleanup()
     print(f"{passed} passed, {failed} failed")
     return failed != 0
 

@@ -114,6 +114,8 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
     given.set::<*const libc::sockaddr_in>(offset_of!(happy_options, local_v4), null());
     given.set::<*const libc::sockaddr_in6>(offset_of!(happy_options, local_v6), null());
     given.set::<*mut happy_history>(offset_of!(happy_options, history), null_mut());
+    given.set::<happy_confirm_fn>(offset_of!(happy_options, confirm), None);
+    given.set::<happy_release_socket_fn>(offset_of!(happy_options, release_socket), None);
     given.set(offset_of!(happy_options, nat64), NAT64[nat64].map_or(null(), CStr::as_ptr));
 
     let known = size_of::<happy_options>();

@@ -1,13 +1,15 @@
 //! A client without IPv4, a translator, and servers with IPv4: what the library reaches, and by which
 //! lookups.
 
+use std::cell::RefCell;
 use std::ffi::CString;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use happysock::race::{Nat64, Outcome};
-use happysock::{Connect, Options, Plan};
+use happysock::{Connect, EventLoop, Interest, Multi, Options, Plan, Report};
 use lab::{CLIENT_V4, CLIENT_V6, Network, Rule, SERVER_V4, Scenario, Server, Translator};
 
 /// What a translator's network answers for ipv4only.arpa.
@@ -114,6 +116,44 @@ fn ipv4_addresses_are_asked_for_although_ipv4_has_no_network() {
         let options = Options { only_connected_families: true, ..with(nat64) };
         assert_eq!(connect(&network, "four.test", &options), Ok(Arrived::translated()));
     }
+}
+
+/// Notes which IPv4 address each connect has reached, if it has.
+struct Reached(RefCell<Vec<Option<Ipv4Addr>>>);
+
+impl EventLoop for Reached {
+    type Userdata = ();
+    type SocketData = ();
+
+    fn done(&self, _id: u64, report: &mut Report<'_>, (): ()) {
+        let Outcome::Connected { attempt } = report.outcome else { panic!("{:?}", report.outcome) };
+        self.0.borrow_mut().push(report.attempts[attempt.0 as usize].embedded);
+    }
+
+    fn watch(&self, _fd: RawFd, _interest: Option<Interest>, (): ()) {}
+
+    fn set_timer(&self, _timeout_ms: i32) {}
+}
+
+#[test]
+fn connects_of_one_handle_share_the_prefix_that_they_ask_for_together() {
+    const CONNECTS: usize = 20;
+    let network = network(without_ipv4(), true);
+    let port = CString::new("8080").unwrap();
+    let reached = network
+        .on_client(|| {
+            let (reached, multi) = (Reached(RefCell::default()), Multi::new()?);
+            let options = Options { open_timeout: Some(PATIENCE), ..with(Nat64::Discover) };
+            for number in 0..CONNECTS {
+                let host = if number % 2 == 0 { c"four.test" } else { c"203.0.113.1" };
+                multi.add(&reached, Plan::new(Some(host), Some(&port), &options).unwrap(), ()).unwrap();
+            }
+            while multi.wait(&reached, -1).unwrap() > 0 {}
+            Ok(reached.0.into_inner())
+        })
+        .unwrap();
+    assert_eq!(reached, [Some(SERVER_V4); CONNECTS]);
+    assert!((1..CONNECTS).contains(&discoveries(&network)));
 }
 
 // The only one here that has a worker of the library look something up: workers stay on the network where

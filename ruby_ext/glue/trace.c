@@ -67,6 +67,7 @@ happy_ruby_trace_name(int32_t kind)
         [HAPPY_TRACE_CANDIDATE_DROPPED] = "candidate_dropped",
         [HAPPY_TRACE_ATTEMPT_STARTED] = "attempt_started",
         [HAPPY_TRACE_ATTEMPT_ENDED] = "attempt_ended",
+        [HAPPY_TRACE_ATTEMPT_HELD] = "attempt_held",
         [HAPPY_TRACE_NEXT_ATTEMPT_TIMER_SET] = "next_attempt_timer_set",
         [HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED] = "next_attempt_timer_fired",
         [HAPPY_TRACE_FINISHED] = "finished",

@@ -1,6 +1,6 @@
 //! What stands between C and Rust: panics, NULL, thread cancellation, memory, errno.
 
-use super::codes::{HAPPY_EINTERNAL, HAPPY_EINVALID, HAPPY_OK};
+use super::codes::{HAPPY_CONFIRM_NO, HAPPY_CONFIRM_YES, HAPPY_EINTERNAL, HAPPY_EINVALID, HAPPY_OK};
 use super::message::set_message;
 use crate::sys::thread::CancellationHeldOff;
 use std::alloc::{Layout, alloc};
@@ -281,6 +281,18 @@ pub(crate) fn fill<T>(mut room: Box<MaybeUninit<T>>, value: T) -> Box<T> {
     room.write(value);
     // SAFETY: it was just written.
     unsafe { room.assume_init() }
+}
+
+/// What is said of an answer that is none.
+pub(crate) const NO_ANSWER: &str = "wanted: neither HAPPY_CONFIRM_YES nor HAPPY_CONFIRM_NO";
+
+/// A HAPPY_CONFIRM_YES or _NO.
+pub(crate) fn is_wanted(answer: c_int) -> Option<bool> {
+    match answer {
+        HAPPY_CONFIRM_YES => Some(true),
+        HAPPY_CONFIRM_NO => Some(false),
+        _ => None,
+    }
 }
 
 /// Sets errno.

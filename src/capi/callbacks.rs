@@ -75,6 +75,49 @@ pub type happy_configure_socket_fn = Option<
 /// Threads: the one that drives the connect
 pub type happy_trace_fn = Option<unsafe extern "C" fn(event: *const happy_trace_event, userdata: *mut c_void)>;
 
+/// Says whether the connection of an attempt is wanted, where to be connected is not all that counts. The
+/// race goes on while it is held, as if it were connecting still.
+///
+/// The socket stays the library's until it wins, and is in non-blocking mode. The caller may do I/O on it,
+/// such as a TLS handshake: here, while nothing else of the connect goes on, or after HAPPY_CONFIRM_LATER
+/// in a loop of its own, until it has answered for it or `release_socket` takes it back. A connection that
+/// the other side ends while it is held is for the caller to notice.
+///
+/// Parameters
+///   fd                the socket; to be neither closed nor kept beyond what is said above
+///   address, address_length
+///                     where it is connected to; they live until it returns
+///   userdata          that of the options
+///
+/// Returns
+///   HAPPY_CONFIRM_YES   it wins; the others are closed
+///   HAPPY_CONFIRM_NO    the attempt fails with ECONNABORTED, `syscall` is "confirm", and the next one
+///                       starts
+///   HAPPY_CONFIRM_LATER held until happy_connect_confirm or happy_multi_confirm answers. With
+///                       init_inetsock_happy nobody could: the attempt fails with EDEADLK
+///   any other number    the attempt fails with EINVAL
+///
+/// Threads: the one that drives the connect
+pub type happy_confirm_fn = Option<
+    unsafe extern "C" fn(
+        fd: c_int,
+        address: *const libc::sockaddr,
+        address_length: libc::socklen_t,
+        userdata: *mut c_void,
+    ) -> c_int,
+>;
+
+/// Takes back a socket that is held and was not answered for: it is closed next. Another attempt has won,
+/// a limit was reached, it made room under `max_attempts`, or the connect was cancelled or freed. Stop
+/// watching it, and free what was made for it.
+///
+/// Parameters
+///   fd                the socket, open still
+///   userdata          that of the options
+///
+/// Threads: the one that drives the connect, or frees it
+pub type happy_release_socket_fn = Option<unsafe extern "C" fn(fd: c_int, userdata: *mut c_void)>;
+
 /// Frees `userdata`.
 ///
 /// Parameters

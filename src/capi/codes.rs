@@ -81,6 +81,13 @@ pub const HAPPY_LIMIT_CONNECT: i32 = 2;
 /// `open_timeout_ms` ended it.
 pub const HAPPY_LIMIT_OPEN: i32 = 3;
 
+/// The connection is not wanted: its attempt has failed, and the next one starts.
+pub const HAPPY_CONFIRM_NO: i32 = 0;
+/// The connection is wanted: it wins.
+pub const HAPPY_CONFIRM_YES: i32 = 1;
+/// Not known yet: the attempt is held until happy_connect_confirm or happy_multi_confirm answers for it.
+pub const HAPPY_CONFIRM_LATER: i32 = 2;
+
 pub(super) fn limit_name(limit: i32) -> &'static CStr {
     match limit {
         HAPPY_LIMIT_NONE => c"none",
@@ -120,6 +127,9 @@ pub const HAPPY_TRACE_LOOKUP_HASTENED: i32 = 13;
 /// Attempts of a family go unanswered in this network, as earlier connects with the same history have found,
 /// or this one; `family`.
 pub const HAPPY_TRACE_FAMILY_UNANSWERED: i32 = 14;
+/// An attempt is connected and held: `confirm` is asked; `attempt`, `address`. Its end tells what was
+/// said.
+pub const HAPPY_TRACE_ATTEMPT_HELD: i32 = 15;
 /// In this network, which has no IPv4, the address for its translator was made of an IPv4 address; `address`,
 /// `synthesized_from`.
 pub const HAPPY_TRACE_ADDRESS_SYNTHESIZED: i32 = 16;
@@ -139,6 +149,7 @@ pub(super) fn trace_kind_name(kind: i32) -> &'static CStr {
         HAPPY_TRACE_NEXT_ATTEMPT_TIMER_FIRED => c"next attempt timer fired",
         HAPPY_TRACE_FINISHED => c"finished",
         HAPPY_TRACE_FAMILY_UNANSWERED => c"family unanswered",
+        HAPPY_TRACE_ATTEMPT_HELD => c"attempt held",
         HAPPY_TRACE_LOOKUP_HASTENED => c"lookup hastened",
         HAPPY_TRACE_ADDRESS_SYNTHESIZED => c"address synthesized",
         _ => c"unknown kind",

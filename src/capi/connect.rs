@@ -1,6 +1,6 @@
 //! `happy_connect`: one race that can be resumed.
 
-use super::boundary::{Descriptor, Milliseconds, Status, export, fail, fill, room};
+use super::boundary::{Descriptor, Milliseconds, NO_ANSWER, Status, export, fail, fill, is_wanted, room};
 use super::codes::*;
 use super::message::set_message;
 use super::options::{Refusal, happy_options, plan};
@@ -305,6 +305,40 @@ pub unsafe extern "C" fn happy_connect_dispatch(self_: *mut happy_connect) -> c_
         match unsafe { enter(connect, Connect::dispatch) } {
             Ok(true) => Status::OK,
             Ok(false) => Status(HAPPY_EAGAIN),
+            Err(status) => status,
+        }
+    })
+}
+
+/// Answers for an attempt that is held, after HAPPY_CONFIRM_LATER. Then dispatch or wait as ever: the one
+/// descriptor is readable.
+///
+/// Parameters
+///   fd                the socket that `confirm` of the options was given. Wanted, it is put into the mode
+///                     in which it is handed over, and is the result's; else it is closed before this
+///                     returns
+///   wanted            HAPPY_CONFIRM_YES or HAPPY_CONFIRM_NO
+///
+/// Returns
+///   HAPPY_OK
+///   HAPPY_ENOENT      no attempt is held with `fd`: it is not connected yet, or it has ended, or it was
+///                     answered for before; nothing has changed
+///   HAPPY_ESTATE      the result was taken before
+///   HAPPY_EREENTRANT  from inside one of its callbacks, or while another thread is in it
+///                     (happy_connect_interrupt makes it leave)
+///   HAPPY_EFORKED
+///   HAPPY_EINTERNAL
+///   HAPPY_EINVALID    `self` is NULL, or `wanted` is another number
+///
+/// Threads: any, one at a time
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn happy_connect_confirm(self_: *mut happy_connect, fd: c_int, wanted: c_int) -> c_int {
+    export!(Status, connect = self_, {
+        let Some(wanted) = is_wanted(wanted) else { return fail(HAPPY_EINVALID, NO_ANSWER) };
+        // SAFETY: a live connect.
+        match unsafe { enter(connect, |connect| connect.confirm(fd, wanted)) } {
+            Ok(true) => Status::OK,
+            Ok(false) => fail(HAPPY_ENOENT, "no attempt is held with this descriptor"),
             Err(status) => status,
         }
     })

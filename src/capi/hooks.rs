@@ -1,13 +1,16 @@
 //! The caller's callbacks, called from the race.
 
-use super::callbacks::{happy_configure_socket_fn, happy_trace_fn, happy_userdata_free_fn};
+use super::callbacks::{
+    happy_configure_socket_fn, happy_confirm_fn, happy_release_socket_fn, happy_trace_fn, happy_userdata_free_fn,
+};
+use super::codes::{HAPPY_CONFIRM_LATER, HAPPY_CONFIRM_NO, HAPPY_CONFIRM_YES};
 use super::trace::with_event;
-use crate::drive::Hooks;
+use crate::drive::{Hooks, Verdict};
 use crate::race::Trace;
 use crate::sys::address::RawAddress;
 use std::ffi::c_void;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -45,21 +48,13 @@ impl Drop for Userdata {
     }
 }
 
-/// `configure_socket` and `trace` of `happy_options`.
+/// What `happy_options` have to call, NULL included.
 pub(crate) struct CallerHooks {
-    configure_socket: happy_configure_socket_fn,
-    trace: happy_trace_fn,
-    userdata: Arc<Userdata>,
-}
-
-impl CallerHooks {
-    pub fn new(
-        configure_socket: happy_configure_socket_fn,
-        trace: happy_trace_fn,
-        userdata: Arc<Userdata>,
-    ) -> CallerHooks {
-        CallerHooks { configure_socket, trace, userdata }
-    }
+    pub configure_socket: happy_configure_socket_fn,
+    pub trace: happy_trace_fn,
+    pub confirm: happy_confirm_fn,
+    pub release_socket: happy_release_socket_fn,
+    pub userdata: Arc<Userdata>,
 }
 
 impl Hooks for CallerHooks {
@@ -72,6 +67,25 @@ impl Hooks for CallerHooks {
             sys_errno @ 1.. => Err(sys_errno),
             // As a system call says it.
             _ => Err(std::io::Error::last_os_error().raw_os_error().filter(|&errno| errno > 0).unwrap_or(libc::EINVAL)),
+        }
+    }
+
+    fn confirm(&self, fd: BorrowedFd<'_>, address: &SocketAddr) -> Verdict {
+        let Some(confirm) = self.confirm else { return Verdict::Yes };
+        let raw = RawAddress::from(address);
+        // SAFETY: the caller's function, with the address it is documented to get, which outlives the call.
+        match unsafe { confirm(fd.as_raw_fd(), raw.as_ptr(), raw.length(), self.userdata.pointer) } {
+            HAPPY_CONFIRM_YES => Verdict::Yes,
+            HAPPY_CONFIRM_LATER => Verdict::Later,
+            HAPPY_CONFIRM_NO => Verdict::No(libc::ECONNABORTED),
+            _ => Verdict::No(libc::EINVAL),
+        }
+    }
+
+    fn release_socket(&self, fd: RawFd) {
+        if let Some(release) = self.release_socket {
+            // SAFETY: the caller's function, with the argument that it is documented to get.
+            unsafe { release(fd, self.userdata.pointer) };
         }
     }
 

@@ -1,6 +1,8 @@
 //! `happy_multi`: many connects on one thread.
 
-use super::boundary::{Descriptor, Milliseconds, QuietStatus, Status, boxed, export, fail, set_errno};
+use super::boundary::{
+    Descriptor, Milliseconds, NO_ANSWER, QuietStatus, Status, boxed, export, fail, is_wanted, set_errno,
+};
 use super::codes::*;
 use super::message::set_message;
 use super::multi_handle::*;
@@ -226,6 +228,34 @@ pub unsafe extern "C" fn happy_multi_cancel(self_: *mut happy_multi, id: u64) ->
     export!(Status, _handle = self_, {
         // SAFETY: a live handle.
         status_of(unsafe { happy_multi::enter(self_, |multi, caller| multi.cancel(caller, id)) })
+    })
+}
+
+/// Answers for an attempt that is held, after HAPPY_CONFIRM_LATER, and does what is due then: the done
+/// callback may be called before this returns.
+///
+/// Parameters
+///   id                the connect's number, from happy_multi_add
+///   fd                the socket that `confirm` of the options was given. Wanted, it is put into the mode
+///                     in which it is handed over, and is the result's; else it is closed before this
+///                     returns
+///   wanted            HAPPY_CONFIRM_YES or HAPPY_CONFIRM_NO
+///
+/// Returns
+///   HAPPY_OK
+///   HAPPY_ENOENT      there is no such connect, or no attempt of it is held with `fd`: it is not
+///                     connected yet, or it has ended, or it was answered for before; nothing has changed
+///   HAPPY_EREENTRANT  from inside a callback, or while another thread is in the handle
+///   HAPPY_EFORKED
+///   HAPPY_EINVALID    `self` is NULL, or `wanted` is another number
+///
+/// Threads: any, one at a time
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn happy_multi_confirm(self_: *mut happy_multi, id: u64, fd: c_int, wanted: c_int) -> c_int {
+    export!(Status, _handle = self_, {
+        let Some(wanted) = is_wanted(wanted) else { return fail(HAPPY_EINVALID, NO_ANSWER) };
+        // SAFETY: a live handle.
+        status_of(unsafe { happy_multi::enter(self_, |multi, caller| multi.confirm(caller, id, fd, wanted)) })
     })
 }
 

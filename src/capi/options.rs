@@ -132,10 +132,16 @@ pub struct happy_options {
     /// commas between, as in "64:ff9b::/96,2001:db8:64::/96" (RFC 6052). No IPv4: no address but for the
     /// loopback and the link, and no route. Only with both families.
     pub nat64: *const c_char,
+    /// Asked whether the connection of an attempt is wanted before it wins, or NULL: the first connection
+    /// wins. All limits hold meanwhile: `connect_timeout_ms` counts on from the start of the last
+    /// candidate's attempt.
+    pub confirm: happy_confirm_fn,
+    /// Told when a socket that is held is closed without an answer, or NULL. Only with `confirm`.
+    pub release_socket: happy_release_socket_fn,
 }
 
 /// The size of the struct in 0.1.0, the first version: a smaller one is no struct but an accident.
-const FIRST_SIZE: usize = offset_of!(happy_options, nat64) + size_of::<*const c_char>();
+const FIRST_SIZE: usize = offset_of!(happy_options, release_socket) + size_of::<happy_release_socket_fn>();
 // What is appended goes behind what was there, and padding would be a field of theirs with any value.
 const _: () = assert!(FIRST_SIZE == size_of::<happy_options>(), "no padding behind the last field");
 /// So is a larger one.
@@ -173,6 +179,7 @@ fn defaults() -> happy_options {
         lookup: None,
         hooks: None,
         trace: false,
+        confirm: false,
     } = Options::default()
     else {
         unreachable!("the defaults are those that zero and NULL stand for")
@@ -204,6 +211,8 @@ fn defaults() -> happy_options {
         local_v6: std::ptr::null(),
         history: std::ptr::null_mut(),
         nat64: std::ptr::null(),
+        confirm: None,
+        release_socket: None,
     }
 }
 
@@ -292,6 +301,9 @@ impl happy_options {
             libc::AF_INET6 => Some(Family::V6),
             _ => return Err(invalid(Argument::PreferredFamily, c"neither AF_UNSPEC, AF_INET nor AF_INET6")),
         };
+        if self.release_socket.is_some() && self.confirm.is_none() {
+            return Err(invalid(Argument::ReleaseSocket, c"needs confirm"));
+        }
         if self.flags & !FLAGS != 0 {
             return Err(invalid(Argument::Flags, c"a flag is set that this version does not know"));
         }
@@ -346,6 +358,7 @@ impl happy_options {
             lookup: None,
             hooks: None,
             trace: self.trace.is_some(),
+            confirm: self.confirm.is_some(),
         })
     }
 }
@@ -407,8 +420,10 @@ pub(crate) unsafe fn plan(
         });
     }
     // The hooks keep the userdata also where there is nothing to call: it is freed with the connect.
-    if given.configure_socket.is_some() || given.trace.is_some() || given.userdata_free.is_some() {
-        options.hooks = Some(Arc::new(CallerHooks::new(given.configure_socket, given.trace, Arc::clone(&userdata))));
+    let happy_options { configure_socket, trace, confirm, release_socket, .. } = given;
+    if configure_socket.is_some() || trace.is_some() || confirm.is_some() || given.userdata_free.is_some() {
+        let userdata = Arc::clone(&userdata);
+        options.hooks = Some(Arc::new(CallerHooks { configure_socket, trace, confirm, release_socket, userdata }));
     }
     let plan = Plan::new(host, service, &options)?;
     userdata.arm();

@@ -67,8 +67,8 @@ pub struct happy_result {
     /// errno with HAPPY_ESYSCALL, ETIMEDOUT with HAPPY_ETIMEOUT, ECANCELED with HAPPY_ECANCELLED; with
     /// HAPPY_ERESOLVE and EAI_SYSTEM the errno of the lookup; else 0.
     pub sys_errno: i32,
-    /// What failed: a system call, such as "connect(2)" or "bind(2)", or "configure_socket", the caller's
-    /// function; or NULL.
+    /// What failed: a system call, such as "connect(2)" or "bind(2)", or "configure_socket" or "confirm",
+    /// the caller's functions; or NULL.
     pub syscall: *const c_char,
     /// The name of the argument at fault, such as "remote_host", or NULL.
     pub argument: *const c_char,

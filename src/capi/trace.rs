@@ -100,6 +100,10 @@ pub(crate) fn with_event(began: Instant, trace: &Trace, see: impl FnOnce(&happy_
             address = Some(at);
             happy_trace_event { attempt: attempt.0 as i32, ..of(HAPPY_TRACE_ATTEMPT_STARTED) }
         }
+        TraceKind::AttemptHeld { attempt, address: at } => {
+            address = Some(at);
+            happy_trace_event { attempt: attempt.0 as i32, ..of(HAPPY_TRACE_ATTEMPT_HELD) }
+        }
         TraceKind::AttemptEnded { attempt, address: at, outcome } => {
             address = Some(at);
             let (outcome, sys_errno, operation) = outcome_parts(outcome);

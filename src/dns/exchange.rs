@@ -9,7 +9,7 @@
 //! open while it lives: an answer that comes late, from a server that was left already, is still good. A TCP
 //! connection belongs to one question at one server and is to be closed as soon as that question is sent
 //! again or has its outcome.
-use super::message::{Answer, Asked, Leftover, Records, Reply, Transport, read_reply};
+use super::message::{Answer, Asked, Code, Leftover, Records, Reply, Transport, read_reply};
 use super::name_wire::WireName;
 use super::outcome::{Cause, Outcome, Progress, Setback, Unanswered};
 use super::question::RecordType;
@@ -118,6 +118,8 @@ pub struct Exchange {
     answered: bool,
     /// The AAAA question is asked as one for A records, and only whether the name exists counts (`no-aaaa`).
     no_aaaa: bool,
+    /// The one question is for records of this type, and not for addresses.
+    record_type: Option<RecordType>,
     /// Which connection was opened a second time after a reset.
     reopened: [bool; 2],
     /// The question that was answered first.
@@ -160,6 +162,7 @@ impl Exchange {
             servfail: false,
             answered: false,
             no_aaaa,
+            record_type: None,
             reopened: [false; 2],
             first: None,
             cause: Cause::TimedOut,
@@ -175,6 +178,12 @@ impl Exchange {
     /// server answers with rubbish, or fails halfway, what comes of a pair depends on that.
     pub fn do_as_libc(&mut self) {
         self.as_libc = true;
+    }
+
+    /// Asks for records of another type in the place of a family's addresses. For an exchange of one
+    /// question.
+    pub fn ask_for(&mut self, record_type: RecordType) {
+        self.record_type = Some(record_type);
     }
 
     /// Something happened; `name` is the name of the exchange.
@@ -265,7 +274,8 @@ impl Exchange {
 
     /// The record type that stands in the packet of a question.
     pub fn record_type(&self, family: Family) -> RecordType {
-        if self.no_aaaa { RecordType::A } else { RecordType::of(family) }
+        let of_family = if self.no_aaaa { RecordType::A } else { RecordType::of(family) };
+        self.record_type.unwrap_or(of_family)
     }
 
     /// The id of the packet that was sent last.
@@ -284,7 +294,13 @@ impl Exchange {
         // takes what is there at the end for a reply unless the question in it is one for A records
         // (`__res_handle_no_aaaa`).
         let stands_in = self.no_aaaa && self.families == Families::Only(Family::V6);
-        let as_if = if stands_in { self.leftover.code() } else { None };
+        let as_if = match self.leftover.code().filter(|_| stands_in) {
+            Some((code @ Code::NoError, true)) => {
+                let (records, addresses) = (Records::Malformed, Default::default());
+                return Outcome::Replied(Answer { code, records, addresses });
+            }
+            leftover => leftover.map(|(code, _)| code),
+        };
         Outcome::Unanswered(Unanswered { cause, servfail: self.servfail, as_if })
     }
 
@@ -363,7 +379,8 @@ impl Exchange {
                 Reply::Truncated if waits => self.truncated(family),
                 // Of a server that was left already only an answer counts.
                 Reply::TooShort | Reply::ServerFailure { .. } | Reply::Truncated => {}
-                Reply::Answer(answer) => self.replied(family, answer),
+                Reply::Services(records, ttl) => self.replied(family, Outcome::Services(records, ttl)),
+                Reply::Answer(answer) => self.replied(family, Outcome::Replied(answer)),
             }
             return;
         }
@@ -393,11 +410,11 @@ impl Exchange {
         self.progress[index_of(family)] = Progress::Failed(Setback::ServerFailure);
     }
 
-    fn replied(&mut self, family: Family, answer: Answer) {
+    fn replied(&mut self, family: Family, outcome: Outcome) {
         self.answered = true;
         self.first = self.first.or(Some(family));
         self.streams.take(index_of(family));
-        self.progress[index_of(family)] = Progress::Done(Outcome::Replied(answer));
+        self.progress[index_of(family)] = Progress::Done(outcome);
     }
 
     fn fail_datagrams(&mut self) {
@@ -416,7 +433,8 @@ impl Exchange {
         let mut rest = &stream[..];
         while let Some((message, after)) = first_message(rest) {
             match self.read(family, message, Transport::Tcp, name) {
-                Reply::Answer(answer) => return self.replied(family, answer),
+                Reply::Services(records, ttl) => return self.replied(family, Outcome::Services(records, ttl)),
+                Reply::Answer(answer) => return self.replied(family, Outcome::Replied(answer)),
                 Reply::TooShort => {
                     self.cause = Cause::Other;
                     self.progress[index] = Progress::Failed(Setback::NoServer);

@@ -14,6 +14,7 @@
 use super::answer::{Address, Addresses};
 use super::name_wire::WireName;
 use super::question::{CLASS_IN, HEADER, RecordType};
+use super::service::ServiceRecord;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// How a message came: some of what is not an answer by UDP is one by TCP.
@@ -45,6 +46,8 @@ pub enum Reply {
     ServerFailure { servfail: bool },
     /// Truncated: to be asked again by TCP.
     Truncated,
+    /// At least one service binding, as the server has them, with the smallest time to live of what was used.
+    Services(Vec<ServiceRecord>, u32),
     /// Anything else ends the wait.
     Answer(Answer),
 }
@@ -180,6 +183,13 @@ pub fn read_reply(message: &[u8], asked: Asked<'_>, transport: Transport) -> Rep
     }
     let (records, addresses) = match header.answers {
         0 => (Records::Nothing, Addresses::default()),
+        count if asked.record_type.is_of_services() => match read_services(message, answers_at, count, asked) {
+            Some((services, Some(ttl))) if header.rcode == RCODE_NOERROR && !services.is_empty() => {
+                return Reply::Services(services, ttl);
+            }
+            Some(_) => (Records::NoAddress, Addresses::default()),
+            None => (Records::Malformed, Addresses::default()),
+        },
         count => read_answers(message, answers_at, count, asked),
     };
     Reply::Answer(Answer { code: Code::of(header.rcode), records, addresses })
@@ -236,11 +246,40 @@ fn read_answers(message: &[u8], mut at: usize, count: u16, asked: Asked<'_>) -> 
     (if addresses.list.is_empty() { Records::NoAddress } else { Records::Addresses }, addresses)
 }
 
+/// The service bindings of the name, or of the name that CNAME records lead to. None: a record does not end
+/// within the message, or one of the bindings is malformed, and then the whole set is thrown away (RFC 9460,
+/// section 2.2).
+fn read_services(
+    message: &[u8],
+    mut at: usize,
+    count: u16,
+    asked: Asked<'_>,
+) -> Option<(Vec<ServiceRecord>, Option<u32>)> {
+    let (mut services, mut ttl, mut alias) = (Vec::new(), None, None);
+    for _ in 0..count {
+        let record = Record::read(message, at)?;
+        at = record.end;
+        if record.class != CLASS_IN || !record.owner.is_same(alias.as_ref().unwrap_or(asked.name)) {
+            continue;
+        }
+        if record.record_type == TYPE_CNAME {
+            alias = Some(WireName::read(message, record.data_at)?.0);
+        } else if record.record_type == asked.record_type.code() {
+            services.push(ServiceRecord::read(&message[record.data_at..record.end])?);
+        } else {
+            continue;
+        }
+        ttl = smaller(ttl, record.ttl);
+    }
+    Some((services, ttl))
+}
+
 /// The address that record data holds, if its length is that of an address.
 fn address(data: &[u8], record_type: RecordType) -> Option<Address> {
     let ip: IpAddr = match record_type {
         RecordType::A => Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into(),
         RecordType::Aaaa => Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into(),
+        RecordType::Svcb | RecordType::Https => return None,
     };
     Some(ip.into())
 }
@@ -254,17 +293,21 @@ fn smaller(ttl: Option<u32>, other: u32) -> Option<u32> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leftover {
     rcode: u8,
+    has_answers: bool,
     asks_for_a: bool,
 }
 
 impl Leftover {
     /// Before anything was received: zeros.
-    pub(super) const NONE: Leftover = Leftover { rcode: RCODE_NOERROR, asks_for_a: false };
+    pub(super) const NONE: Leftover = Leftover { rcode: RCODE_NOERROR, has_answers: false, asks_for_a: false };
 
     /// A message was received over it, taken or not; a short one leaves the end of what was there.
     pub(super) fn cover(&mut self, message: &[u8]) {
         if let Some(octet) = message.get(3) {
             self.rcode = octet & 0x0f;
+        }
+        if let Some(count) = message.get(6..8) {
+            self.has_answers = count != [0, 0];
         }
         if message.len() > HEADER {
             let fields = WireName::read(message, HEADER).and_then(|(_, after)| message.get(after..)?.first_chunk());
@@ -272,9 +315,10 @@ impl Leftover {
         }
     }
 
-    /// The code in it, unless there is a question for A records.
-    pub(super) fn code(self) -> Option<Code> {
-        (!self.asks_for_a).then(|| Code::of(self.rcode))
+    /// The code in it, unless there is a question for A records; and whether records are said to follow, of which
+    /// nothing can be read then.
+    pub(super) fn code(self) -> Option<(Code, bool)> {
+        (!self.asks_for_a).then(|| (Code::of(self.rcode), self.has_answers))
     }
 }
 

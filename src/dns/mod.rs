@@ -23,6 +23,7 @@ pub mod question;
 pub mod resolv_conf;
 pub mod schedule;
 pub mod search;
+pub mod service;
 mod stream;
 mod text;
 pub mod varlink;

@@ -5,6 +5,8 @@
 //! too, with one limit of our own: no more pointers than a name has octets, so that a message of pointers to
 //! pointers costs no more than any other of its size.
 
+use std::fmt;
+
 /// The most octets of a name, root label included (RFC 1035, section 2.3.4).
 pub const LONGEST_NAME: usize = 255;
 /// The most octets of a label (RFC 1035, section 2.3.4).
@@ -108,6 +110,29 @@ impl WireName {
     pub fn is_same(&self, other: &WireName) -> bool {
         // Lengths of labels are below the letters, so that they compare as they are.
         self.octets().eq_ignore_ascii_case(other.octets())
+    }
+}
+
+/// In presentation form, which [`WireName::from_presentation`] reads as the same name: without the dot at the
+/// end, and so the root is empty.
+impl fmt::Display for WireName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.octets();
+        while let Some((&length @ 1.., after)) = rest.split_first() {
+            if rest.len() < self.octets().len() {
+                f.write_str(".")?;
+            }
+            let (label, after) = after.split_at(usize::from(length));
+            for &octet in label {
+                match octet {
+                    b'.' | b'\\' => write!(f, "\\{}", char::from(octet))?,
+                    b'!'..=b'~' => write!(f, "{}", char::from(octet))?,
+                    _ => write!(f, "\\{octet:03}")?,
+                }
+            }
+            rest = after;
+        }
+        Ok(())
     }
 }
 

@@ -1,10 +1,13 @@
 //! Where a question to the servers stands, and what becomes of it.
 use super::message::{Answer, Code, Records, Transport};
+use super::service::ServiceRecord;
 
 /// What became of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Replied(Answer),
+    /// Service bindings, to a question for them, with the smallest time to live of what was used.
+    Services(Vec<ServiceRecord>, u32),
     /// No server answered it; or, beside an answer to the other question, its server did not.
     Unanswered(Unanswered),
 }

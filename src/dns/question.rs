@@ -10,6 +10,10 @@ pub enum RecordType {
     Aaaa,
     /// IPv4 addresses (RFC 1035).
     A,
+    /// Service bindings of any service (RFC 9460).
+    Svcb,
+    /// Service bindings of `https` (RFC 9460, section 9).
+    Https,
 }
 
 impl RecordType {
@@ -21,11 +25,18 @@ impl RecordType {
         }
     }
 
+    /// Whether they are service bindings, and not addresses.
+    pub fn is_of_services(self) -> bool {
+        matches!(self, RecordType::Svcb | RecordType::Https)
+    }
+
     /// The number that stands for it in a message.
     pub fn code(self) -> u16 {
         match self {
             RecordType::Aaaa => 28,
             RecordType::A => 1,
+            RecordType::Svcb => 64,
+            RecordType::Https => 65,
         }
     }
 }

@@ -44,6 +44,8 @@ impl Outcomes {
     pub(super) fn add(&mut self, family: Family, outcome: Outcome) -> Option<Addresses> {
         let (heard, addresses) = match outcome {
             Outcome::Unanswered(unanswered) => (Heard::Unanswered(unanswered), Addresses::default()),
+            // To a question for addresses there is no such outcome.
+            Outcome::Services(..) => return None,
             Outcome::Replied(Answer { code, records, addresses }) => (Heard::Reply { code, records }, addresses),
         };
         if let Some(place) = self.heard.iter_mut().find(|place| place.is_none()) {

@@ -41,7 +41,7 @@ use super::answer::{Address, Addresses};
 use super::exchange::{self, Exchange, TcpFailure, Transmission};
 use super::failure::{Failure, HostError, Status};
 use super::gate::{Ask, PlanStep};
-use super::message::Transport;
+use super::message::{Answer, Code, Records, Transport};
 use super::name_wire::NotAName;
 use super::nsswitch;
 use super::outcome::Outcome;
@@ -49,6 +49,7 @@ use super::question::{LONGEST_QUERY, QueryName, QueryOptions, RecordType, write_
 use super::resolv_conf::ResolvConf;
 use super::schedule::Schedule;
 use super::search::{self, Candidate, Miss, Search};
+use super::service::{HTTPS_DEFAULT_ALPN, ServiceQuestion, ServiceRecord, Services};
 use super::verdict::{Outcomes, Verdict};
 use super::{Families, Family};
 use std::net::SocketAddr;
@@ -91,6 +92,9 @@ pub enum Action {
     Send { transmission: Transmission, family: Family, server: u8, transport: Transport },
     /// The addresses of one family, or how the walk failed; once for each family that is wanted. It is final.
     Answered { family: Family, answer: Result<Addresses, Failure> },
+    /// The service bindings of [`Walk::of_services`]. Without any it ends as one for addresses that has
+    /// failed.
+    Services(Services),
     /// Every family was answered; nothing more will come.
     Finish,
 }
@@ -104,6 +108,8 @@ pub struct Walk {
     place: Place,
     families: Families,
     as_libc: bool,
+    /// Service bindings are asked for, and not addresses.
+    services: Option<Box<ServiceWalk>>,
     step: u8,
     /// Families whose answer was given, and how: IPv6, IPv4.
     told: [bool; 2],
@@ -111,6 +117,20 @@ pub struct Walk {
     next_server: u8,
     next_transmission: Transmission,
 }
+
+/// What a walk for service bindings has besides.
+#[derive(Debug)]
+struct ServiceWalk {
+    record_type: RecordType,
+    aliases: u8,
+    /// The smallest time to live of the AliasMode records that were followed.
+    ttl: Option<u32>,
+    /// To be told.
+    found: Option<Services>,
+}
+
+/// How many AliasMode records in a row are followed (RFC 9460, section 3, wants a limit).
+const MOST_ALIASES: u8 = 8;
 
 #[derive(Debug)]
 enum Place {
@@ -156,6 +176,7 @@ impl Walk {
             place: Place::Before(HostError::NoRecovery),
             families,
             as_libc: false,
+            services: None,
             step: 0,
             told: [false; 2],
             next_transmission: Transmission(0),
@@ -165,6 +186,15 @@ impl Walk {
     /// Walks it as getaddrinfo(3) does, and not as a race wants it: see [`Exchange::do_as_libc`].
     pub fn like_libc(self) -> Walk {
         Walk { as_libc: true, ..self }
+    }
+
+    /// The walk for service bindings: only the servers of resolv.conf(5) have any. It is told by
+    /// [`Action::Services`], or as a failure of [`Family::V4`].
+    pub fn of_services(question: &ServiceQuestion, conf: Arc<ResolvConf>, first_server: u8) -> Walk {
+        let servers = PlanStep { ask: Ask::Dns, actions: nsswitch::Actions::DEFAULT };
+        let services = ServiceWalk { record_type: question.record_type, aliases: 0, ttl: None, found: None };
+        let walk = Walk::new(&question.name, Families::Only(Family::V4), [servers].into(), conf, first_server);
+        Walk { services: Some(Box::new(services)), ..walk }
     }
 
     pub fn name(&self) -> &[u8] {
@@ -233,6 +263,10 @@ impl Walk {
     /// same `now`, after events were handed in and when [`Walk::deadline`] has come.
     pub fn next_action(&mut self, now: Instant) -> Option<Action> {
         loop {
+            if let Some(services) = self.services.as_mut().and_then(|services| services.found.take()) {
+                self.told[Family::V4 as usize] = true;
+                return Some(Action::Services(services));
+            }
             match &mut self.place {
                 Place::Before(error) => {
                     let error = *error;
@@ -302,7 +336,7 @@ impl Walk {
         let mut options = QueryOptions::of(&self.conf);
         let record_type = query.exchange.record_type(family);
         // As in glibc, the question that stands in for an AAAA question has no OPT record.
-        options.edns0 &= record_type == RecordType::of(family);
+        options.edns0 &= record_type != RecordType::A || family == Family::V4;
         let length = write_query(buffer, id, &name, record_type, options, transport == Transport::Tcp);
         Some(&buffer[..length])
     }
@@ -372,9 +406,15 @@ impl Walk {
             return Action::Finish;
         };
         self.told[family as usize] = true;
-        let (list, rest) = addresses.list.iter().partition(|address| address.family() == family);
-        addresses.list = rest;
         let ttl = addresses.ttl;
+        let list = if self.untold().is_some() {
+            let of_family = addresses.list.iter().copied().filter(|address| address.family() == family).collect();
+            addresses.list.retain(|address| address.family() != family);
+            of_family
+        } else {
+            // What is left is all of the last one.
+            std::mem::take(&mut addresses.list)
+        };
         self.place = Place::Found(addresses);
         let found = Addresses { list, ttl };
         let answer = if found.list.is_empty() { Err(Failure::NO_DATA) } else { Ok(found) };
@@ -383,6 +423,7 @@ impl Walk {
 
     /// A question has its outcome: the addresses to tell, if there are any.
     fn ended(&mut self, family: Family, outcome: Outcome) -> Option<Addresses> {
+        let outcome = self.services_ended(outcome)?;
         let Place::Servers(query) = &mut self.place else { return None };
         let addresses = query.outcomes.add(family, outcome);
         if query.exchange.is_over() {
@@ -403,6 +444,59 @@ impl Walk {
         addresses
     }
 
+    /// Takes what a walk for service bindings has waited for; gives back any other outcome.
+    fn services_ended(&mut self, outcome: Outcome) -> Option<Outcome> {
+        let Some(walk) = self.services.as_mut() else { return Some(outcome) };
+        // No such name, or it has no such records.
+        let nothing = matches!(
+            outcome,
+            Outcome::Replied(Answer {
+                code: Code::NoError | Code::NoSuchName,
+                records: Records::Nothing | Records::NoAddress,
+                ..
+            })
+        );
+        if let Outcome::Services(mut records, ttl) = outcome {
+            let ttl = walk.ttl.map_or(ttl, |before| before.min(ttl));
+            // Beside an AliasMode record the others do not count (section 2.4.1).
+            let Some(alias) = records.iter_mut().find(|record| record.is_alias()) else {
+                records.sort_by_key(|record| record.priority);
+                self.found(records, Some(ttl));
+                return None;
+            };
+            // Of several any may be taken; the server has them by turns.
+            let target = std::mem::take(&mut alias.target);
+            walk.ttl = Some(ttl);
+            walk.aliases += 1;
+            // The root says that there is no such service (section 2.5.1); what goes on and on leads nowhere.
+            if target.is_empty() || walk.aliases > MOST_ALIASES {
+                self.place = Place::Over { failures: [Failure::NO_DATA; 2], held: None };
+                return None;
+            }
+            if let Place::Servers(query) = &self.place {
+                self.next_transmission = query.exchange.next_transmission();
+            }
+            self.name = format!("{target}.").into_bytes().into();
+            self.place = Place::Before(HostError::NoRecovery);
+            return None;
+        }
+        if nothing && walk.aliases > 0 {
+            // The last name of a chain has no records of its own: it is the one to connect to.
+            let ttl = walk.ttl;
+            self.found(Vec::new(), ttl);
+            return None;
+        }
+        Some(outcome)
+    }
+
+    fn found(&mut self, records: Vec<ServiceRecord>, ttl: Option<u32>) {
+        let Some(walk) = self.services.as_mut() else { return };
+        let owner = String::from_utf8_lossy(&self.name).trim_end_matches('.').to_owned();
+        let default_alpn = (walk.record_type == RecordType::Https).then_some(HTTPS_DEFAULT_ALPN);
+        walk.found = Some(Services { owner, aliases: walk.aliases, default_alpn, records, ttl });
+        self.place = Place::Over { failures: [Failure::NO_DATA; 2], held: None };
+    }
+
     /// Puts a name of the search list to the servers.
     fn ask_servers(&mut self, mut search: Search, mut candidate: Candidate) {
         // What cannot be a name fails without a packet.
@@ -418,6 +512,9 @@ impl Walk {
             Exchange::new(&schedule, self.families, self.next_server, self.conf.no_aaaa, self.next_transmission);
         if self.as_libc {
             exchange.do_as_libc();
+        }
+        if let Some(services) = &self.services {
+            exchange.ask_for(services.record_type);
         }
         if self.conf.rotate {
             self.next_server = (self.next_server + 1) % schedule.count();

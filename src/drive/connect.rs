@@ -58,8 +58,8 @@ pub struct Connect {
     private: bool,
     surroundings: Surroundings,
     tokens: Vec<u64>,
-    /// Nothing was done yet: the first step is due.
-    fresh: bool,
+    /// A step is due whatever the race says: nothing was done yet, or the caller has answered for an attempt.
+    step_due: bool,
     /// Of a rehearsal that is over: what would have been attempted.
     order: Option<Vec<Placed>>,
 }
@@ -74,6 +74,9 @@ struct Surroundings {
     attempts: bool,
     /// The present wait is one that only its own end can end: nobody can interrupt it, and it has no limit.
     may_block: bool,
+    /// Somebody can answer for an attempt that is held: the present call returns before it is over, or can be
+    /// interrupted.
+    may_hold: bool,
 }
 
 /// Who waits for the sockets: nobody but the next poll(2), or a set whose descriptor was given away.
@@ -134,6 +137,10 @@ impl Reactor for Surroundings {
         self.may_block
     }
 
+    fn may_hold(&self) -> bool {
+        self.may_hold
+    }
+
     fn abandon(&mut self, now: Instant, walk: WalkId) {
         if let Some(client) = &mut self.client {
             client.abandon(now, walk, 0, &mut self.watch);
@@ -174,9 +181,10 @@ impl Connect {
                 client: None,
                 attempts: true,
                 may_block: false,
+                may_hold: true,
             },
             tokens: Vec::new(),
-            fresh: true,
+            step_due: true,
             order: None,
         }
     }
@@ -207,6 +215,7 @@ impl Connect {
     /// Drives the race until it is finished (true) or interrupted (false).
     pub fn wait(&mut self) -> bool {
         self.surroundings.may_block = self.private && !self.running.has_limit();
+        self.surroundings.may_hold = !self.private;
         // After an interrupted wait something may be ready: it is looked at before anything new starts.
         self.gather(Some(Duration::ZERO));
         loop {
@@ -222,14 +231,27 @@ impl Connect {
         }
     }
 
+    /// Answers for an attempt that is held ([`Verdict::Later`](super::Verdict::Later)): wanted, it wins; else
+    /// it has failed, and its socket is closed. The next wait or dispatch, which is due then, does the
+    /// rest. False if no attempt is held with this socket: nothing has changed.
+    pub fn confirm(&mut self, fd: RawFd, wanted: bool) -> bool {
+        let answered = self.running.confirm(Instant::now(), fd, wanted, &mut self.surroundings);
+        if answered {
+            self.step_due = true;
+            self.arm();
+        }
+        answered
+    }
+
     /// Does what is due, without waiting. True once the race is finished.
     pub fn dispatch(&mut self) -> bool {
+        self.surroundings.may_hold = true;
         self.gather(Some(Duration::ZERO));
         self.step(Instant::now())
     }
 
     fn step(&mut self, now: Instant) -> bool {
-        self.fresh = false;
+        self.step_due = false;
         if self.signals.cancelled.load(Ordering::Acquire) {
             self.running.cancel(now);
         }
@@ -279,7 +301,7 @@ impl Connect {
 
     /// When the next dispatch is due although no descriptor is ready; None: not at all.
     fn due(&self, now: Instant) -> Option<Instant> {
-        if self.fresh || self.running.is_finished() { Some(now) } else { self.deadline() }
+        if self.step_due || self.running.is_finished() { Some(now) } else { self.deadline() }
     }
 
     /// Has the timer in the epoll set fire when the next dispatch is due. One that has fired stays readable

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 /// One connect under way, to be driven by any event loop or async runtime.
 ///
-/// Its descriptor is readable whenever [`dispatch`](Connecting::dispatch) has something to do, timers included:
-/// a runtime watches it for reading and needs nothing else. Dropping it ends the connect at once and closes what
-/// is left of it. One thread at a time drives it; which one may change.
+/// Its descriptor is readable whenever [`dispatch`](Connecting::dispatch) has something to do, timers
+/// included: a runtime watches it for reading and needs nothing else. Dropping it ends the connect at once
+/// and closes what is left of it. One thread at a time drives it; which one may change.
 ///
 /// ```
 /// use happysock::{Connecting, Options};
@@ -47,8 +47,8 @@ pub struct Connecting {
 }
 
 impl Connecting {
-    /// Begins a connect: its limits count from here; lookups run from the first dispatch on. Fails for a refused
-    /// argument, and where there is no descriptor left.
+    /// Begins a connect: its limits count from here; lookups run from the first dispatch on. Fails for a
+    /// refused argument, and where there is no descriptor left.
     pub fn new<'a>(target: impl Into<Target<'a>>, options: &Options<'_>) -> Result<Connecting, ConnectError> {
         let mut connect = Connect::new(target.into().plan(options)?);
         connect.descriptor().map_err(|error| ConnectError::Failed {
@@ -58,8 +58,8 @@ impl Connecting {
         Ok(Connecting { connect, finished: false })
     }
 
-    /// Does what is due, without waiting. None: it goes on. The stream is in blocking mode, unless the options ask
-    /// otherwise.
+    /// Does what is due, without waiting. None: it goes on. The stream is in blocking mode, unless the
+    /// options ask otherwise.
     ///
     /// # Panics
     /// When it was finished before.
@@ -73,8 +73,13 @@ impl Connecting {
         Some(ConnectError::stream_of(report))
     }
 
-    /// Whether the descriptor is readable at this moment: for runtimes that are told of a change only, and not for
-    /// as long as it lasts.
+    /// Answers for an attempt that is held, as [`Connect::confirm`]; then dispatch.
+    pub fn confirm(&mut self, fd: RawFd, wanted: bool) -> bool {
+        self.connect.confirm(fd, wanted)
+    }
+
+    /// Whether the descriptor is readable at this moment: for runtimes that are told of a change only, and
+    /// not for as long as it lasts.
     pub fn is_ready(&self) -> bool {
         // An error of poll(2) here is for the dispatch to find.
         !matches!(poll(&mut [PollFd::new(self.as_raw_fd(), Interest::Readable)], Some(Duration::ZERO)), Ok(0))

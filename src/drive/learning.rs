@@ -83,9 +83,11 @@ impl Learning {
             let Some(source) = *source else { continue };
             match attempt.outcome {
                 AttemptOutcome::Connected => {
-                    let measured = attempt.ended.map(|ended| ended.saturating_duration_since(attempt.started));
+                    let measured = attempt.connected.map(|at| at.saturating_duration_since(attempt.started));
                     self.history.connected(now, source, attempt.destination.ip(), measured);
                 }
+                // It was held, and another won or the caller did not want it.
+                _ if attempt.connected.is_some() => self.history.answered(now, source),
                 // Somebody answered, if only to refuse.
                 AttemptOutcome::Failed(failure)
                     if matches!(failure.sys_errno, libc::ECONNREFUSED | libc::ECONNRESET) =>
@@ -96,5 +98,139 @@ impl Learning {
                 _ => {}
             }
         }
+    }
+}
+
+/// Races and a history in virtual time, over networks where a family may not answer. The system is asked
+/// nothing: every race has the same source in each family.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::PERIOD;
+    use crate::race::{Action, Event, Outcome, Permits, Settings};
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+    const SOURCE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
+    const SOURCE_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+    const ROUND_TRIP: Duration = Duration::from_millis(20);
+    const NAMES: u32 = 100;
+
+    /// What one connect came to.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Done {
+        took: Duration,
+        /// Whether each attempt was over IPv6, in the order of their starts.
+        over_v6: Vec<bool>,
+    }
+
+    fn source_towards(destination: IpAddr) -> IpAddr {
+        if destination.is_ipv6() { SOURCE_V6.into() } else { SOURCE_V4.into() }
+    }
+
+    /// One connect to a host with an address of each family. IPv4 answers, IPv6 if `v6_answers`.
+    fn connect(history: Option<&Arc<History>>, began: Instant, host: u32, v6_answers: bool) -> Done {
+        let addresses = [
+            SocketAddr::new(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host as u16 + 1).into(), 80),
+            SocketAddr::new(Ipv4Addr::new(192, 0, 2, host as u8 + 1).into(), 80),
+        ];
+        let mut learning = history.map(|history| Learning::new(Arc::clone(history), began));
+        let unanswered = history.filter(|history| history.is_unanswered(began, SOURCE_V6.into())).map(|_| Family::V6);
+        let settings = Settings { unanswered, ..Settings::default() };
+        let mut race = Race::with_addresses(settings, &addresses, began);
+        let mut now = began;
+        let mut answers: Vec<(Instant, AttemptId)> = Vec::new();
+        loop {
+            match race.next_action(now, Permits::ALL) {
+                Some(Action::FindRoute { candidate, destination }) => {
+                    let source = source_towards(destination.ip());
+                    let route = Route { source: Some(source), native: true, ..Route::default() };
+                    let route = match &mut learning {
+                        None => route,
+                        Some(learning) => learning.add_to(now, destination.ip(), route),
+                    };
+                    race.handle(now, Event::RouteFound { candidate, route });
+                }
+                Some(Action::StartAttempt { attempt, destination }) => {
+                    if destination.is_ipv4() || v6_answers {
+                        answers.push((now + ROUND_TRIP, attempt));
+                    }
+                    let follow = race.others_may_follow();
+                    let within = learning
+                        .as_mut()
+                        .and_then(|learning| learning.begun(now, attempt, destination.ip(), follow, |source| source));
+                    if let Some(within) = within {
+                        race.handle(now, Event::HandshakeExpected { attempt, within });
+                    }
+                }
+                Some(Action::AbandonAttempt { .. }) => {}
+                Some(Action::Finish(outcome)) => {
+                    assert!(matches!(outcome, Outcome::Connected { .. }), "{outcome:?}");
+                    if let Some(learning) = &learning {
+                        learning.learn(now, &race);
+                    }
+                    let over_v6 = race.attempts().iter().map(|attempt| attempt.destination.is_ipv6()).collect();
+                    return Done { took: now - began, over_v6 };
+                }
+                Some(action) => panic!("{action:?} in a race without a lookup"),
+                None => {
+                    let answer = answers.iter().min().copied();
+                    now = [race.deadline(), answer.map(|(at, _)| at)].into_iter().flatten().min().expect("it goes on");
+                    if let Some((_, attempt)) = answer.filter(|(at, _)| *at == now) {
+                        answers.retain(|(_, other)| *other != attempt);
+                        race.handle(now, Event::AttemptConnected { attempt });
+                    }
+                }
+            }
+        }
+    }
+
+    /// A thousand connects, one every five seconds, to a hundred hosts by turns.
+    fn thousand(
+        history: Option<&Arc<History>>,
+        began: Instant,
+        v6_answers: impl Fn(Duration) -> bool,
+    ) -> Vec<(Duration, Done)> {
+        (0..10 * NAMES)
+            .map(|number| {
+                let at = Duration::from_secs(5) * number;
+                (at, connect(history, began + at, number % NAMES, v6_answers(at)))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_black_hole_costs_one_delay_a_period_and_not_one_a_connect() {
+        let began = Instant::now();
+        let without = thousand(None, began, |_| false);
+        assert!(without.iter().all(|(_, done)| done.took == Duration::from_millis(250) + ROUND_TRIP));
+        let history = Arc::new(History::new(began));
+        let with = thousand(Some(&history), began, |_| false);
+        let slow: Vec<Duration> = with.iter().filter(|(_, done)| done.took > ROUND_TRIP).map(|(at, _)| *at).collect();
+        // 5,000 seconds are eight periods and a part of one.
+        assert_eq!(slow.len() as u64, 5_000_u64.div_ceil(PERIOD.as_secs()), "{slow:?}");
+        assert!(slow.windows(2).all(|two| two[1] - two[0] >= PERIOD), "{slow:?}");
+        assert_eq!(slow[0], Duration::ZERO);
+    }
+
+    #[test]
+    fn everybody_begins_with_ipv6_again_within_one_period_after_it_has_come_back() {
+        let began = Instant::now();
+        let history = Arc::new(History::new(began));
+        let back = Duration::from_secs(1_000);
+        let connects = thousand(Some(&history), began, |at| at >= back);
+        for (at, done) in connects {
+            if at >= back + PERIOD {
+                assert_eq!(done, Done { took: ROUND_TRIP, over_v6: vec![true] }, "{at:?}");
+            } else if at >= back {
+                assert_eq!(done.took, ROUND_TRIP, "{at:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_changes_where_both_families_answer() {
+        let began = Instant::now();
+        let history = Arc::new(History::new(began));
+        assert_eq!(thousand(Some(&history), began, |_| true), thousand(None, began, |_| true));
     }
 }

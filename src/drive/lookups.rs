@@ -76,6 +76,7 @@ impl Lookups {
             (None, QuestionKind::Local, _) | (None, _, Host::Apart) => {
                 Some(Box::new(self.worker(question, urgency, reactor)))
             }
+            (None, ..) if self.remote.is_for_name() => None,
             (None, ..) => Source::at_once(&self.query(question)).map(Box::new),
         };
         self.running.push(Asked { lookup: Some(lookup), question, source });

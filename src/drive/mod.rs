@@ -25,6 +25,6 @@ pub use blocking::{ConnectError, connect, connect_with};
 pub use connect::{Connect, Signals};
 pub use connecting::Connecting;
 pub use multi::{EventLoop, Multi, Refused};
-pub use plan::{Argument, Hooks, Invalid, Options, Plan, PlanError};
+pub use plan::{Argument, Hooks, Invalid, Options, Plan, PlanError, Verdict};
 pub use report::{Report, system_call};
 pub use target::Target;

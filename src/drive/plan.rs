@@ -6,16 +6,36 @@ use crate::race::{Families, Family, IPV4_ONLY, Nat64, Settings};
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the caller lets a connect call while it runs. Both are called on the thread that drives the connect.
+/// What is to become of an attempt that has connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It wins.
+    Yes,
+    /// It has failed with this errno, and is closed; the next attempt starts.
+    No(i32),
+    /// It is held until the answer is given by `confirm` of what drives the connect.
+    Later,
+}
+
+/// What the caller lets a connect call while it runs. All are called on the thread that drives the connect.
 pub trait Hooks: Send + Sync {
     /// Sees a socket before it is bound and connected; an errno fails the attempt.
     fn configure_socket(&self, fd: RawFd, address: &SocketAddr) -> Result<(), i32>;
     /// Sees a step of the race that began at `began`.
     fn trace(&self, began: std::time::Instant, trace: &crate::race::Trace);
+    /// With [`Options::confirm`]: whether the connection of an attempt is wanted. The socket is in
+    /// non-blocking mode and stays the library's; it may be read and written, by a TLS handshake for
+    /// instance, at once or (after [`Verdict::Later`]) until it is answered for or released.
+    fn confirm(&self, _fd: BorrowedFd<'_>, _address: &SocketAddr) -> Verdict {
+        Verdict::Yes
+    }
+    /// A socket that is held is closed next, without an answer: another attempt has won, a limit was reached,
+    /// or the connect was cancelled or dropped.
+    fn release_socket(&self, _fd: RawFd) {}
 }
 
 /// An argument of a connect, to be named where it is refused or where the connect fails because of it.
@@ -55,6 +75,8 @@ pub enum Argument {
     ConnectionAttemptDelay,
     /// [`Options::first_address_family_count`].
     FirstAddressFamilyCount,
+    /// [`Hooks::release_socket`], which is an option of its own in the C ABI.
+    ReleaseSocket,
     /// [`Options::nat64`].
     Nat64,
     /// The handle itself.
@@ -88,6 +110,7 @@ impl Argument {
             Argument::ResolutionDelay => c"resolution_delay_ms",
             Argument::ConnectionAttemptDelay => c"connection_attempt_delay_ms",
             Argument::FirstAddressFamilyCount => c"first_address_family_count",
+            Argument::ReleaseSocket => c"release_socket",
             Argument::Nat64 => c"nat64",
             Argument::Handle => c"self",
             Argument::Done => c"done",
@@ -173,6 +196,9 @@ pub struct Options<'a> {
     pub hooks: Option<Arc<dyn Hooks>>,
     /// Whether [`Hooks::trace`] is called.
     pub trace: bool,
+    /// Whether [`Hooks::confirm`] is asked before an attempt wins. The race goes on meanwhile, and all limits
+    /// hold: `connect_timeout` counts on from the start of the last candidate's attempt.
+    pub confirm: bool,
 }
 
 impl Default for Options<'_> {
@@ -204,6 +230,7 @@ impl Default for Options<'_> {
             lookup: None,
             hooks: None,
             trace: false,
+            confirm: false,
         }
     }
 }
@@ -317,6 +344,7 @@ impl Plan {
             nat64: options.nat64.clone(),
             share_open_limit: options.share_open_timeout,
             trace: options.trace,
+            confirm: options.confirm && options.hooks.is_some(),
             ..Settings::default()
         };
         let literal = known.map_or_else(|| literal(host, service, &remote, options), Literal::Many);

@@ -36,6 +36,10 @@ pub trait Reactor {
     fn may_block(&self) -> bool {
         false
     }
+    /// Whether somebody can answer later for an attempt that has connected.
+    fn may_hold(&self) -> bool {
+        true
+    }
     /// What may be started besides that which this race has in flight.
     fn permits(&self, _own: InFlight) -> Permits {
         Permits::ALL

@@ -33,6 +33,7 @@ pub fn system_call(operation: Operation) -> &'static std::ffi::CStr {
         Operation::Bind => c"bind(2)",
         Operation::Connect => c"connect(2)",
         Operation::Wait => c"epoll_ctl(2)",
+        Operation::Confirm => c"confirm",
         Operation::HandOver => c"ioctl(2)",
     }
 }

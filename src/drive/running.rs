@@ -5,14 +5,14 @@ use super::discovery::Discovery;
 use super::key::Key;
 use super::learning::Learning;
 use super::lookups::Lookups;
-use super::plan::Plan;
+use super::plan::{Plan, Verdict};
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use crate::lookup::order::Surroundings;
 use crate::lookup::{Answer, Found, Reason, Told, policy};
 use crate::race::{
-    Action, AnsweredBy, AttemptId, Event, Failure, Family, LookupId, Nat64, Outcome, Placed, PolicyTable, Question,
-    QuestionKind, Race, Settings, Wanted,
+    Action, AnsweredBy, AttemptId, Event, Failure, Family, LookupId, Nat64, Operation, Outcome, Placed, PolicyTable,
+    Question, QuestionKind, Race, Settings, Wanted,
 };
 use crate::sys::{Interest, errno_of};
 use std::io;
@@ -61,6 +61,7 @@ impl Running {
             .then(|| Box::new(Lookups::new(remote, local, settings.asked())));
         let discovery = prefixes.map(|query| Box::new(Discovery::new(query)));
         let has_limit = settings.resolve_limit.is_some() || settings.open_limit.is_some();
+        let confirm = settings.confirm;
         let race = match literal.addresses() {
             Some(addresses) => Race::with_addresses(settings, addresses, now),
             None => Race::new(settings, now),
@@ -74,7 +75,7 @@ impl Running {
             lookups,
             discovery,
             learning,
-            dials: Dials::new(nonblocking, hooks, local_addresses),
+            dials: Dials::new(nonblocking, confirm, hooks, local_addresses),
         }
     }
 
@@ -128,9 +129,51 @@ impl Running {
         let Key::Attempt(attempt) = key else { return };
         match self.dials.ready(attempt, reactor) {
             None => {}
-            Some(Ok(())) => self.race.handle(now, Event::AttemptConnected { attempt }),
+            Some(Ok(())) => self.connected(now, attempt, reactor),
             Some(Err(failed)) => self.failed(now, attempt, failed),
         }
+    }
+
+    /// An attempt is connected: it wins, or the caller is asked.
+    fn connected(&mut self, now: Instant, attempt: AttemptId, reactor: &mut impl Reactor) {
+        self.race.handle(now, Event::AttemptConnected { attempt });
+        let held = self.race.attempts().get(attempt.0 as usize).filter(|entry| entry.is_held());
+        let Some(destination) = held.map(|entry| entry.destination) else { return };
+        let verdict = match self.dials.hold(attempt, &destination, reactor) {
+            // Nobody could ever answer, and the thread would wait for it.
+            Verdict::Later if !reactor.may_hold() => Verdict::No(libc::EDEADLK),
+            verdict => verdict,
+        };
+        self.decide(now, attempt, verdict, reactor);
+    }
+
+    fn decide(&mut self, now: Instant, attempt: AttemptId, verdict: Verdict, reactor: &mut impl Reactor) {
+        let decided = match verdict {
+            Verdict::Later => return,
+            Verdict::Yes => self.dials.confirm(attempt),
+            Verdict::No(sys_errno) => Err((Operation::Confirm, io::Error::from_raw_os_error(sys_errno))),
+        };
+        match decided {
+            Ok(()) => self.race.handle(now, Event::AttemptConfirmed { attempt }),
+            Err(failed) => {
+                self.dials.release(attempt, reactor);
+                self.failed(now, attempt, failed);
+            }
+        }
+    }
+
+    /// Whether an attempt is held with this socket.
+    pub fn holds(&self, fd: RawFd) -> bool {
+        self.dials.held(fd).is_some()
+    }
+
+    /// The caller's answer for the attempt that is held with this socket; false where none is, and nothing
+    /// was done. Something may be due afterwards.
+    pub fn confirm(&mut self, now: Instant, fd: RawFd, wanted: bool, reactor: &mut impl Reactor) -> bool {
+        let Some(attempt) = self.dials.held(fd) else { return false };
+        let verdict = if wanted { Verdict::Yes } else { Verdict::No(libc::ECONNABORTED) };
+        self.decide(now, attempt, verdict, reactor);
+        true
     }
 
     fn failed(&mut self, now: Instant, attempt: AttemptId, (operation, error): Failed) {
@@ -206,14 +249,12 @@ impl Running {
                 Ok(connected) => {
                     self.begun(now, attempt, destination);
                     if connected {
-                        self.race.handle(now, Event::AttemptConnected { attempt });
+                        self.connected(now, attempt, reactor);
                     }
                 }
                 Err(failed) => self.failed(now, attempt, failed),
             },
-            Action::AbandonAttempt { attempt } => {
-                self.dials.release(attempt, reactor);
-            }
+            Action::AbandonAttempt { attempt } => self.dials.abandon(attempt, reactor),
             Action::Finish(outcome) => {
                 if let Outcome::Connected { attempt } = outcome {
                     self.dials.win(attempt, reactor);

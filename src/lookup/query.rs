@@ -92,12 +92,12 @@ impl Names {
 
     pub fn node(&self) -> Option<&CStr> {
         let (_, names) = self.0.text.split_at(NODE_LENGTH);
-        CStr::from_bytes_with_nul(&names[..self.node_length()]).ok()
+        c_string(&names[..self.node_length()])
     }
 
     pub fn service(&self) -> Option<&CStr> {
         let (_, names) = self.0.text.split_at(NODE_LENGTH);
-        CStr::from_bytes_with_nul(&names[self.node_length()..]).ok()
+        c_string(&names[self.node_length()..])
     }
 
     /// The host as octets; none where there is no host.
@@ -176,6 +176,11 @@ impl Query {
         if service.is_empty() { Some(0) } else { service.to_str().ok()?.parse().ok() }
     }
 
+    /// Whether the host is a name, where the question [passes](Query::check): somebody has to be asked for it.
+    pub fn is_for_name(&self) -> bool {
+        self.node().is_some_and(|node| !may_be_numeric(node.to_bytes()))
+    }
+
     pub fn form(&self) -> Form {
         self.form
     }
@@ -245,6 +250,12 @@ impl Query {
         }
         Ok(())
     }
+}
+
+/// One of the names, with its zero; none where there is no such name.
+fn c_string(name: &[u8]) -> Option<&CStr> {
+    // SAFETY: `Names::new` has copied it from a C string, and put a zero behind it.
+    (!name.is_empty()).then(|| unsafe { CStr::from_bytes_with_nul_unchecked(name) })
 }
 
 fn is_blank_or_control(byte: u8) -> bool {

@@ -13,6 +13,7 @@ use crate::dns::varlink;
 use crate::sys::file::{self, Stamp};
 use crate::sys::fork::PerProcess;
 use crate::sys::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const NSSWITCH: &str = "/etc/nsswitch.conf";
@@ -34,6 +35,10 @@ const MODULE_DIRECTORIES: [&str; 4] = ["/usr/lib64", "/lib64", "/usr/lib", "/lib
 #[cfg(not(target_pointer_width = "64"))]
 const MODULE_DIRECTORIES: [&str; 2] = ["/usr/lib", "/lib"];
 
+/// So seldom is a running nscd looked for once there was none, in lookups: as in glibc (`NSS_NSCD_RETRY` in
+/// nscd/nscd_proto.h).
+const NSCD_RETRY: u32 = 100;
+
 /// What was read, and what follows from it. Never changes: when the system does, another one is made.
 pub(super) struct System {
     gate: Result<Gate, Reason>,
@@ -44,6 +49,9 @@ pub(super) struct System {
     resolv_conf_stamp: Stamp,
     /// The paths of which only it matters whether they exist, and whether they did.
     existing: Vec<(&'static str, bool)>,
+    /// Whether nscd was running, and how many lookups there were since it was looked for.
+    nscd: bool,
+    since_nscd: AtomicU32,
     services_are_local: bool,
     environment: Environment,
 }
@@ -59,12 +67,9 @@ impl Environment {
     fn now() -> Environment {
         let mut variables = Variables::default();
         let mut wants_libc = false;
-        process::environment(|variable| {
-            // Nearly all begin with another letter than those that matter.
-            if matches!(variable.first(), Some(b'L' | b'R' | b'H' | b'S')) {
-                wants_libc |= variable == b"HAPPYSOCK_DNS=libc";
-                variables.see(variable.split(|&byte| byte == b'=').next().unwrap_or_default());
-            }
+        process::environment(b"LRHS", |variable| {
+            wants_libc |= variable == b"HAPPYSOCK_DNS=libc";
+            variables.see(variable.split(|&byte| byte == b'=').next().unwrap_or_default());
         });
         Environment { variables, wants_libc }
     }
@@ -96,9 +101,18 @@ impl System {
 
     fn is_current(&self) -> bool {
         self.environment == Environment::now()
+            && (!self.nscd && !self.is_time_for_nscd() || file::exists(NSCD_SOCKET) == self.nscd)
             && self.existing.iter().all(|&(path, existed)| file::exists(path) == existed)
             && self.nsswitch_stamp.is_current(NSSWITCH)
             && self.hosts_stamp.is_current(HOSTS)
+    }
+
+    fn is_time_for_nscd(&self) -> bool {
+        let is_time = self.since_nscd.fetch_add(1, Ordering::Relaxed) >= NSCD_RETRY;
+        if is_time {
+            self.since_nscd.store(0, Ordering::Relaxed);
+        }
+        is_time
     }
 
     /// Whether resolv.conf(5) is as it was read: to be asked before its servers are.
@@ -120,6 +134,14 @@ impl System {
         let there_are_hosts = hosts.is_some();
         let hosts = hosts.and_then(Hosts::parse);
         let (resolv_conf, resolv_conf_stamp) = read(RESOLV_CONF);
+        let (host_conf, nsswitch_stamp) = match host_conf() {
+            Ok(host_conf) => (host_conf, nsswitch_stamp),
+            // To be read anew with the next name, as any other.
+            Err(_) => {
+                unreadable = true;
+                (HostConf::parse(None), Stamp::Unsteady)
+            }
+        };
         let glibc = process::glibc_version();
         let node_name = process::node_name();
         let resolv_conf =
@@ -130,6 +152,7 @@ impl System {
             existing.push((path, exists));
             exists
         };
+        let nscd = file::exists(NSCD_SOCKET);
         let names = |source: &[u8]| nsswitch.as_ref().is_some_and(|text| contains(text, source));
         let facts = Facts {
             glibc,
@@ -138,14 +161,14 @@ impl System {
             secure: process::is_secure(),
             foreign_lookup: foreign_lookup(),
             variables: environment.variables,
-            nscd_socket: exists(NSCD_SOCKET),
+            nscd_socket: nscd,
             vendor_nsswitch: nsswitch.is_none() && exists(VENDOR_NSSWITCH),
             mdns_allow: names(b"mdns") && exists(MDNS_ALLOW),
             resolve_socket: names(b"resolve") && exists(RESOLVE_SOCKET),
             resolve_tells_no_data: names(b"resolve") && resolve_tells_no_data(),
             leases: if names(b"libvirt") { leases() } else { Leases::NoDirectory },
             nsswitch: nsswitch.as_deref(),
-            host_conf: host_conf(),
+            host_conf,
             resolv_conf: &resolv_conf,
             // One that is too large to be kept is libc's to read.
             unreadable: unreadable || there_are_hosts != hosts.is_some(),
@@ -160,6 +183,8 @@ impl System {
             hosts_stamp,
             resolv_conf_stamp,
             existing,
+            nscd,
+            since_nscd: AtomicU32::new(0),
             services_are_local: services_are_local(nsswitch.as_deref()),
             environment,
         }
@@ -219,13 +244,10 @@ fn services_are_local(nsswitch: Option<&[u8]>) -> bool {
     sources.peek().is_some() && sources.all(|source| matches!(source, b"files" | b"db"))
 }
 
-/// Once in the life of a process, as in glibc.
-fn host_conf() -> HostConf {
+/// Once in the life of a process, as in glibc; but a process that had no descriptor for it reads it later.
+fn host_conf() -> std::io::Result<HostConf> {
     static READ: PerProcess<HostConf> = PerProcess::new();
-    *READ.get(|| {
-        let text = file::read(HOST_CONF).ok().and_then(|(text, _)| text);
-        HostConf::parse(text.as_deref())
-    })
+    READ.try_get(|| file::read(HOST_CONF).map(|(text, _)| HostConf::parse(text.as_deref()))).copied()
 }
 
 /// What was put before libc's functions is there when the program starts, or never.

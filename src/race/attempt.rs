@@ -22,13 +22,20 @@ pub struct Attempt {
     pub embedded: Option<Ipv4Addr>,
     /// When the driver was told to begin.
     pub started: Instant,
-    /// When its outcome became final; None while it runs.
+    /// When its connection was made; None before. With `Settings::confirm` it is held from then on.
+    pub connected: Option<Instant>,
+    /// When its outcome became final; None while it runs or is held.
     pub ended: Option<Instant>,
     /// How it stands.
     pub outcome: AttemptOutcome,
 }
 
 impl Attempt {
+    /// Whether it is connected and waits for the caller's word (`Settings::confirm`).
+    pub fn is_held(&self) -> bool {
+        self.connected.is_some() && self.outcome == AttemptOutcome::Running
+    }
+
     /// The family whose turn it has taken.
     pub(super) fn family(&self) -> Family {
         if self.embedded.is_some() { Family::V4 } else { Family::of_packets(&self.destination) }
@@ -38,11 +45,11 @@ impl Attempt {
 /// Exactly one final outcome for every attempt that was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
-    /// It has not ended: the only value that changes.
+    /// It has not ended, held or not: the only value that changes.
     Running,
     /// It won the race.
     Connected,
-    /// Its system call or its connection failed.
+    /// Its system call or its connection failed, or the caller has rejected it.
     Failed(Failure),
     /// A limit ended it.
     TimedOut(Limit),
@@ -63,7 +70,7 @@ pub struct Failure {
     pub family_unreachable: bool,
 }
 
-/// The system call at which an attempt failed.
+/// The step at which an attempt failed: a system call, or the caller's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Making the socket.
@@ -76,6 +83,8 @@ pub enum Operation {
     Connect,
     /// Waiting for the attempt (poll, epoll).
     Wait,
+    /// The caller's word on a connection that was held.
+    Confirm,
     /// Making the connected socket ready for its new owner (back to blocking mode).
     HandOver,
 }

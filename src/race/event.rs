@@ -52,12 +52,19 @@ pub enum Event<'a> {
         /// Counted from its start.
         within: Duration,
     },
-    /// An attempt is connected. The first one that the race is told of wins.
+    /// An attempt is connected. The first one that the race is told of wins; with `Settings::confirm` it is
+    /// held until `Event::AttemptConfirmed` or `Event::AttemptFailed` says what becomes of it.
     AttemptConnected {
         /// Which one.
         attempt: AttemptId,
     },
-    /// An attempt failed. The next one starts without waiting for its delay.
+    /// The caller wants the connection of an attempt that is held: it wins. Ignored for one that is not.
+    AttemptConfirmed {
+        /// Which one.
+        attempt: AttemptId,
+    },
+    /// An attempt failed, or one that is held was rejected (`Operation::Confirm`). The next one starts
+    /// without waiting for its delay.
     AttemptFailed {
         /// Which one.
         attempt: AttemptId,

@@ -327,6 +327,7 @@ impl Race {
             destination,
             embedded,
             started: now,
+            connected: None,
             ended: None,
             outcome: AttemptOutcome::Running,
         });

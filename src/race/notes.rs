@@ -1,5 +1,5 @@
 //! What a race notes of each event. Nothing is decided here except what no later event can change.
-use super::attempt::{AttemptId, AttemptOutcome, CandidateId, Failure};
+use super::attempt::{Attempt, AttemptId, AttemptOutcome, CandidateId, Failure};
 use super::event::Event;
 use super::family::Family;
 use super::lookup_error::LookupError;
@@ -32,10 +32,10 @@ impl Race {
                     self.handshake_expected = Some(within);
                 }
             }
-            Event::AttemptConnected { attempt } => {
-                if self.is_running(attempt) {
-                    self.end_attempt(now, attempt, AttemptOutcome::Connected);
-                    self.end = Some(Outcome::Connected { attempt });
+            Event::AttemptConnected { attempt } => self.note_connection(now, attempt),
+            Event::AttemptConfirmed { attempt } => {
+                if self.attempts.get(attempt.0 as usize).is_some_and(Attempt::is_held) {
+                    self.win(now, attempt);
                 }
             }
             Event::AttemptFailed { attempt, failure } => self.note_attempt_failure(now, attempt, failure),
@@ -107,6 +107,27 @@ impl Race {
                 self.note_silence(now, family);
             }
         }
+    }
+
+    /// With `Settings::confirm` a connection alone decides nothing: the attempt stays in flight, and
+    /// everything goes on as if it were connecting still.
+    fn note_connection(&mut self, now: Instant, attempt: AttemptId) {
+        let Some(entry) = self.attempts.get_mut(attempt.0 as usize) else { return };
+        if entry.outcome != AttemptOutcome::Running || entry.is_held() {
+            return;
+        }
+        entry.connected = Some(now);
+        let address = entry.destination;
+        if self.settings.confirm {
+            self.log.add(now, TraceKind::AttemptHeld { attempt, address });
+        } else {
+            self.win(now, attempt);
+        }
+    }
+
+    fn win(&mut self, now: Instant, attempt: AttemptId) {
+        self.end_attempt(now, attempt, AttemptOutcome::Connected);
+        self.end = Some(Outcome::Connected { attempt });
     }
 
     fn note_attempt_failure(&mut self, now: Instant, attempt: AttemptId, failure: Failure) {

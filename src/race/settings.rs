@@ -90,11 +90,17 @@ pub struct Settings {
     pub max_attempts: u32,
     /// From the start of the race: lookups still running then are given up.
     pub resolve_limit: Option<Duration>,
-    /// From the start of the last candidate's attempt: attempts still running then are given up. Without fast
-    /// fallback from the start of each attempt, so that the candidates after it get their turn.
+    /// From the start of the last candidate's attempt: attempts still running then, held ones too, are given
+    /// up. Without fast fallback from the start of each attempt, so that the candidates after it get
+    /// their turn.
     pub connect_limit: Option<Duration>,
     /// From the start of the race, over everything.
     pub open_limit: Option<Duration>,
+    /// An attempt that has connected is held until the caller says whether its connection is wanted (a TLS
+    /// handshake, say), and the race goes on meanwhile as if it were connecting still: the Connection Attempt
+    /// Delay runs on, all three limits hold, and under `max_attempts` it may have to make room. Without fast
+    /// fallback the next attempt waits for that word.
+    pub confirm: bool,
     /// What is done with IPv4 addresses on a network without IPv4. Only with both families.
     pub nat64: Nat64,
     /// Without fast fallback an attempt gets an equal share of what is left of the open limit,
@@ -123,6 +129,7 @@ impl Default for Settings {
             resolve_limit: None,
             connect_limit: None,
             open_limit: None,
+            confirm: false,
             nat64: Nat64::Off,
             share_open_limit: false,
             trace: false,

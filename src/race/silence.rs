@@ -19,9 +19,13 @@ impl Race {
         let Some(Outcome::Connected { attempt: winner }) = self.outcome() else { return false };
         let of = |id: AttemptId| self.attempts().get(id.0 as usize);
         let (Some(attempt), Some(winner)) = (of(attempt), of(winner)) else { return false };
-        let time = |attempt: &Attempt| attempt.ended.map(|ended| ended.saturating_duration_since(attempt.started));
+        let time = |attempt: &Attempt| {
+            attempt.connected.or(attempt.ended).map(|ended| ended.saturating_duration_since(attempt.started))
+        };
         let (Some(given), Some(taken)) = (time(attempt), time(winner)) else { return false };
+        // One that was held has been answered.
         attempt.outcome == AttemptOutcome::Abandoned
+            && attempt.connected.is_none()
             && Family::of_packets(&attempt.destination) != Family::of_packets(&winner.destination)
             && attempt.started + CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN <= winner.started
             && taken * 2 < given

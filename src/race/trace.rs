@@ -121,6 +121,14 @@ pub enum TraceKind {
         /// Where it leads.
         address: SocketAddr,
     },
+    /// An attempt is connected, and held until the caller says whether it wins (`Settings::confirm`). How
+    /// that came out is told by its end: connected, or failed at `Operation::Confirm`.
+    AttemptHeld {
+        /// Its number.
+        attempt: AttemptId,
+        /// Where it leads.
+        address: SocketAddr,
+    },
     /// An attempt has its final outcome.
     AttemptEnded {
         /// Its number.

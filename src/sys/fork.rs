@@ -121,14 +121,25 @@ impl<T: Send + Sync> PerProcess<T> {
     /// The value of this process, made by the first call. Of calls that come at once more than one may make a
     /// value, and all get the same.
     pub fn get(&'static self, make: impl FnOnce() -> T) -> &'static T {
+        let made: Result<_, std::convert::Infallible> = self.try_get(|| Ok(make()));
+        match made {
+            Ok(value) => value,
+        }
+    }
+
+    /// The same with a value that cannot always be made: then it is tried anew the next time.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn try_get<E>(&'static self, make: impl FnOnce() -> Result<T, E>) -> Result<&'static T, E> {
         let generation = generation();
         let current = self.current.load(Ordering::Acquire);
         // SAFETY: what was put here is never freed.
         if let Some(held) = unsafe { current.as_ref() }.filter(|held| held.generation == generation) {
-            return &held.value;
+            return Ok(&held.value);
         }
-        let fresh = Box::into_raw(Box::new(Held { generation, value: make(), _left_behind: current }));
-        match self.current.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
+        let fresh = Box::into_raw(Box::new(Held { generation, value: make()?, _left_behind: current }));
+        Ok(match self.current.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
             // SAFETY: as above.
             Ok(_) => unsafe { &(*fresh).value },
             Err(other) => {
@@ -139,6 +150,6 @@ impl<T: Send + Sync> PerProcess<T> {
                     &(*other).value
                 }
             }
-        }
+        })
     }
 }

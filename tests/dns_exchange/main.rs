@@ -8,6 +8,7 @@ mod properties;
 mod schedule;
 mod script;
 mod search;
+mod services;
 mod stories;
 mod tcp;
 mod walk;

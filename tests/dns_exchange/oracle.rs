@@ -6,6 +6,7 @@ use domain::rdata::Cname;
 use happysock::dns::message::{Asked, Code, Records, Reply, Transport, read_reply};
 use happysock::dns::name_wire::WireName;
 use happysock::dns::question::RecordType;
+use happysock::dns::service::ServiceRecord;
 use std::net::IpAddr;
 
 /// The addresses of an answer, and the rest of its records passed over; None if `domain` cannot read it all.
@@ -36,7 +37,16 @@ fn addresses(message: &Message<[u8]>, record_type: Rtype) -> Option<Vec<IpAddr>>
 pub fn check(octets: &[u8]) {
     // Whatever it is, it is read, for every question and way.
     let root = WireName::from_presentation(*b"").unwrap();
-    for record_type in [RecordType::A, RecordType::Aaaa] {
+    // Record data by itself, and a message with such records.
+    if let Some(record) = ServiceRecord::read(octets) {
+        let ascends = record.keys.windows(2).all(|pair| pair[0] < pair[1]);
+        assert!(ascends && (!record.is_alias() || record.keys.is_empty()), "{record:?}");
+        let target = WireName::from_presentation(record.target.bytes()).expect("what was read is a name");
+        assert_eq!(target.octets(), &octets[2..2 + target.octets().len()]);
+        let offered = record.usable(None, &[]);
+        assert!(offered.is_err() || offered.is_ok_and(|offered| offered.len() == record.alpn.len()));
+    }
+    for record_type in [RecordType::A, RecordType::Aaaa, RecordType::Svcb, RecordType::Https] {
         for transport in [Transport::Udp, Transport::Tcp] {
             let name = WireName::read(octets, 12).map_or(root.clone(), |(name, _)| name);
             let id = octets.first_chunk().map_or(0, |id| u16::from_be_bytes(*id));
@@ -54,6 +64,8 @@ fn agrees(octets: &[u8], asked: Asked<'_>, reply: Reply, transport: Transport) {
     let record_type = match asked.record_type {
         RecordType::A => Rtype::A,
         RecordType::Aaaa => Rtype::AAAA,
+        RecordType::Svcb => Rtype::SVCB,
+        RecordType::Https => Rtype::HTTPS,
     };
     let header = message.header();
     let Ok(question) = message.sole_question() else { return };
@@ -70,6 +82,11 @@ fn agrees(octets: &[u8], asked: Asked<'_>, reply: Reply, transport: Transport) {
     if transport == Transport::Udp && (header.tc() || counts.ancount() == 0) {
         return;
     }
+    if let Reply::Services(records, _) = &reply {
+        // Records of another type, and those of other names, are not among them.
+        assert!(asked.record_type.is_of_services() && (1..=usize::from(counts.ancount())).contains(&records.len()));
+        return;
+    }
     let Reply::Answer(reply) = reply else { panic!("{reply:?}") };
     let code = match header.rcode() {
         Rcode::NOERROR => Code::NoError,
@@ -80,6 +97,10 @@ fn agrees(octets: &[u8], asked: Asked<'_>, reply: Reply, transport: Transport) {
     assert_eq!(reply.code, code);
     if counts.ancount() == 0 {
         assert_eq!(reply.records, Records::Nothing);
+        return;
+    }
+    if asked.record_type.is_of_services() {
+        assert_ne!(reply.records, Records::Addresses);
         return;
     }
     // What `domain` cannot read ours may (pointers that lead forward), but not the other way round.

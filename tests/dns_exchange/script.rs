@@ -248,6 +248,10 @@ impl Script {
                 self.failures.push(failure);
                 format!("{} ! {}", family_name(family), code_name(failure.gai_error(self.families)))
             }
+            Action::Services(services) => {
+                let records = services.records.iter().map(|record| format!(" {}>{}", record.priority, record.target));
+                format!("{}:{}", services.owner, records.collect::<String>())
+            }
             Action::Finish => "finish".into(),
         }
     }

@@ -55,6 +55,11 @@ impl Player {
         if flags & 0x40 != 0 {
             lines += "search a.test b..test . c.test\n";
         }
+        // Half of them as libc does it, one question after the other.
+        let as_libc = flags & 0x80 != 0;
+        if as_libc {
+            lines += "options single-request\n";
+        }
         lines += &format!("options timeout:{} attempts:{} ndots:{}\n", numbers & 7, numbers >> 3 & 7, numbers >> 6);
         let words = ["rotate", "edns0", "use-vc", "trust-ad", "no-aaaa", "no-tld-query"];
         for (_, word) in words.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 == 1) {
@@ -69,8 +74,9 @@ impl Player {
         };
         let name = ["www", "www.test", "www.test.", "", ".", "x..y", "a.b.c.d.e"][usize::from(name) % 7];
         let steps: Vec<PlanStep> = (0..steps & 3).map(|index| step(steps >> (2 * index + 2))).collect();
+        let walk = Walk::new(name.as_bytes(), families, steps.into(), Arc::new(conf), flags);
         Player {
-            walk: Walk::new(name.as_bytes(), families, steps.into(), Arc::new(conf), flags),
+            walk: if as_libc { walk.like_libc() } else { walk },
             families,
             now: origin,
             packets: Vec::new(),
@@ -132,6 +138,7 @@ impl Player {
                 let list = [&all[..0], &all[..1], &all[1..2], &all[..]][usize::from(which) % 4];
                 self.event(Event::SourceFound { addresses: list, ttl: None });
             }
+            12 | 2..=3 if which & 0x40 != 0 => self.event(Event::SourceMissing),
             12 | 2..=3 => self.event(Event::SourceFailed { failure: failure(which) }),
             13 => self.now += Duration::from_millis(u64::from(which) * 10),
             14 => self.now += Duration::from_secs(u64::from(which)),
@@ -175,6 +182,7 @@ impl Player {
                     assert!(addresses.list.iter().all(|address| address.family() == family), "another family");
                 }
             }
+            Action::Services(services) => panic!("nobody asked for {services:?}"),
             Action::Finish => {
                 let wanted = match self.families {
                     Families::Both => [1, 1],

@@ -121,6 +121,7 @@ fn settings(bytes: &mut Bytes<'_>) -> Settings {
         resolve_limit: bytes.limit(),
         connect_limit: bytes.limit(),
         open_limit: bytes.limit(),
+        confirm: first_address_family_count & 0x80 != 0,
         trace: flags & 0x80 != 0,
         nat64: match first_address_family_count >> 6 {
             0 | 1 => Nat64::Off,
@@ -146,6 +147,8 @@ struct Play {
     hasten_at: Option<Instant>,
     local_families: Vec<Family>,
     running: Vec<AttemptId>,
+    /// Those of them that are connected and wait for a word.
+    held: Vec<AttemptId>,
     last_start: Option<Instant>,
     /// Of the latest attempt.
     handshake_expected: Option<Duration>,
@@ -182,6 +185,7 @@ pub fn check(story: &[u8], origin: Instant) -> Vec<Action> {
         hasten_at: None,
         local_families: Vec::new(),
         running: Vec::new(),
+        held: Vec::new(),
         last_start: None,
         handshake_expected: None,
         setback: false,
@@ -220,7 +224,11 @@ impl Play {
                 let gai_error = GAI_ERRORS[usize::from(bytes.next() % 8)];
                 self.fail_lookup(lookup, LookupError { gai_error, sys_errno: 0 });
             }
-            8 => self.connect(AttemptId(u32::from(bytes.next() % 8))),
+            8 => {
+                let byte = bytes.next();
+                let attempt = AttemptId(u32::from(byte % 8));
+                if byte & 0x80 == 0 { self.connect(attempt) } else { self.confirm(attempt) }
+            }
             9..=11 => {
                 let byte = bytes.next();
                 self.refuse(AttemptId(u32::from(byte % 8)), byte & 0x80 != 0);
@@ -317,10 +325,29 @@ impl Play {
 
     fn connect(&mut self, attempt: AttemptId) {
         let event = Event::AttemptConnected { attempt };
-        if !self.running.contains(&attempt) || self.decided {
+        if !self.running.contains(&attempt) || self.held.contains(&attempt) || self.decided {
             return self.ignored(event);
         }
         self.race.handle(self.now, event);
+        assert_eq!(self.race.attempts()[attempt.0 as usize].connected, Some(self.now));
+        if self.settings.confirm {
+            assert!(self.race.attempts()[attempt.0 as usize].is_held());
+            self.held.push(attempt);
+        } else {
+            self.wins(attempt);
+        }
+    }
+
+    fn confirm(&mut self, attempt: AttemptId) {
+        let event = Event::AttemptConfirmed { attempt };
+        if !self.held.contains(&attempt) || !self.running.contains(&attempt) || self.decided {
+            return self.ignored(event);
+        }
+        self.race.handle(self.now, event);
+        self.wins(attempt);
+    }
+
+    fn wins(&mut self, attempt: AttemptId) {
         assert_eq!(self.race.attempts()[attempt.0 as usize].outcome, AttemptOutcome::Connected);
         self.running.retain(|running| *running != attempt);
         self.winner = Some(attempt);
@@ -542,6 +569,9 @@ impl Play {
         assert!(self.actions.iter().filter(|action| matches!(action, Action::Finish(_))).count() == 1);
         for attempt in self.race.attempts() {
             assert_ne!(attempt.outcome, AttemptOutcome::Running);
+            assert!(!attempt.is_held());
+            assert!(attempt.connected.is_some() || attempt.outcome != AttemptOutcome::Connected);
+            assert!(attempt.connected.is_none_or(|at| attempt.started <= at && Some(at) <= attempt.ended));
             assert!(attempt.ended.is_some_and(|ended| ended >= attempt.started));
         }
         // Whatever comes now is too late.
@@ -564,6 +594,12 @@ impl Play {
             let started = Trace { at: attempt.started, kind: TraceKind::AttemptStarted { attempt: id, address } };
             let ended = TraceKind::AttemptEnded { attempt: id, address, outcome };
             let ended = Trace { at: attempt.ended.unwrap(), kind: ended };
+            let held = attempt.connected.filter(|_| self.settings.confirm);
+            let held = held.map(|at| Trace { at, kind: TraceKind::AttemptHeld { attempt: id, address } });
+            let held_entries = trace
+                .iter()
+                .filter(|entry| matches!(entry.kind, TraceKind::AttemptHeld { attempt, .. } if attempt == id));
+            assert!(held_entries.eq(&held));
             for expected in [started, ended] {
                 assert_eq!(trace.iter().filter(|entry| **entry == expected).count(), 1);
             }

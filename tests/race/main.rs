@@ -3,6 +3,7 @@
 //! origin.
 mod cap;
 mod clauses;
+mod confirm;
 mod gai_conf;
 mod hastening;
 mod history;

@@ -25,6 +25,7 @@ pub const SERVICE: i32 = -8;
 pub const MEMORY: i32 = -10;
 pub const SYSTEM: i32 = -11;
 
+pub const ECONNABORTED: i32 = 103;
 pub const ECONNREFUSED: i32 = 111;
 pub const ENETUNREACH: i32 = 101;
 
@@ -285,6 +286,19 @@ impl Script {
     pub fn connects(&mut self, name: &str) -> &mut Script {
         let attempt = self.attempt(name);
         self.event(Event::AttemptConnected { attempt })
+    }
+
+    /// The caller wants the connection that is held.
+    pub fn confirms(&mut self, name: &str) -> &mut Script {
+        let attempt = self.attempt(name);
+        self.event(Event::AttemptConfirmed { attempt })
+    }
+
+    /// The caller does not want the connection that is held.
+    pub fn rejects(&mut self, name: &str) -> &mut Script {
+        let attempt = self.attempt(name);
+        let failure = Failure { sys_errno: ECONNABORTED, operation: Operation::Confirm, family_unreachable: false };
+        self.event(Event::AttemptFailed { attempt, failure })
     }
 
     pub fn refuses(&mut self, name: &str) -> &mut Script {

@@ -194,6 +194,13 @@ pub struct ConnectArguments {
     /// Only connect: pass nothing on, even where standard input is a pipe or a file
     #[arg(short = 'z', long, conflicts_with = "pipe")]
     pub zero: bool,
+    /// Count a connection only when its TLS handshake is done: an address that takes connections and never
+    /// answers is left behind. Nothing is passed on
+    #[arg(long, conflicts_with = "pipe")]
+    pub tls: bool,
+    /// Trust the certificates of this file (PEM) instead of the system's
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub tls_ca: Option<PathBuf>,
     /// Show nothing of the race
     #[arg(short, long)]
     pub quiet: bool,
@@ -221,8 +228,8 @@ pub struct ConnectArguments {
     /// Bind attempts over IPv6 to this address: ::1, or [::1]:4000 with a port
     #[arg(long, value_name = "ADDRESS", value_parser = local_v6, help_heading = "Addresses")]
     pub local_v6: Option<SocketAddrV6>,
-    /// On a network without IPv4, reach IPv4 addresses through its translator: "discover" asks the network for
-    /// the prefix (RFC 7050); or prefixes with commas between, such as 64:ff9b::/96
+    /// On a network without IPv4, reach IPv4 addresses through its translator: "discover" asks the network
+    /// for the prefix (RFC 7050); or prefixes with commas between, such as 64:ff9b::/96
     #[arg(long, value_name = "PREFIXES", conflicts_with_all = ["v4", "v6"], help_heading = "Addresses")]
     pub nat64: Option<happysock::race::Nat64>,
     #[command(flatten)]
@@ -298,6 +305,14 @@ pub struct LookupArguments {
     /// Ask getaddrinfo(3) afterwards, and show its answer beside; ends with 1 where the two differ
     #[arg(short, long, conflicts_with_all = ["v4", "v6", "prefer", "lookup_flags"])]
     pub compare: bool,
+    /// Ask for the bindings of a service too (HTTPS and SVCB records, RFC 9460): https, _PORT._https, _SCHEME
+    /// or _PORT._SCHEME
+    #[arg(short, long, value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// The protocols that a client of the service speaks, by their ALPN ids: bindings without one of them are
+    /// marked
+    #[arg(long, value_name = "ID,...", value_delimiter = ',', requires = "service")]
+    pub alpn: Vec<String>,
     #[command(flatten)]
     pub names: NameOptions,
     /// Limit over everything

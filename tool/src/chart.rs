@@ -147,6 +147,8 @@ pub fn lookup_failure(lookup: &Lookup) -> String {
 
 fn attempt_row(record: &Record, number: usize, attempt: &Attempt) -> Row {
     let (state, paint) = match attempt.outcome {
+        AttemptState::Running if attempt.connected_ms.is_some() => ("handshake".to_owned(), Paint::Plain),
+        AttemptState::Abandoned if attempt.connected_ms.is_some() => ("no handshake".to_owned(), Paint::Quiet),
         AttemptState::Running => ("connecting".to_owned(), Paint::Plain),
         AttemptState::Connected => ("connected".to_owned(), Paint::Good),
         AttemptState::Failed => (attempt_failure(attempt), Paint::Bad),

@@ -12,6 +12,7 @@ use crate::pipe;
 use crate::race::Starter;
 use crate::record::{Record, Status};
 use crate::repeat;
+use crate::tls::Tls;
 use anyhow::Result;
 use console::Term;
 use happysock::{Connect, History, Options, Plan, PlanError};
@@ -28,11 +29,13 @@ pub fn run(arguments: &ConnectArguments, look: &LookOptions, interrupts: &Interr
     let show = !arguments.quiet && !arguments.output.json;
     let learns = arguments.repeat > 1 && !arguments.no_history;
     let history = learns.then(|| Arc::new(History::new(Instant::now())));
+    let tls =
+        arguments.tls.then(|| Tls::new(without_brackets(&arguments.host), arguments.tls_ca.as_deref())).transpose()?;
     let mut records = Vec::new();
     let mut connection = None;
     for _ in 0..arguments.repeat {
         let (record, socket) =
-            race(arguments, history.as_ref(), &term, &look, show && arguments.repeat == 1, interrupts)?;
+            race(arguments, (history.as_ref(), tls.as_ref()), &term, &look, show && arguments.repeat == 1, interrupts)?;
         if arguments.output.json {
             output::print_json(&record)?;
         }
@@ -65,20 +68,20 @@ pub fn run(arguments: &ConnectArguments, look: &LookOptions, interrupts: &Interr
 }
 
 fn passes(arguments: &ConnectArguments) -> bool {
-    let may = arguments.repeat == 1 && !arguments.zero && !arguments.output.json;
+    let may = arguments.repeat == 1 && !arguments.zero && !arguments.tls && !arguments.output.json;
     may && (arguments.pipe.is_some() || pipe::input_is_given())
 }
 
 /// One race, shown as it runs.
 fn race(
     arguments: &ConnectArguments,
-    history: Option<&Arc<History>>,
+    (history, tls): (Option<&Arc<History>>, Option<&Tls>),
     term: &Term,
     look: &Look,
     show: bool,
     interrupts: &Interrupts,
 ) -> Result<(Record, Option<TcpStream>)> {
-    let starter = Starter::new();
+    let starter = Starter::new(tls);
     let plan = plan(arguments, history, &starter)?;
     let mut record = Record::new("connect", &arguments.host, &arguments.port);
     let mut live = Live::new(term.clone(), *look);
@@ -92,6 +95,9 @@ fn race(
         let mut lines = with_title(&record, record.span_ms(), look);
         lines.extend(conclusion(&record, look));
         live.finish(&lines);
+    }
+    for (address, reason) in end.handshake_failures {
+        eprintln!("happy: TLS with {address}: {reason}");
     }
     Ok((record, end.socket))
 }
@@ -160,6 +166,7 @@ fn plan(arguments: &ConnectArguments, history: Option<&Arc<History>>, starter: &
         nat64: arguments.nat64.clone().unwrap_or_default(),
         hooks: Some(starter.hooks()),
         trace: true,
+        confirm: arguments.tls,
         ..defaults
     };
     make_plan(Some(&host), Some(&port), &options)

@@ -12,6 +12,7 @@ use crate::names;
 use crate::output;
 use crate::race::Starter;
 use crate::record::{Lookup, Record, Status, VERSION, address_text};
+use crate::services::{self, Services};
 use anyhow::Result;
 use console::Term;
 use happysock::race::{Family, Placed};
@@ -32,6 +33,8 @@ struct Found<'a> {
     message: Option<&'a str>,
     lookups: &'a [Lookup],
     order: Vec<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    services: Option<&'a Services>,
     #[serde(skip_serializing_if = "Option::is_none")]
     getaddrinfo: Option<Beside<'a>>,
 }
@@ -62,7 +65,7 @@ struct Beside<'a> {
 pub fn run(arguments: &LookupArguments, look: &LookOptions, interrupts: &Interrupts) -> Result<u8> {
     let term = Term::stdout();
     let look = Look::of(&term, look);
-    let starter = Starter::new();
+    let starter = Starter::new(None);
     let host = without_brackets(&arguments.host);
     let c_host = c_string("HOST", host)?;
     let options = Options {
@@ -91,6 +94,10 @@ pub fn run(arguments: &LookupArguments, look: &LookOptions, interrupts: &Interru
         true => Some(getaddrinfo::ask(host, arguments.timeout.map(|limit| limit.saturating_sub(began.elapsed())))?),
         false => None,
     };
+    let bindings = arguments.service.as_ref().filter(|_| interrupts.exit_code().is_none()).map(|service| {
+        let limit = arguments.timeout.map(|limit| limit.saturating_sub(began.elapsed()));
+        services::ask(&c_host, service, &arguments.alpn, limit)
+    });
     let same = beside.as_ref().is_none_or(|answer| is_same(answer, &order));
     let (status, code) = ending(&record, !placed.is_empty(), interrupts);
     if arguments.json {
@@ -106,10 +113,14 @@ pub fn run(arguments: &LookupArguments, look: &LookOptions, interrupts: &Interru
             message,
             lookups: &record.lookups,
             order,
+            services: bindings.as_ref(),
             getaddrinfo: beside.as_ref().map(|answer| Beside { answer, same }),
         })?;
     } else {
         let mut lines = lines(&record, &order, &look);
+        if let Some(bindings) = &bindings {
+            lines.extend(services::lines(bindings, &look));
+        }
         if let Some(answer) = &beside {
             lines.extend(comparison(answer, same, &order, &look));
         }

@@ -24,8 +24,10 @@ mod record;
 mod recording;
 mod repeat;
 mod run;
+mod services;
 mod sweep;
 mod targets;
+mod tls;
 mod verdict;
 mod watch;
 

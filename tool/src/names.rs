@@ -62,6 +62,7 @@ pub fn operation(operation: Operation) -> &'static str {
         Operation::Bind => "bind(2)",
         Operation::Connect => "connect(2)",
         Operation::Wait => "epoll_ctl(2)",
+        Operation::Confirm => "TLS handshake",
         Operation::HandOver => "ioctl(2)",
     }
 }

@@ -2,9 +2,11 @@
 
 use crate::interrupt::Interrupts;
 use crate::record::{Record, ms};
+use crate::tls::{Handshakes, Tls};
 use happysock::race::{Placed, Trace};
-use happysock::{Connect, Hooks};
-use std::net::TcpStream;
+use happysock::{Connect, Hooks, Verdict};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -24,21 +26,36 @@ pub struct End {
     pub socket: Option<TcpStream>,
     /// Of a rehearsal that came to its end: the addresses in their order.
     pub order: Option<Vec<Placed>>,
+    /// The handshakes that have failed, and why.
+    pub handshake_failures: Vec<(SocketAddr, String)>,
     /// Why libc was asked for the host, if it was.
     why_libc: Option<&'static str>,
 }
 
-/// Passes what the race traces on to the thread that watches.
-pub struct Watcher(Sender<News>);
+/// Passes what the race traces on to the thread that watches, and what has connected to its handshake.
+pub struct Watcher {
+    news: Sender<News>,
+    handshakes: Option<Handshakes>,
+}
 
 impl Hooks for Watcher {
-    fn configure_socket(&self, _fd: i32, _address: &std::net::SocketAddr) -> Result<(), i32> {
+    fn configure_socket(&self, _fd: i32, _address: &SocketAddr) -> Result<(), i32> {
         Ok(())
+    }
+
+    fn confirm(&self, fd: BorrowedFd<'_>, address: &SocketAddr) -> Verdict {
+        self.handshakes.as_ref().map_or(Verdict::Yes, |handshakes| handshakes.begin(fd, *address))
+    }
+
+    fn release_socket(&self, fd: RawFd) {
+        if let Some(handshakes) = &self.handshakes {
+            handshakes.cancel(fd);
+        }
     }
 
     fn trace(&self, began: Instant, trace: &Trace) {
         // Nobody listens any more only where the process is about to end.
-        let _ = self.0.send(News::Step(began, *trace));
+        let _ = self.news.send(News::Step(began, *trace));
     }
 }
 
@@ -49,9 +66,11 @@ pub struct Starter {
 }
 
 impl Starter {
-    pub fn new() -> Starter {
+    /// With `tls` an attempt counts when its handshake is done; the options have to say `confirm`.
+    pub fn new(tls: Option<&Tls>) -> Starter {
         let (sender, news) = channel();
-        Starter { watcher: Arc::new(Watcher(sender)), news }
+        let handshakes = tls.cloned().map(Handshakes::new);
+        Starter { watcher: Arc::new(Watcher { news: sender, handshakes }), news }
     }
 
     pub fn hooks(&self) -> Arc<dyn Hooks> {
@@ -69,15 +88,24 @@ impl Starter {
     ) -> std::io::Result<End> {
         let signals = connect.signals().clone();
         let began = Instant::now();
-        let done = self.watcher.0.clone();
+        let watcher = Arc::clone(&self.watcher);
+        if let Some(handshakes) = &watcher.handshakes {
+            handshakes.belong_to(&signals);
+        }
         let driver = std::thread::Builder::new().name("race".to_owned()).spawn(move || {
-            // Nobody interrupts it; a wait that ends has finished.
-            while !connect.wait() {}
+            // Only a handshake that has ended interrupts it.
+            while !connect.wait() {
+                if let Some(handshakes) = &watcher.handshakes {
+                    handshakes.tell(&mut connect);
+                }
+            }
             let report = connect.report();
             let why_libc = report.as_ref().and_then(|report| report.why_libc);
             let socket = report.and_then(|report| report.socket).map(TcpStream::from);
             let order = connect.order().map(<[Placed]>::to_vec);
-            let _ = done.send(News::Ended(Box::new(End { socket, order, why_libc })));
+            let failures = watcher.handshakes.as_ref().map(Handshakes::failures).unwrap_or_default();
+            let end = End { socket, order, why_libc, handshake_failures: failures };
+            let _ = watcher.news.send(News::Ended(Box::new(end)));
         })?;
         let end = interrupts.during(
             move || signals.cancel(),

@@ -218,6 +218,9 @@ pub struct Attempt {
     /// IPv6 or IPv4.
     pub family: String,
     pub started_ms: f64,
+    /// When it was connected, and waited for its TLS handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_ms: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_ms: Option<f64>,
     pub outcome: AttemptState,
@@ -260,6 +263,7 @@ pub enum Step {
     AddressSynthesized { address: String, port: u16, from: String },
     FamilyUnanswered { family: String },
     AttemptStarted { attempt: u32, address: String, port: u16 },
+    AttemptHeld { attempt: u32, address: String, port: u16 },
     AttemptEnded { attempt: u32, address: String, port: u16, outcome: AttemptState },
     NextAttemptTimerSet { delay_ms: f64 },
     NextAttemptTimerFired,

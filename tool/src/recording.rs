@@ -97,11 +97,18 @@ impl Record {
                     port: address.port(),
                     family: names::family(family).to_owned(),
                     started_ms: at,
+                    connected_ms: None,
                     ended_ms: None,
                     outcome: AttemptState::Running,
                     error: None,
                 });
                 Step::AttemptStarted { attempt: attempt.0, address: address_text(&address), port: address.port() }
+            }
+            TraceKind::AttemptHeld { attempt, address } => {
+                if let Some(entry) = self.attempts.get_mut(attempt.0 as usize) {
+                    entry.connected_ms = Some(at);
+                }
+                Step::AttemptHeld { attempt: attempt.0, address: address_text(&address), port: address.port() }
             }
             TraceKind::AttemptEnded { attempt, address, outcome } => {
                 let (state, error) = match outcome {

@@ -47,6 +47,16 @@ return {
         assert(failure.gai_error == -2 or failure.gai_error == -3, message)
         equal(#failure.attempts, 0)
     end },
+    { name = "without a race a silent address leaves the others their share", run = function()
+        local listener, port = support.listen(V4)
+        local options = { timeout = 8, fast_fallback = false, share_timeout = true, growing_delay = true,
+                          only_connected_families = true }
+        -- Without its share of 4 s the silent address would have all of the time.
+        local socket = assert(happysock.connect("half.test", port, options))
+        equal(socket.address, V4)
+        socket:close()
+        support.close(listener)
+    end },
     { name = "limits", run = function()
         takes(2.9, 30, function()
             local options = { timeout = 3, connection_attempt_delay = 0.02 }
@@ -89,6 +99,8 @@ return {
             ["max_attempts must be a whole number"] = { "localhost", 80, { max_attempts = 1.5 } },
             ["family must be 4, 6 or 0"] = { "localhost", 80, { family = 5 } },
             ["history must be made by"] = { "localhost", 80, { history = {} } },
+            ["nat64: the length of a prefix"] = { "localhost", 80, { nat64 = "64:ff9b::/95" } },
+            ["nat64 must be a string"] = { "localhost", 80, { nat64 = true } },
             ["wait must be a function"] = { "localhost", 80, { wait = 5 } },
             ["open_timeout_ms: cannot be set together"] = { "localhost", 80, { timeout = 1, connect_timeout = 1 } },
         }) do

@@ -146,6 +146,11 @@ class Fails(TestCase):
         with self.assertRaises(ValueError):
             happysock.create_connection(("silent.test", 80), timeout=1, options=options)
 
+    def test_what_is_no_prefix_of_a_translator_is_refused(self):
+        for wrong in ("", "64:ff9b::/95", "discover\0"):
+            with self.assertRaisesRegex(ValueError, "^nat64: "):
+                happysock.create_connection(("127.0.0.1", 80), options=happysock.Options(nat64=wrong))
+
     def test_nothing_is_left_open(self):
         with self.assertRaises(OSError):
             happysock.create_connection(("no.such.host.test", 80))
@@ -267,6 +272,12 @@ class Histories(TestCase):
 
 
 class Objects(TestCase):
+    def test_without_a_race_a_silent_address_leaves_the_others_their_share(self):
+        options = happysock.Options(fast_fallback=False, share_timeout=True, growing_delay=True, only_connected_families=True)
+        # Without its share of 4 s the silent address would have all of the time.
+        with listening(V4) as port, happysock.create_connection(("half.test", port), timeout=8, options=options) as sock:
+            self.assertEqual(sock.getpeername(), (V4, port))
+
     def test_a_child_of_a_fork_connects_and_has_none_of_the_parents(self):
         with listening("127.0.0.1") as port:
             connect = happysock.Connect("silent.test", 80)

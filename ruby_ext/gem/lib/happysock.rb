@@ -41,8 +41,8 @@ module HappySock
     # A step is a frozen Hash with +:name+, +:time+ (seconds since the race began), +:host+, +:port+, and as the name
     # has it +:family+, +:address+, +:attempt+, +:outcome+, +:error+, +:count+, +:delay+ and +:status+. The names are
     # +:lookup_started+, +:lookup_answered+, +:lookup_abandoned+, +:lookup_hastened+, +:resolution_delay_started+,
-    # +:resolution_delay_expired+, +:candidate_added+, +:candidate_dropped+, +:attempt_started+, +:attempt_ended+,
-    # +:next_attempt_timer_set+, +:next_attempt_timer_fired+, +:family_unanswered+,
+    # +:resolution_delay_expired+, +:candidate_added+, +:candidate_dropped+, +:attempt_started+, +:attempt_held+,
+    # +:attempt_ended+, +:next_attempt_timer_set+, +:next_attempt_timer_fired+, +:family_unanswered+,
     # +:address_synthesized+ and +:finished+.
     #
     #   HappySock.trace { |step| p step }

@@ -214,6 +214,21 @@ impl<L: EventLoop> Multi<L> {
         Ok(())
     }
 
+    /// Answers for an attempt that is held ([`Verdict::Later`](crate::Verdict::Later)), and does what that
+    /// makes due: `done` may be called before this returns. Wanted, it wins; else it has failed, and its
+    /// socket is closed. Not from inside a callback.
+    pub fn confirm(&self, caller: &L, id: u64, fd: RawFd, wanted: bool) -> Result<(), Refused> {
+        self.check()?;
+        let _busy = self.enter()?;
+        if !self.state.borrow_mut().slots.get_mut(id).is_some_and(|entry| entry.running.holds(fd)) {
+            return Err(Refused::Unknown);
+        }
+        self.answer_for(caller, id, fd, wanted);
+        self.go_on(caller, None);
+        self.announce(caller);
+        Ok(())
+    }
+
     /// How many lookups may be in flight; 0: no cap. What waits for a permit does so in the order in which it
     /// was added.
     pub fn set_max_lookups(&self, caller: &L, most: u32) -> Result<(), Refused> {

@@ -197,6 +197,13 @@ impl<L: EventLoop> Multi<L> {
         }
     }
 
+    /// Hands in the caller's answer for an attempt.
+    pub(super) fn answer_for(&self, caller: &L, id: u64, fd: RawFd, wanted: bool) {
+        self.hand_in(caller, id, |entry, around| {
+            entry.running.confirm(Instant::now(), fd, wanted, around);
+        });
+    }
+
     fn expire(&self, caller: &L, now: Instant) {
         self.client.borrow_mut().expire(now, &mut LookupWatcher { multi: self, caller });
         self.deliver(caller, now);

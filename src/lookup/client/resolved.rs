@@ -42,6 +42,7 @@ impl Client {
     pub(super) fn resolved_ready(&mut self, now: Instant, place: u32, watcher: &mut impl Watcher) {
         let Some(socket) = self.walking(place).map(|walking| walking.resolved) else { return };
         let Some(Some(Channel::Resolved(asked, _, watched))) = self.sockets.get_mut(socket as usize) else { return };
+        self.buffer.clear();
         self.buffer.reserve_exact(PIECE);
         let outcome = asked.go_on(Path::new(RESOLVE_SOCKET), now, &mut self.buffer);
         if outcome.is_none() {

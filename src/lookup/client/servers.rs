@@ -96,6 +96,7 @@ impl Client {
         if datagrams.as_raw_fd() != fd {
             return false;
         }
+        self.buffer.clear();
         self.buffer.reserve_exact(LARGEST_MESSAGE);
         match datagrams.receive(&mut self.buffer) {
             Ok(_) => {
@@ -171,6 +172,7 @@ impl Client {
 
     pub(super) fn stream_ready(&mut self, now: Instant, socket: u32, watcher: &mut impl Watcher) {
         let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
         buffer.reserve_exact(LARGEST_MESSAGE);
         while let Some(Some(Channel::Stream(stream))) = self.sockets.get_mut(socket as usize) {
             let (place, family, transmission) = (stream.walk, stream.family, stream.transmission);

@@ -6,6 +6,7 @@ use super::stream::Stream;
 use super::window::Window;
 use crate::dns::answer::Address;
 use crate::dns::failure::Failure;
+use crate::dns::service::{ServiceQuestion, Services};
 use crate::dns::walk::{Event, Walk};
 use crate::dns::{Families, Family};
 use crate::lookup::answer::{Answer, Found};
@@ -108,6 +109,10 @@ pub struct Client {
     pub(super) deliveries: VecDeque<Delivery>,
     /// What hosts(5) has said to one who stands in for getaddrinfo(3), of both families in the file's order.
     pub(super) listed: Vec<Address>,
+    /// What is asked for the service bindings of its one name, if it is asked for those.
+    pub(super) service_question: Option<ServiceQuestion>,
+    /// What was found then; it is told as an answer without addresses.
+    pub(super) services: Option<Services>,
     /// As the system was when it was last looked at in this turn, and whether that holds for resolv.conf(5).
     pub(super) system: Option<(Arc<System>, bool)>,
     pub(super) buffer: Vec<u8>,
@@ -231,6 +236,8 @@ impl Client {
             ids,
             deliveries: VecDeque::new(),
             listed: Vec::new(),
+            service_question: None,
+            services: None,
             system: None,
             buffer: Vec::new(),
         }
@@ -249,6 +256,11 @@ impl Client {
     /// where that has both families in one list.
     pub fn take_listed(&mut self) -> Vec<SocketAddr> {
         std::mem::take(&mut self.listed).into_iter().map(|address| address.with_port(0)).collect()
+    }
+
+    /// What [`Client::begin_services`] has found, once it was told.
+    pub fn take_services(&mut self) -> Option<Services> {
+        self.services.take()
     }
 
     /// What is waited for.

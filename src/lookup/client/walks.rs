@@ -4,7 +4,9 @@ use super::state::{Channel, Client, Delivery, Lookup, WalkId, Walking, Watcher, 
 use crate::dns::answer::Address;
 use crate::dns::failure::{Failure, HostError, Status};
 use crate::dns::gate::{Ask, Reason};
+use crate::dns::hosts::Hosts;
 use crate::dns::message::Transport;
+use crate::dns::service::{ServiceQuestion, Services};
 use crate::dns::walk::{Action, Event, Walk};
 use crate::dns::{Families, Family};
 use crate::lookup::deadlines::Deadlines;
@@ -67,9 +69,65 @@ impl Client {
             self.deliveries.extend(joint.told.iter().map(|told| Delivery { owner, told: told.clone() }));
             return Ok(WalkId { place, serial: lookup.serial });
         }
+        let id = self.add(names.clone(), families, flags, owner);
+        if self.shared
+            && let Entry::Vacant(vacant) = self.equal.entry(hash)
+        {
+            vacant.insert(id.place);
+        }
+        match self.try_to_go_on(now, id.place, watcher) {
+            Ok(()) => Ok(id),
+            Err(reason) => {
+                self.end(now, id.place, watcher);
+                Err(reason)
+            }
+        }
+    }
+
+    /// Begins to look up the service bindings of the host of a query. Told once under `owner`: a failure, or
+    /// that [`Client::take_services`] has them. A host of this machine, by hosts(5), has none. For a
+    /// client of one name.
+    ///
+    /// # Errors
+    /// Why only libc would know whom to ask. None: by nsswitch.conf(5) no name server is asked. Nothing was
+    /// begun.
+    pub fn begin_services(
+        &mut self,
+        now: Instant,
+        query: &Query,
+        question: ServiceQuestion,
+        owner: u64,
+        watcher: &mut impl Watcher,
+    ) -> Result<WalkId, Option<Reason>> {
+        let names = query.names();
+        let system = self.system();
+        let steps = system.decide(names.host(), Families::Both, 0)?;
+        if !steps.iter().any(|step| step.ask == Ask::Dns) {
+            return Err(None);
+        }
+        let is_asked_first = steps.first().is_some_and(|step| matches!(step.ask, Ask::Files { .. }));
+        let is_in = |hosts: &Hosts| hosts.addresses(names.host(), Families::Both, true).next().is_some();
+        let is_local = is_asked_first && system.hosts().is_some_and(is_in);
+        self.service_question = Some(question);
+        let id = self.add(names.clone(), Families::Only(Family::V4), 0, owner);
+        if is_local {
+            self.found_services(id.place, Services::default());
+            self.end(now, id.place, watcher);
+        } else {
+            self.go_on(now, id.place, watcher);
+        }
+        Ok(id)
+    }
+
+    fn found_services(&mut self, place: u32, services: Services) {
+        self.services = Some(services);
+        self.tell(place, Family::V4, Ok(Vec::new()));
+    }
+
+    /// A place for a lookup that has asked nobody yet.
+    fn add(&mut self, names: Names, families: Families, flags: i32, owner: u64) -> WalkId {
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
-        let names = names.clone();
         let lookup = Lookup { serial, flags, families, renewed: false, names, owner, joint: None, walk: None };
         let place = self.free.pop().unwrap_or_else(|| {
             self.lookups.push(None);
@@ -77,18 +135,7 @@ impl Client {
         });
         self.lookups[place as usize] = Some(Box::new(lookup));
         self.active += 1;
-        if self.shared
-            && let Entry::Vacant(vacant) = self.equal.entry(hash)
-        {
-            vacant.insert(place);
-        }
-        match self.try_to_go_on(now, place, watcher) {
-            Ok(()) => Ok(WalkId { place, serial }),
-            Err(reason) => {
-                self.end(now, place, watcher);
-                Err(reason)
-            }
-        }
+        WalkId { place, serial }
     }
 
     /// What equal lookups have in common. Two others may have it in common too: only one of them is found
@@ -179,10 +226,15 @@ impl Client {
     pub(super) fn make_walk(&mut self, place: u32) -> Result<(), Reason> {
         let system = self.system();
         let Some(lookup) = self.lookups[place as usize].as_mut() else { return Ok(()) };
-        let name = lookup.names.host();
-        let steps = system.decide(name, lookup.families, lookup.flags)?;
         let conf = system.resolv_conf();
         let first_server = if conf.rotate { next_first_server() } else { 0 };
+        if let Some(question) = &self.service_question {
+            let walk = Walk::of_services(question, Arc::clone(conf), first_server);
+            lookup.walk = Some(Box::new(Walking::new(walk)));
+            return Ok(());
+        }
+        let name = lookup.names.host();
+        let steps = system.decide(name, lookup.families, lookup.flags)?;
         let walk = Walk::new(name, lookup.families, Arc::clone(steps), Arc::clone(conf), first_server);
         lookup.walk = Some(Box::new(Walking::new(if self.as_libc { walk.like_libc() } else { walk })));
         Ok(())
@@ -240,6 +292,10 @@ impl Client {
                 Action::Answered { family, answer } => {
                     self.question_ended(now, place, Some(family), watcher);
                     self.tell(place, family, answer.map(|addresses| addresses.list));
+                }
+                Action::Services(services) => {
+                    self.question_ended(now, place, Some(Family::V4), watcher);
+                    self.found_services(place, services);
                 }
                 Action::Finish => {
                     self.end(now, place, watcher);
@@ -326,7 +382,10 @@ impl Client {
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.set(place, None);
         }
-        self.free.push(place);
+        // One that has a name or two has no use for places.
+        if self.shared {
+            self.free.push(place);
+        }
         self.active -= 1;
         if self.active == 0 {
             for socket in 0..self.sockets.len() {

@@ -1,5 +1,6 @@
 //! What is written as JSON is what json.md says, and all that it says is written somewhere.
 
+use crate::tls::half_dead;
 use crate::world::*;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -48,6 +49,7 @@ fn compare(heading: &str, outputs: &[Said]) {
 fn of_connect_every_field_is_documented() {
     in_network!();
     let (port, closed) = (greeter().to_string(), closed_port().to_string());
+    let half_dead = half_dead("json");
     compare(
         "happy connect",
         &[
@@ -58,6 +60,15 @@ fn of_connect_every_field_is_documented() {
                     .output()
                     .expect("it runs"),
             ),
+            run(&[
+                "connect",
+                "dual.test",
+                &half_dead.port,
+                "--json",
+                "--tls",
+                "--tls-ca",
+                half_dead.authorities.path(),
+            ]),
             run(&["connect", "live.test", &closed, "--json"]),
             run(&["connect", "silent.test", "80", "--json", "--timeout", "300"]),
             run(&["connect", "nosuch.test", "80", "--json"]),
@@ -77,6 +88,8 @@ fn of_lookup_every_field_is_documented() {
         &[
             run(&["lookup", "many.test", "--json", "--compare"]),
             run(&["lookup", "nosuch.test", "--json", "--compare"]),
+            run(&["lookup", "alias.test", "--json", "--service", "https", "--alpn", "h2"]),
+            run(&["lookup", "nosuch.test", "--json", "--service", "https"]),
             Said::from(
                 happy(&["lookup", "half.test", "--json"]).env("HAPPYSOCK_DNS", "libc").output().expect("it runs"),
             ),

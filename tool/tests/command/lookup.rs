@@ -139,3 +139,49 @@ fn an_address_is_its_own_answer() {
     assert_eq!(said.code, Some(2));
     assert!(said.err.contains("HOST: the host is empty"), "{}", said.err);
 }
+
+#[test]
+fn bindings_of_a_service_are_told_with_what_they_are_good_for() {
+    in_network!();
+    name_server();
+    let said = run(&["lookup", "alias.test", "--service", "https", "--alpn", "h2,http/1.1", "--json"]);
+    let services = &json(&said)["services"];
+    assert_eq!((&services["owner"], &services["aliases"]), (&json!("bound.test"), &json!(1)), "{services}");
+    assert_eq!(services["ttl_s"], 60);
+    let records = services["records"].as_array().expect("a list");
+    let best = json!({
+        "priority": 1, "target": "bound.test", "port": 8443, "alpn": ["h2", "http/1.1"], "ech": "fe0d", "usable": true,
+        "ipv4_hints": ["192.0.2.77"], "ipv6_hints": ["2001:db8::77"],
+    });
+    assert_eq!(records[0], best);
+    let usable: Vec<bool> = records.iter().filter_map(|record| record["usable"].as_bool()).collect();
+    assert_eq!(usable, [true, false, false]);
+    assert_eq!((&records[1]["target"], &records[1]["alpn"]), (&json!("cdn.test"), &json!(["h3"])));
+    // For a client that speaks anything only what has to be understood in full is of no use.
+    let said = run(&["lookup", "bound.test", "--service", "https", "--json"]);
+    let value = json(&said);
+    let records = value["services"]["records"].as_array().expect("a list").iter();
+    let usable: Vec<bool> = records.filter_map(|record| record["usable"].as_bool()).collect();
+    assert_eq!(usable, [true, true, false]);
+    let said = run(&["lookup", "alias.test", "--service", "https"]);
+    assert!(said.words().contains("by 1 alias those of bound.test"), "{}", said.out);
+    assert!(said.words().contains("bound.test port 8443 h2,h3,http/1.1"), "{}", said.out);
+}
+
+#[test]
+fn a_name_without_bindings_says_why() {
+    in_network!();
+    name_server();
+    for (arguments, why) in [
+        (["many.test", "--service", "https"], "the name servers have none"),
+        (["many.test", "--service", "http"], "not a host and a service"),
+        (["live.test", "--service", "https"], "the name is this machine's own"),
+    ] {
+        let said = run(&[&["lookup"][..], &arguments[..]].concat());
+        assert_eq!(said.code, Some(0), "{}", said.out);
+        assert!(said.words().contains(why), "{}", said.out);
+    }
+    // Without the option nobody is asked.
+    let said = run(&["lookup", "many.test", "--json"]);
+    assert_eq!(json(&said).get("services"), None);
+}

@@ -12,3 +12,4 @@ mod lookup;
 mod options;
 mod pipe;
 mod terminal;
+mod tls;

@@ -4,7 +4,7 @@ use crate::world::*;
 use std::collections::BTreeSet;
 
 /// The options of the library and their flags. None: what no command line can give, or nobody would see.
-const FLAGS: [(&str, Option<&str>); 26] = [
+const FLAGS: [(&str, Option<&str>); 27] = [
     ("local_host", Some("--local-host")),
     ("local_service", Some("--local-port")),
     ("local_v4", Some("--local-v4")),
@@ -29,6 +29,7 @@ const FLAGS: [(&str, Option<&str>); 26] = [
     ("growing_delay", Some("--growing-delay")),
     ("share_open_timeout", Some("--share-timeout")),
     ("only_connected_families", Some("--only-connected")),
+    ("confirm", Some("--tls")),
     // A function of the caller's.
     ("lookup", None),
     // The same: these are what the command shows the race with.

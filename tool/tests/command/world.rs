@@ -123,7 +123,8 @@ pub fn repeater() -> (u16, JoinHandle<usize>) {
 }
 
 /// A name server, where this network's resolv.conf says that there is one. many.test has addresses of all
-/// kinds, late.test an AAAA record that is never answered for; other names do not exist.
+/// kinds, late.test an AAAA record that is never answered for; the HTTPS records of alias.test lead to those
+/// of bound.test; other names do not exist.
 pub fn name_server() {
     let socket = UdpSocket::bind("127.0.0.53:53").expect("root of this network may");
     std::thread::spawn(move || {
@@ -139,6 +140,13 @@ pub fn name_server() {
 pub const MANY_V6: [&str; 3] = ["fc00::1", "2001:db8::99", "2001:db8::77"];
 pub const MANY_V4: [&str; 3] = ["198.51.100.4", "192.0.2.77", LIVE];
 
+/// HTTPS records in wire form (RFC 9460, section 2.2), the second of which has to be understood in full.
+const BINDINGS: [&[u8]; 3] = [
+    b"\0\x02\x03cdn\x04test\0\0\x01\0\x03\x02h3\0\x02\0\0",
+    b"\0\x03\0\0\0\0\x02\x02\x9b\x02\x9b\0\0",
+    b"\0\x01\0\0\x01\0\x06\x02h2\x02h3\0\x03\0\x02\x20\xfb\0\x04\0\x04\xc0\0\x02\x4d\0\x05\0\x02\xfe\x0d\0\x06\0\x10\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x77",
+];
+
 /// The reply to a query (RFC 1035, section 4); None: none is sent.
 fn reply(query: &[u8]) -> Option<Vec<u8>> {
     let end = 12 + query[12..].iter().position(|&byte| byte == 0)? + 1;
@@ -151,6 +159,9 @@ fn reply(query: &[u8]) -> Option<Vec<u8>> {
         (28, true, _) => Some(MANY_V6.map(v6).to_vec()),
         (1, true, _) => Some(MANY_V4.map(v4).to_vec()),
         (1, _, true) => Some(vec![v4(LIVE)]),
+        (65, ..) if is(b"alias") => Some(vec![b"\0\0\x05bound\x04test\0".to_vec()]),
+        (65, ..) if is(b"bound") => Some(BINDINGS.map(<[u8]>::to_vec).to_vec()),
+        (65, true, _) => Some(Vec::new()),
         _ => None,
     };
     let mut reply = query[..2].to_vec();

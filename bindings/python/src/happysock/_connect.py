@@ -57,8 +57,17 @@ class Options:
     max_attempts: int = 0
     #: False: one address after the other, without a race.
     fast_fallback: bool = True
+    #: Without a race, each address gets an equal share of what is left of the timeout, 2 s at least.
+    share_timeout: bool = False
+    #: Each delay between attempts is twice the one before it, up to 2 s.
+    growing_delay: bool = False
+    #: A family without a network is not asked for.
+    only_connected_families: bool = False
     #: What earlier connects have learnt, and where this one adds what it learns.
     history: Optional[History] = None
+    #: On a network without IPv4, reach IPv4 addresses through its translator (NAT64): "discover" asks the network for its
+    #: prefix; or prefixes with commas between, such as "64:ff9b::/96".
+    nat64: Optional[str] = None
     #: Called with each step of the race.
     trace: Optional[Callable[[Step], object]] = None
 
@@ -155,6 +164,12 @@ class Connect:
         native.family = family
         if not chosen.fast_fallback:
             native.flags |= lib.HAPPY_FLAG_NO_FAST_FALLBACK
+        if chosen.share_timeout:
+            native.flags |= lib.HAPPY_FLAG_SHARE_TIMEOUT
+        if chosen.growing_delay:
+            native.flags |= lib.HAPPY_FLAG_GROWING_DELAY
+        if chosen.only_connected_families:
+            native.flags |= lib.HAPPY_FLAG_ONLY_CONNECTED_FAMILIES
         if chosen.history is not None:
             # The library takes a reference of its own.
             native.history = chosen.history._history
@@ -166,6 +181,10 @@ class Connect:
             kept.append(ffi.new("char[]", value))
             return kept[-1]
 
+        if chosen.nat64 is not None:
+            if "\0" in chosen.nat64:
+                raise ValueError("nat64: embedded null character")
+            native.nat64 = text(chosen.nat64.encode("utf-8"))
         if source_address is not None:
             local_host, local_port = source_address
             # As bind(2) of the socket module takes it: '' is every address.
