@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use happysock::race::{Attempt, Outcome};
 use happysock::{Connect, History, Options, Plan};
@@ -57,7 +57,13 @@ impl Done {
 
 fn connect(host: &str, history: Option<&Arc<History>>) -> Done {
     let (host, port) = (CString::new(host).unwrap(), CString::new(PORT.to_string()).unwrap());
-    let options = Options { history: history.cloned(), ..Options::default() };
+    // Neither a late answer nor a late connection lets the other family in.
+    let options = Options {
+        history: history.cloned(),
+        resolution_delay: Duration::from_secs(10),
+        connection_attempt_delay: Duration::from_secs(2),
+        ..Options::default()
+    };
     let mut connect = Connect::new(Plan::new(Some(&host), Some(&port), &options).unwrap());
     assert!(connect.wait());
     let report = connect.report().unwrap();

@@ -31,21 +31,25 @@ class TestFiberScheduler < Minitest::Test
     done = true
   end
 
-  # A lookup that blocks the thread stalls it for a second and more; a loaded machine for much less.
+  # A lookup that blocks the thread stalls it for a second and more, each time.
   STALL = 0.5
 
   # In each of them something is slow, silent, half dead or dead.
   { "slow.test" => "2001:db8:2::1", "half.test" => "203.0.113.1", "dead6.test" => "203.0.113.1" }.each do |host, address|
     define_method("test_other_fibers_run_during_a_connect_to_#{host}") do
-      stall = with_scheduler(Scheduler.new) { longest_stall { assert_equal address, reached(host) } }
+      stall = least_of_tries(STALL) do
+        with_scheduler(Scheduler.new) { longest_stall { assert_equal address, reached(host) } }
+      end
       assert_operator stall, :<, STALL
     end
   end
 
   def test_other_fibers_run_during_a_lookup_that_times_out
-    name = silent_name
-    stall = with_scheduler(Scheduler.new) do
-      longest_stall { assert_raises(Timeout::Error) { Timeout.timeout(0.3) { TCPSocket.new(name, PORT) } } }
+    stall = least_of_tries(STALL) do
+      name = silent_name
+      with_scheduler(Scheduler.new) do
+        longest_stall { assert_raises(Timeout::Error) { Timeout.timeout(0.3) { TCPSocket.new(name, PORT) } } }
+      end
     end
     assert_operator stall, :<, STALL
   end
@@ -55,7 +59,7 @@ class TestFiberScheduler < Minitest::Test
     taken = with_scheduler(Scheduler.new) do
       seconds { assert_raises(Timeout::Error) { Timeout.timeout(0.1) { TCPSocket.new(name, PORT) } } }
     end
-    assert_in_delta 0.1, taken, 0.4
+    assert_took 0.1, taken
   end
 
   # A scheduler may swallow the time-out of a task in io_wait, and answer as if nothing came. That ends the connect.
@@ -81,7 +85,8 @@ class TestFiberScheduler < Minitest::Test
         20.times { Fiber.schedule { assert_equal "2001:db8:2::1", reached("slow.test") } }
       end
     end
-    assert_operator taken, :<, 5
+    # One after the other they take twenty seconds.
+    assert_operator taken, :<, 10
   end
 
   def test_a_limit_holds

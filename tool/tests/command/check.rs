@@ -16,7 +16,7 @@ fn every_state_is_told_apart() {
         "nosuch.test:80".to_owned(),
     ];
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
-    let said = run(&[&["check", "--json", "-t", "2000"][..], &targets].concat());
+    let said = run(&[&["check", "--json", "-t", "6000"][..], &targets].concat());
     assert_eq!(said.code, Some(1), "{said:?}");
     let value = json(&said);
     let states = |family: &str| -> Vec<String> {
@@ -42,7 +42,7 @@ fn every_state_is_told_apart() {
 fn a_network_with_a_broken_ipv6_is_called_that() {
     in_network!();
     let port = greeter().to_string();
-    let said = run(&["check", "half.test", "-p", &port, "-t", "1500"]);
+    let said = run(&["check", "half.test", "-p", &port, "-t", "6000"]);
     assert_eq!(said.code, Some(1), "{said:?}");
     let words = said.words();
     assert!(words.contains("IPv6 is broken: there is a route, and nothing comes back"), "{words}");
@@ -71,7 +71,7 @@ fn a_long_list_comes_from_standard_input() {
         list.push_str(&format!("{LIVE}:{port} {}\n", if number % 2 == 0 { "# even" } else { "" }));
     }
     list.push_str(&format!("half.test:{port} live.test:{port}\n"));
-    let said = run_with_input(&["check", "--json", "-t", "5000", "--parallel", "300"], list.as_bytes());
+    let said = run_with_input(&["check", "--json", "-t", "60000", "--parallel", "300"], list.as_bytes());
     let value = json(&said);
     assert_eq!(value["targets"].as_array().expect("a list").len(), 1502);
     assert_eq!(value["ipv4"]["reachable"], 1502, "{}", said.out.chars().take(400).collect::<String>());

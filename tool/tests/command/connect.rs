@@ -6,7 +6,7 @@ use crate::world::*;
 fn a_dead_ipv6_is_shown_and_outrun() {
     in_network!();
     let port = greeter().to_string();
-    let said = run(&["connect", "half.test", &port]);
+    let said = run(&["connect", "half.test", &port, "--attempt-delay", "2000"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.out.starts_with(&format!("half.test port {port}\n")), "{}", said.out);
     for text in [
@@ -86,7 +86,7 @@ fn its_options_reach_the_race() {
 
     let (code, value) = race(&["half.test", &port, "-4"]);
     assert_eq!((code, attempts(&value)), (Some(0), vec![LIVE.to_owned()]));
-    let (_, value) = race(&["live.test", &port, "--prefer", "4"]);
+    let (_, value) = race(&["live.test", &port, "--prefer", "4", "--attempt-delay", "2000"]);
     assert_eq!(attempts(&value), [LIVE]);
     let (_, value) = race(&["half.test", &port, "--attempt-delay", "10", "--resolution-delay", "1"]);
     assert_eq!(attempts(&value), ["2001:db8::77", LIVE]);
@@ -156,7 +156,9 @@ fn repeated_it_learns_unless_it_may_not() {
     in_network!();
     let port = greeter().to_string();
     let first_families = |arguments: &[&str]| -> Vec<String> {
-        let said = run(&[&["connect", "half.test", &port, "--repeat", "4", "--json"], arguments].concat());
+        // The winner takes less than the delay: otherwise the other one does not pass for unanswered.
+        let of_each = ["connect", "half.test", &port, "--repeat", "4", "--json", "--attempt-delay", "2000"];
+        let said = run(&[&of_each, arguments].concat());
         assert_eq!(said.code, Some(0), "{said:?}");
         let family = |line: &str| {
             let value: serde_json::Value = serde_json::from_str(line).expect("one object a line");
@@ -168,6 +170,6 @@ fn repeated_it_learns_unless_it_may_not() {
     let learnt = first_families(&[]);
     assert_eq!((learnt[0].as_str(), learnt[3].as_str()), ("IPv6", "IPv4"), "{learnt:?}");
     assert_eq!(first_families(&["--no-history"]), ["IPv6"; 4]);
-    let said = run(&["connect", "half.test", &port, "--repeat", "4"]);
+    let said = run(&["connect", "half.test", &port, "--repeat", "4", "--attempt-delay", "2000"]);
     assert!(said.words().contains("Learnt: IPv6 does not answer in this network. Race"), "{}", said.out);
 }

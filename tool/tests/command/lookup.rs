@@ -84,9 +84,12 @@ fn the_turns_that_it_tells_are_those_of_a_race() {
         &closed_port().to_string(),
         "--json",
         "-t",
-        "4000",
+        "8000",
         "--attempt-delay",
-        "300",
+        "1000",
+        // Of two answers either may be late.
+        "--resolution-delay",
+        "10000",
     ]));
     let tried: Vec<&str> = race["attempts"]
         .as_array()
