@@ -116,7 +116,7 @@ SCENARIO(resolv_timeout)
 {
     happy_options options = HAPPY_OPTIONS_INIT;
     options.resolv_timeout_ms = 10;
-    blocking("stuck.test", world->live, &options, limit_reached, weather, report);
+    blocking(stuck_name(), world->live, &options, limit_reached, weather, report);
     lookups_release();
 }
 
@@ -168,7 +168,7 @@ SCENARIO(cancelled_by_a_thread)
 
 SCENARIO(interrupted_and_resumed)
 {
-    happy_connect *connect = begin("stuck.test", world->live, NULL, report);
+    happy_connect *connect = begin(stuck_name(), world->live, NULL, report);
     if (connect == NULL)
         return;
     happy_connect_interrupt(connect);
@@ -196,7 +196,7 @@ SCENARIO(freed_while_running)
     happy_connect_dispatch(connect);
     happy_connect_get_fd(connect);
     happy_connect_free(connect);
-    connect = begin("stuck.test", world->live, NULL, report);
+    connect = begin(stuck_name(), world->live, NULL, report);
     if (connect == NULL)
         return;
     happy_connect_dispatch(connect);

@@ -325,15 +325,6 @@ static void fork_inside_libc(struct report *report, void *unused)
         complain(report, "%d of %d children found libc locked", struck, forks);
 }
 
-/* A name that libc hangs at, and that nobody else asks for. */
-static const char *stuck_name(void)
-{
-    static char name[32];
-    static int number;
-    snprintf(name, sizeof name, "%d.stuck.test", number++);
-    return name;
-}
-
 /* fork takes no longer with stuck lookups than without, whatever number of them. */
 static void fork_beside_stuck_lookups(struct report *report, void *unused)
 {
@@ -423,7 +414,7 @@ static void child_touches_nothing(struct report *report, void *argument)
             connect(fillers[i], (void *)&address, length);
         }
     }
-    const char *host = sockets_too ? "127.0.0.1" : "stuck.test";
+    const char *host = sockets_too ? "127.0.0.1" : stuck_name();
     if (happy_multi_new(&doors.multi) != HAPPY_OK || happy_connect_new(host, port, NULL, &doors.connect, NULL) != HAPPY_OK ||
         happy_multi_add(doors.multi, host, port, NULL, count_done, NULL, NULL, &doors) != HAPPY_OK)
         complain(report, "the connects cannot be made");

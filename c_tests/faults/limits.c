@@ -71,7 +71,7 @@ static void workers_block_signals(struct report *report, void *argument)
 {
     (void)argument;
     happy_lookup *lookup = NULL;
-    happy_lookup_new("stuck.test", "80", NULL, -1, &lookup);
+    happy_lookup_new(stuck_name(), "80", NULL, -1, &lookup);
     happy_lookup_start(lookup);
     double end = seconds_now() + 20;
     while (lookups_running() == 0 && seconds_now() < end)
@@ -224,7 +224,7 @@ static void failed_start(struct report *report, void *argument)
     getrlimit(RLIMIT_NPROC, &limit);
     low = limit;
     low.rlim_cur = 1;
-    if (happy_lookup_new("stuck.test", "80", NULL, timeout_ms, &lookup) != HAPPY_OK || setrlimit(RLIMIT_NPROC, &low) == -1) {
+    if (happy_lookup_new(stuck_name(), "80", NULL, timeout_ms, &lookup) != HAPPY_OK || setrlimit(RLIMIT_NPROC, &low) == -1) {
         complain(report, "the lookup or the limit cannot be had");
         return;
     }

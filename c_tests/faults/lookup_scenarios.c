@@ -33,7 +33,7 @@ SCENARIO(getaddrinfo_too_late)
     (void)world;
     struct addrinfo *list = NULL;
     errno = 0;
-    int answer = rb_getaddrinfo_happy("stuck.test", "80", &stream, &list, 10);
+    int answer = rb_getaddrinfo_happy(stuck_name(), "80", &stream, &list, 10);
     judge_lookup(answer, errno, list, EAI_SYSTEM, ETIMEDOUT, weather, report);
     lookups_release();
 }
@@ -117,7 +117,7 @@ SCENARIO(lookup_polled)
 SCENARIO(lookup_cancelled)
 {
     (void)world;
-    happy_lookup *lookup = start_lookup("stuck.test", weather, report);
+    happy_lookup *lookup = start_lookup(stuck_name(), weather, report);
     if (lookup == NULL)
         return;
     happy_lookup_get_fd(lookup);
@@ -131,7 +131,7 @@ SCENARIO(lookup_cancelled)
 SCENARIO(lookup_abandoned)
 {
     (void)world;
-    happy_lookup *lookup = start_lookup("stuck.test", weather, report);
+    happy_lookup *lookup = start_lookup(stuck_name(), weather, report);
     happy_lookup_get_fd(lookup);
     if (lookup != NULL)
         wait_until_running(weather, report);

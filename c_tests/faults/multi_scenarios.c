@@ -187,7 +187,7 @@ SCENARIO(multi_cancelled_and_freed)
     happy_multi *multi = fill(entries, weather, report);
     if (multi == NULL)
         return;
-    const char *hosts[ENTRIES] = {world->stuck, "::1", "127.0.0.1"};
+    const char *hosts[ENTRIES] = {world->stuck != NULL ? world->stuck : stuck_name(), "::1", "127.0.0.1"};
     uint64_t ids[ENTRIES];
     for (int i = 0; i < ENTRIES; i++) {
         entries[i].expected = cancelled;

@@ -158,13 +158,21 @@ static void loopback_up(void)
     close(fd);
 }
 
+const char *stuck_name(void)
+{
+    static char name[32];
+    static int number;
+    snprintf(name, sizeof name, "%d.stuck.test", number++);
+    return name;
+}
+
 void world_begin(struct world *ret_world)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     ret_world->dual = "dual.test";
     ret_world->slow = "slow.test";
     ret_world->own_client = false;
-    ret_world->stuck = "stuck.test";
+    ret_world->stuck = NULL;
     /* Its own ports and its own TIME_WAITs; without the right to a namespace the loopback of the system does. */
     if (unshare(CLONE_NEWNET) == 0)
         loopback_up();

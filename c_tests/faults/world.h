@@ -13,7 +13,7 @@ struct world {
     const char *dual;   /* ::1 and 127.0.0.1; dual.test unless a program says otherwise */
     const char *slow;   /* the same, after a while; slow.test unless a program says otherwise */
     bool own_client;    /* the names are a name server's, and the library looks them up by itself */
-    const char *stuck;  /* no answer until the lookups are released; stuck.test unless a program says otherwise */
+    const char *stuck;  /* no answer until the lookups are released; NULL, for stuck_name(), unless a program says otherwise */
     char live[8];       /* both families accept, and send one byte */
     char v6_refused[8]; /* as live on IPv4; nobody listens on IPv6 */
     char refused[8];    /* nobody listens */
@@ -23,6 +23,10 @@ struct world {
 
 /* Makes a private network namespace if the system allows it, and a server process in it, which ends with this process. */
 void world_begin(struct world *ret_world);
+
+/* A name that libc hangs at until the lookups are released, another one each time: equal names are asked for once, and a worker
+ * that has come back from libc with the answer to the last one may not have told it yet. Until the next call. */
+const char *stuck_name(void);
 
 /* What this process holds. */
 struct census {
