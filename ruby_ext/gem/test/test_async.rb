@@ -35,12 +35,12 @@ class TestAsync < Minitest::Test
     beating&.stop
   end
 
-  # A lookup that blocks the thread stalls it for a second and more; a loaded machine for much less.
+  # A lookup that blocks the thread stalls it for a second and more, each time.
   STALL = 0.5
 
   { "slow.test" => "2001:db8:2::1", "half.test" => "203.0.113.1", "dead6.test" => "203.0.113.1" }.each do |host, address|
     define_method("test_other_tasks_run_during_a_connect_to_#{host}") do
-      stall = in_a_task { |task| longest_stall(task) { assert_equal address, reached(host) } }
+      stall = least_of_tries(STALL) { in_a_task { |task| longest_stall(task) { assert_equal address, reached(host) } } }
       assert_operator stall, :<, STALL
     end
   end
@@ -53,7 +53,7 @@ class TestAsync < Minitest::Test
         assert_raises(Async::TimeoutError, *timeout_classes) { task.with_timeout(0.1) { TCPSocket.new(name, PORT) } }
       end
     end
-    assert_in_delta 0.1, taken, 0.4
+    assert_took 0.1, taken
   end
 
   def test_stop
@@ -72,6 +72,7 @@ class TestAsync < Minitest::Test
     taken = seconds do
       in_a_task { |task| Array.new(20) { task.async { assert_equal "2001:db8:2::1", reached("slow.test") } }.each(&:wait) }
     end
-    assert_operator taken, :<, 5
+    # One after the other they take twenty seconds.
+    assert_operator taken, :<, 10
   end
 end

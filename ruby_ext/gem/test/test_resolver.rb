@@ -74,8 +74,9 @@ class TestResolver < Minitest::Test
   end
 
   def test_a_resolver
+    patient = HappySock::Resolver.new(timeout: 60)
+    assert_equal %w[2001:db8:2::1 203.0.113.1], patient.addresses("dual.test", PORT).map(&:ip_address).sort
     resolver = HappySock::Resolver.new(timeout: 0.1)
-    assert_equal %w[2001:db8:2::1 203.0.113.1], resolver.addresses("dual.test", PORT).map(&:ip_address).sort
     assert_at_once { assert_raises(*timeout_classes) { resolver.addresses(silent_name) } }
     name = silent_name
     late = HappySock::Resolver.new
@@ -126,7 +127,7 @@ class TestResolver < Minitest::Test
       begin
         Addrinfo.getaddrinfo(ARGV[0], 80, timeout: 0.05)
       rescue SystemCallError, IOError
-        p Process.clock_gettime(Process::CLOCK_MONOTONIC) - start < 1
+        p Process.clock_gettime(Process::CLOCK_MONOTONIC) - start < 5
       end
     RUBY
     assert_equal "true\n", output

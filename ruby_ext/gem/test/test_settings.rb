@@ -15,7 +15,7 @@ class TestSettings < Minitest::Test
   def test_a_default_limit
     HappySock.configure { |settings| settings.open_timeout = 0.1 }
     taken = seconds { assert_raises(*timeout_classes) { HappySock.tcp(silent_name, PORT) } }
-    assert_in_delta 0.1, taken, 0.4
+    assert_took 0.1, taken
     assert_in_delta 0.1, HappySock.settings.open_timeout
   end
 
@@ -28,10 +28,10 @@ class TestSettings < Minitest::Test
 
   def test_fast_fallback_and_delays
     HappySock.configure { |settings| settings.connection_attempt_delay = 0.02 }
-    assert_operator seconds { HappySock.tcp("dead6.test", PORT).close }, :<, 0.22
+    assert_operator least_of_tries(0.22) { seconds { HappySock.tcp("dead6.test", PORT).close } }, :<, 0.22
     HappySock.configure { |settings| settings.fast_fallback = false }
     assert_raises(*timeout_classes) { HappySock.tcp("dead6.test", PORT, open_timeout: 0.5) }
-    HappySock.tcp("dead6.test", PORT, open_timeout: 5, fast_fallback: true).close
+    HappySock.tcp("dead6.test", PORT, open_timeout: 10, fast_fallback: true).close
   end
 
   def test_a_tracer
