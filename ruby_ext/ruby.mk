@@ -42,7 +42,7 @@ RUBY_CRUBY_TEST = cd "$(RUBY_SRC)" && $(CURDIR)/target/debug/lab run --scenario 
 PACKAGES += ruby
 SUITES += ruby
 
-.PHONY: cruby cruby-test cruby-test-stock cruby-test-users ruby-preload gem gem-test gem-native gem-native-test ruby-test lab-programs suite-ruby bench-ruby run-bench-ruby run-ruby-library ruby-measure
+.PHONY: cruby cruby-test cruby-test-stock cruby-test-users ruby-preload gem gem-test gem-native gem-native-test ruby-test lab-programs suite-ruby bench-ruby run-bench-ruby run-ruby-library ruby-measure run-gem-install run-gem-test run-ruby-test-preload run-ruby-test-cruby
 
 run-ruby-library: $(STATIC)
 	@mkdir -p $(RUBY_LIBRARY)/include $(RUBY_LIBRARY)/lib
@@ -83,10 +83,15 @@ gem:
 	cd target/ruby/gem-source && $(RUBY) -S gem build happysock.gemspec --output $(CURDIR)/$(RUBY_GEM)
 
 # Installs the gem into a directory of its own and tests what was installed.
-gem-test: gem
+gem-test: run-gem-install
+	@$(MAKE) -s run-gem-test
+
+run-gem-install: gem
 	rm -rf $(RUBY_GEM_HOME)
 	CARGO="$(CARGO)" $(RUBY) -S gem install --local --no-document --install-dir $(RUBY_GEM_HOME) $(RUBY_GEM)
 	$(RUBY) ruby_ext/gem/test/installed.rb $(RUBY_GEM_HOME)
+
+run-gem-test: lab-programs
 	GEM_PATH=$(RUBY_GEM_HOME):$$($(RUBY) -S gem environment path) $(RUBY_TEST) --with gem $(RUBY_TEST_ARGS)
 
 # One file for each of RUBIES, for x86_64 with glibc.
@@ -109,10 +114,16 @@ gem-native-test: gem-native
 
 # What Ruby programs get: the same tests over the preload library and, where it was built, over the drop-in.
 ruby-test: ruby-preload
+	@$(MAKE) -s -k run-ruby-test-preload run-ruby-test-cruby
+
+run-ruby-test-preload: lab-programs
 	$(RUBY_TEST) --with preload=$(CURDIR)/$(RUBY_PRELOAD) $(RUBY_TEST_ARGS)
+
+run-ruby-test-cruby: lab-programs
 	test ! -e $(RUBY_SOCKET)/socket.so || $(RUBY_TEST) --with cruby=$(RUBY_SOCKET) $(RUBY_TEST_ARGS)
 
-# Only the drop-in needs the source. Each part runs, whatever the others did.
+# Only the drop-in needs the source. Each part runs, whatever the others did. What is built is built first; the tests of ours, which
+# wait most of the time, then run side by side, each in a network of its own.
 suite-ruby:
 	@failed=0; source="$(if $(filter-out undefined default file,$(origin RUBY_SRC)),$(RUBY_SRC))"; \
 	if [ -n "$$source" ] || source=$$($(RUBY_DEBIAN_SOURCE)); then \
@@ -121,8 +132,8 @@ suite-ruby:
 	    echo "skipped: CRuby's tests and the drop-in: no source of this Ruby can be had; RUBY_SRC=DIRECTORY gives one"; \
 	    rm -rf "$(RUBY_SOCKET)"; \
 	fi; \
-	$(MAKE) -s ruby-test || failed=1; \
-	$(MAKE) -s gem-test || failed=1; \
+	$(MAKE) -s -k ruby-preload run-gem-install || failed=1; \
+	$(MAKE) -s -k -j3 --output-sync=target run-ruby-test-preload run-ruby-test-cruby run-gem-test || failed=1; \
 	$(MAKE) -s gem-native-test || failed=1; \
 	exit $$failed
 
