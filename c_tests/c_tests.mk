@@ -18,7 +18,7 @@ RUN_IN := scripts/in-test-network
 TEST_LIMIT := 240
 MEMORY_TEST_LIMIT := 600
 # How many run at a time: what most of them do is wait, each in a network of its own, and none judges speed.
-RUN_JOBS ?= 4
+RUN_JOBS ?= 6
 
 # The library under the names that programs look for: linked as it is for installation, but for the sanitizers.
 $(C_DIRECTORY)/libhappysock.so: $(SOURCES) include/happysock.map scripts/link-shared
