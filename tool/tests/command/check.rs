@@ -71,7 +71,7 @@ fn a_long_list_comes_from_standard_input() {
         list.push_str(&format!("{LIVE}:{port} {}\n", if number % 2 == 0 { "# even" } else { "" }));
     }
     list.push_str(&format!("half.test:{port} live.test:{port}\n"));
-    let said = run_with_input(&["check", "--json", "-t", "60000", "--parallel", "300"], list.as_bytes());
+    let said = run_with_input(&["check", "--json", "-t", "15000", "--parallel", "300"], list.as_bytes());
     let value = json(&said);
     assert_eq!(value["targets"].as_array().expect("a list").len(), 1502);
     assert_eq!(value["ipv4"]["reachable"], 1502, "{}", said.out.chars().take(400).collect::<String>());
