@@ -69,10 +69,12 @@ MEMORY_TESTS := $(filter-out test_loops test_process,$(C_TESTS))
 suite-c-release:
 	@$(MAKE) -s run-c-tests PROFILE=release C_TESTS="$(filter-out $(MEMORY_TESTS),$(C_TESTS))"
 
+# At exit(3) valgrind has libc free what libc keeps, which waits for ever for a lock of getaddrinfo(3) that a worker had when it ended
+# the threads. It is memory that can be reached, and no leak to these tests.
 suite-memory:
 	@$(MAKE) -s c-programs PROFILE=release
-	@RUN_JOBS=$(RUN_JOBS) RUN_WITH="$(RUN_IN) valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
-	    --errors-for-leak-kinds=definite --suppressions=c_tests/valgrind.supp" \
+	@RUN_JOBS=$(RUN_JOBS) RUN_WITH="$(RUN_IN) valgrind --quiet --error-exitcode=99 --run-libc-freeres=no --leak-check=full \
+	    --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=c_tests/valgrind.supp" \
 	    scripts/run-each $(MEMORY_TEST_LIMIT) $(MEMORY_TESTS:%=target/c/release/%)
 
 # ---- The demo --------------------------------------------------------------------------------------------------------
