@@ -75,6 +75,8 @@ static const char *trace_name(int kind)
         return "lookup_hastened";
     case HAPPY_TRACE_FAMILY_UNANSWERED:
         return "family_unanswered";
+    case HAPPY_TRACE_ATTEMPT_HELD:
+        return "attempt_held";
     case HAPPY_TRACE_ADDRESS_SYNTHESIZED:
         return "address_synthesized";
     default:
@@ -197,8 +199,11 @@ static void show_event(const happy_trace_event *event, void *userdata)
         else
             printf("not connected: %s", happy_status_str(event->status));
         break;
+    case HAPPY_TRACE_FAMILY_UNANSWERED:
+        printf("%s does not answer in this network", family);
+        break;
     default:
-        printf("step %" PRId32, event->kind);
+        printf("%s", happy_trace_kind_str(event->kind));
     }
     putchar('\n');
     fflush(stdout);
