@@ -84,7 +84,7 @@ help:
 	@echo "  make bench-check        the same, judged"
 	@echo "  make bench-history      what a history costs a connect: with one and without, by turns"
 	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
-	@echo "  make bench-dns          many names by DNS, beside c-ares and hickory"
+	@echo "  make bench-dns          many names by DNS, beside c-ares (CARES= another than the system's) and hickory"
 	@echo "  make bench-ruby         TCPSocket.new and Socket.tcp beside stock Ruby's, for each of RUBIES="
 	@echo "  make ruby-measure       what a name server that hangs costs a Ruby program: stock and ours"
 	@echo "  make bench-python       Python's connects beside asyncio's own happy_eyeballs_delay"
