@@ -211,10 +211,23 @@ suite-msrv:
 	    echo "skipped: compiling with Rust $(MSRV): it is not here (rustup toolchain install $(MSRV))"; \
 	fi
 
-# The lab's tests watch the C program connect.
+# The lab's tests watch the C program connect. What most of these tests do is wait: what is built is built first, three parts of them
+# then run side by side.
+RUST_TEST = MAKEFLAGS= $(CARGO) test --quiet --workspace --exclude happysock-cli --no-fail-fast
+RUST_TESTS := $(filter-out resolved,$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 suite-rust:
 	@$(MAKE) -s PROFILE=debug target/c/debug/connect target/c/debug/ask
-	$(CARGO) test --quiet --workspace --exclude happysock-cli --no-fail-fast
+	$(RUST_TEST) --no-run
+	@$(MAKE) -s -k -j3 --output-sync=target run-rust-lab run-rust-lookups run-rust-rest
+
+.PHONY: run-rust-lab run-rust-lookups run-rust-rest
+run-rust-lab:
+	@$(RUST_TEST) --bins $(patsubst lab/tests/%.rs,--test %,$(wildcard lab/tests/*.rs)) -- --test-threads=6
+run-rust-lookups:
+	@$(RUST_TEST) $(patsubst %,--test %,$(filter lookup_%,$(RUST_TESTS)))
+run-rust-rest:
+	@$(RUST_TEST) --lib $(patsubst %,--test %,$(filter-out lookup_%,$(RUST_TESTS)))
+	@$(RUST_TEST) --doc
 
 suite-install: build
 	scripts/test-install
