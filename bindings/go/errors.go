@@ -47,6 +47,9 @@ func contextError(err error) error {
 // resultError is what package net would have said.
 func resultError(ctx context.Context, result *C.happy_result, room []C.happy_attempt, address string) error {
 	failed := &Error{}
+	if result.source != nil {
+		failed.Source = C.GoString(result.source)
+	}
 	for index := 0; index < len(room) && index < int(result.attempts_count); index++ {
 		failed.Attempts = append(failed.Attempts, attemptOf(&room[index]))
 	}

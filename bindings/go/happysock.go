@@ -71,6 +71,14 @@ type Dialer struct {
 	// FallbackDelay is the time between two attempts (RFC 8305, section 5), held within 10 ms and 2 s; 0: 250 ms.
 	// Negative: one address after the other, without a race, as in net.Dialer.
 	FallbackDelay time.Duration
+	// GrowingDelay makes each time between two attempts twice the one before it, up to 2 s.
+	GrowingDelay bool
+	// ShareTimeout gives, without a race, each address an equal share of what is left of the limit, 2 s at least.
+	ShareTimeout bool
+	// OnlyConnectedFamilies does not ask for addresses of a family that this system has no network in.
+	OnlyConnectedFamilies bool
+	// LookupByLibc has the host looked up by libc, on a thread, also where happysock could do it without one.
+	LookupByLibc bool
 	// Nat64 reaches IPv4 addresses on a network without IPv4 through its translator (NAT64): "discover" asks the network
 	// for its prefix; or prefixes with commas between, such as "64:ff9b::/96". Empty: they are attempted as they are.
 	Nat64 string
@@ -97,6 +105,8 @@ type Error struct {
 	Err error
 	// Attempts are those that were made, in the order of their start.
 	Attempts []Attempt
+	// Source is who has answered the lookup: "hosts", "dns", "resolve" (systemd-resolved) or "libc"; "" where nobody has.
+	Source string
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
@@ -166,6 +176,18 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		options.flags |= C.HAPPY_FLAG_NO_FAST_FALLBACK
 	} else if d.FallbackDelay > 0 {
 		options.connection_attempt_delay_ms = milliseconds(d.FallbackDelay)
+	}
+	if d.GrowingDelay {
+		options.flags |= C.HAPPY_FLAG_GROWING_DELAY
+	}
+	if d.ShareTimeout {
+		options.flags |= C.HAPPY_FLAG_SHARE_TIMEOUT
+	}
+	if d.OnlyConnectedFamilies {
+		options.flags |= C.HAPPY_FLAG_ONLY_CONNECTED_FAMILIES
+	}
+	if d.LookupByLibc {
+		options.flags |= C.HAPPY_FLAG_LOOKUP_BY_LIBC
 	}
 	options.open_timeout_ms = d.limit(ctx)
 	options.flags |= C.HAPPY_FLAG_NONBLOCKING

@@ -230,6 +230,25 @@ func TestAContextEndsItAtOnceAndLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestWithoutARaceASilentAddressLeavesTheOthersTheirShare(t *testing.T) {
+	_, port := listen(t, v4)
+	// Without its share of 3 s the silent address would have all of the time.
+	dialer := &happysock.Dialer{Timeout: 6 * time.Second, FallbackDelay: -1, ShareTimeout: true, GrowingDelay: true, OnlyConnectedFamilies: true}
+	conn, err := dialer.Dial("tcp", "half.test:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+}
+
+func TestLibcIsAskedWhereItIsToBe(t *testing.T) {
+	for source, dialer := range map[string]*happysock.Dialer{"hosts": {}, "libc": {LookupByLibc: true}} {
+		if _, failed := refusal(t, dialer, context.Background(), "tcp", "dual.test:"+closedPort(t)); failed.Source != source {
+			t.Errorf("%q has answered, not %q", failed.Source, source)
+		}
+	}
+}
+
 func TestWhatIsNoPrefixOfATranslatorIsRefused(t *testing.T) {
 	for _, wrong := range []string{"64:ff9b::/95", "discover\x00"} {
 		dialer := &happysock.Dialer{Nat64: wrong}

@@ -75,7 +75,10 @@ typedef struct happy_result {
     happy_attempt *attempts;
     size_t attempts_capacity;
     size_t attempt_size;
-    uint64_t room[16];
+    int32_t unanswered_v6;
+    int32_t unanswered_v4;
+    const char *source;
+    uint64_t room[14];
 } happy_result;
 
 typedef struct happy_history happy_history;
@@ -113,7 +116,7 @@ local native = load("libhappysock.so.0") or ffi.load("happysock")
 
 local OK, ETIMEOUT, EINVALID, EAGAIN = 0, -7003, -7005, -7008
 local NO_FAST_FALLBACK, NONBLOCKING = 1, 2
-local GROWING_DELAY, SHARE_TIMEOUT, ONLY_CONNECTED_FAMILIES = 8, 16, 32
+local LOOKUP_BY_LIBC, GROWING_DELAY, SHARE_TIMEOUT, ONLY_CONNECTED_FAMILIES = 4, 8, 16, 32
 local AF_INET, AF_INET6 = 2, 10
 local EINTR, AGAIN = 4, 11
 local POLLIN, POLLOUT, MSG_NOSIGNAL = 1, 4, 0x4000
@@ -172,7 +175,8 @@ local FAMILIES = { [0] = 0, [4] = AF_INET, [6] = AF_INET6 }
 local KNOWN = {
     timeout = true, resolv_timeout = true, connect_timeout = true, resolution_delay = true, connection_attempt_delay = true,
     first_address_family_count = true, max_attempts = true, family = true, local_host = true, local_port = true,
-    fast_fallback = true, history = true, nat64 = true, wait = true, growing_delay = true, share_timeout = true, only_connected_families = true,
+    fast_fallback = true, history = true, nat64 = true, wait = true, growing_delay = true, share_timeout = true,
+    only_connected_families = true, lookup_by_libc = true,
 }
 
 local History = {}
@@ -225,7 +229,7 @@ local function native_options(options)
     native_options.family = family
     native_options.flags = (options.fast_fallback == false and NO_FAST_FALLBACK or 0) + (options.wait and NONBLOCKING or 0)
         + (options.growing_delay and GROWING_DELAY or 0) + (options.share_timeout and SHARE_TIMEOUT or 0)
-        + (options.only_connected_families and ONLY_CONNECTED_FAMILIES or 0)
+        + (options.only_connected_families and ONLY_CONNECTED_FAMILIES or 0) + (options.lookup_by_libc and LOOKUP_BY_LIBC or 0)
     native_options.open_timeout_ms = milliseconds(options, "timeout", -1)
     native_options.resolv_timeout_ms = milliseconds(options, "resolv_timeout", -1)
     native_options.connect_timeout_ms = milliseconds(options, "connect_timeout", -1)
@@ -373,6 +377,7 @@ local function failure_of(result)
         errno = result.sys_errno ~= 0 and result.sys_errno or nil,
         syscall = string_or_nil(result.syscall),
         argument = string_or_nil(result.argument),
+        source = string_or_nil(result.source),
         attempts = attempts,
     }
 end
@@ -441,7 +446,7 @@ function happysock.start(host, port, options)
 end
 
 -- Connects and gives a socket; or nil, the sentence that a person reads and a table about it (status, timed_out, gai_error,
--- errno, syscall, attempts). Arguments that will not do are an error.
+-- errno, syscall, source, attempts). Arguments that will not do are an error.
 function happysock.connect(host, port, options)
     local connect, message, failure = start(host, port, options)
     if not connect then

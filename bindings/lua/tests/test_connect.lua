@@ -57,6 +57,12 @@ return {
         socket:close()
         support.close(listener)
     end },
+    { name = "libc is asked where it is to be", run = function()
+        for source, by_libc in pairs({ hosts = false, libc = true }) do
+            local options = { lookup_by_libc = by_libc }
+            equal(select(3, happysock.connect("dual.test", support.closed_port(), options)).source, source)
+        end
+    end },
     { name = "limits", run = function()
         takes(2.9, 30, function()
             local options = { timeout = 3, connection_attempt_delay = 0.02 }

@@ -33,6 +33,19 @@ export interface ConnectOptions {
   maxAttempts?: number;
   /** false: one address after the other, without a race. */
   autoSelectFamily?: boolean;
+  /** true: each delay between attempts is twice the one before it, up to 2000. */
+  growingDelay?: boolean;
+  /** true: without a race, each address gets an equal share of what is left of `timeout`, 2000 at least. */
+  shareTimeout?: boolean;
+  /** true: a family that this system has no network in is not asked for. */
+  onlyConnectedFamilies?: boolean;
+  /** true: the host is looked up by libc, on a thread of happysock's, also where happysock could do it without one. */
+  lookupByLibc?: boolean;
+  /**
+   * On a network without IPv4, reaches IPv4 addresses through its translator (NAT64): 'discover' asks the network for its prefix; or
+   * prefixes with commas between, such as '64:ff9b::/96'.
+   */
+  nat64?: string;
   /** What earlier connects have learnt, and where this one adds what it learns. */
   history?: History;
   allowHalfOpen?: boolean;
@@ -62,6 +75,8 @@ export interface ConnectError extends NodeJS.ErrnoException {
   address?: string;
   port?: number;
   attempts: Attempt[];
+  /** Who has answered the lookup: 'hosts', 'dns', 'resolve' (systemd-resolved) or 'libc'. */
+  source?: string;
 }
 
 /** A connected socket. Nothing blocks the loop, and none of libuv's threads is used. */

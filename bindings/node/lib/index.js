@@ -56,6 +56,11 @@ function checkOptions(options) {
   if (history !== undefined && !(history instanceof History)) {
     throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', 'history must be a History');
   }
+  const flags = (options.autoSelectFamily === false ? native.NO_FAST_FALLBACK : 0)
+    | (options.growingDelay ? native.GROWING_DELAY : 0)
+    | (options.shareTimeout ? native.SHARE_TIMEOUT : 0)
+    | (options.onlyConnectedFamilies ? native.ONLY_CONNECTED_FAMILIES : 0)
+    | (options.lookupByLibc ? native.LOOKUP_BY_LIBC : 0);
   const localPort = checkNumber(options, 'localPort', 0, 65535);
   return {
     host,
@@ -70,24 +75,26 @@ function checkOptions(options) {
       firstAddressFamilyCount: checkNumber(options, 'firstAddressFamilyCount', 1),
       maxAttempts: checkNumber(options, 'maxAttempts', 0),
       history: history === undefined ? undefined : History.nativeOf(history),
-      noFastFallback: options.autoSelectFamily === false ? 1 : 0,
+      nat64: options.nat64,
+      flags,
     },
   };
 }
 
 // The Error for a result: its words and properties are those of node:net and node:dns, with the attempts on it.
 function errorOf(result, hostname) {
-  const { attempts } = result;
+  const { attempts, source } = result;
   if (result.gaiError !== 0) {
     const code = GAI_CODES.get(result.gaiError) ?? result.code ?? 'EAI_FAIL';
     return Object.assign(new Error(`getaddrinfo ${code} ${hostname}`),
-      { errno: result.gaiError, code, syscall: 'getaddrinfo', hostname, attempts });
+      { errno: result.gaiError, code, syscall: 'getaddrinfo', hostname, attempts, source });
   }
   if (result.status === EINVALID) return invalid(TypeError, 'ERR_INVALID_ARG_VALUE', result.message);
   const code = result.status === ETIMEOUT ? 'ETIMEDOUT' : result.code ?? 'ERR_HAPPYSOCK';
   const error = new Error(result.message);
   // As libuv numbers them: negative.
-  Object.assign(error, { errno: -result.errno, code, syscall: (result.syscall ?? 'connect').replace(/\(\d\)$/, ''), attempts });
+  const syscall = (result.syscall ?? 'connect').replace(/\(\d\)$/, '');
+  Object.assign(error, { errno: -result.errno, code, syscall, attempts, source });
   if (result.address !== undefined) Object.assign(error, { address: result.address, port: result.port });
   return error;
 }

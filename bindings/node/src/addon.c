@@ -96,6 +96,7 @@ static napi_value result_object(napi_env env, const happy_result *result)
         set_string(env, object, "code", uv_err_name(-result->sys_errno));
     set_string(env, object, "syscall", result->syscall);
     set_string(env, object, "argument", result->argument);
+    set_string(env, object, "source", result->source);
     set_address(env, object, &result->address, result->address_length);
     if (happy_result_message(result, message, sizeof message) >= 0)
         set_string(env, object, "message", message);
@@ -344,6 +345,7 @@ static napi_value start(napi_env env, napi_callback_info info)
     char *port = is_exception_pending(env) ? NULL : copy_string(env, argv[1], "port");
     char *local_host = is_exception_pending(env) ? NULL : string_property(env, argv[2], "localAddress");
     char *local_service = is_exception_pending(env) ? NULL : string_property(env, argv[2], "localPort");
+    char *nat64 = is_exception_pending(env) ? NULL : string_property(env, argv[2], "nat64");
     if (!is_exception_pending(env)) {
         napi_value history;
         void *known = NULL;
@@ -352,17 +354,18 @@ static napi_value start(napi_env env, napi_callback_info info)
             options.history = known;
         options.local_host = local_host;
         options.local_service = local_service;
+        options.nat64 = nat64;
         number_property(env, argv[2], "timeout", &options.open_timeout_ms);
         number_property(env, argv[2], "resolutionDelay", &options.resolution_delay_ms);
         number_property(env, argv[2], "connectionAttemptDelay", &options.connection_attempt_delay_ms);
         number_property(env, argv[2], "firstAddressFamilyCount", &first);
         number_property(env, argv[2], "maxAttempts", &most);
         number_property(env, argv[2], "family", &options.family);
-        number_property(env, argv[2], "noFastFallback", &flags);
+        number_property(env, argv[2], "flags", &flags);
         options.family = options.family == 4 ? AF_INET : options.family == 6 ? AF_INET6 : AF_UNSPEC;
         options.first_address_family_count = (uint32_t)first;
         options.max_attempts = (uint32_t)most;
-        options.flags = HAPPY_FLAG_NONBLOCKING | (flags ? HAPPY_FLAG_NO_FAST_FALLBACK : 0u);
+        options.flags = HAPPY_FLAG_NONBLOCKING | (uint32_t)flags;
         if (happy_connect_new(host, port, &options, &connect, &result) == HAPPY_OK)
             answer = watch(env, connect, argv[3]);
         else
@@ -372,6 +375,7 @@ static napi_value start(napi_env env, napi_callback_info info)
     free(port);
     free(local_host);
     free(local_service);
+    free(nat64);
     return answer;
 }
 
@@ -402,6 +406,11 @@ NAPI_MODULE_INIT()
         CHECK(env, napi_create_function(env, functions[index].name, NAPI_AUTO_LENGTH, functions[index].function, NULL, &function));
         CHECK(env, napi_set_named_property(env, exports, functions[index].name, function));
     }
+    set_number(env, exports, "NO_FAST_FALLBACK", HAPPY_FLAG_NO_FAST_FALLBACK);
+    set_number(env, exports, "GROWING_DELAY", HAPPY_FLAG_GROWING_DELAY);
+    set_number(env, exports, "SHARE_TIMEOUT", HAPPY_FLAG_SHARE_TIMEOUT);
+    set_number(env, exports, "ONLY_CONNECTED_FAMILIES", HAPPY_FLAG_ONLY_CONNECTED_FAMILIES);
+    set_number(env, exports, "LOOKUP_BY_LIBC", HAPPY_FLAG_LOOKUP_BY_LIBC);
     set_string(env, exports, "version", happy_version());
     return exports;
 }

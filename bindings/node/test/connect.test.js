@@ -62,9 +62,27 @@ test('bad arguments are refused before anything is done', async () => {
     ['ERR_OUT_OF_RANGE', { port: 80, family: 5 }], ['ERR_OUT_OF_RANGE', { port: 80, timeout: -1 }],
     ['ERR_OUT_OF_RANGE', { port: 80, timeout: NaN }], ['ERR_INVALID_ARG_TYPE', { port: 80, timeout: '5' }],
     ['ERR_INVALID_ARG_TYPE', { port: 80, localAddress: 7 }], ['ERR_INVALID_ARG_VALUE', { port: 80, host: 'local\0host' }],
+    ['ERR_INVALID_ARG_TYPE', { port: 80, nat64: true }], ['ERR_INVALID_ARG_VALUE', { port: 80, nat64: '64:ff9b::/95' }],
     ['ERR_INVALID_ARG_TYPE', { port: 80, signal: {} }], ['ENOTFOUND', { port: 80, host: 'local host' }],
   ]) {
     assert.strictEqual((await refusal(happysock.connect(options))).code, code, JSON.stringify(options));
+  }
+});
+
+test('without a race a silent address leaves the others their share', async () => {
+  const { server, port } = await listening(V4);
+  // Without its share of 3 s the silent address would have all of the time.
+  const socket = await happysock.connect({ host: 'half.test', port, timeout: 6000, autoSelectFamily: false, shareTimeout: true,
+    growingDelay: true, onlyConnectedFamilies: true });
+  assert.strictEqual(socket.remoteAddress, V4);
+  socket.destroy();
+  server.close();
+});
+
+test('libc is asked where it is to be', async () => {
+  const port = await closedPort();
+  for (const [lookupByLibc, source] of [[false, 'hosts'], [true, 'libc']]) {
+    assert.strictEqual((await refusal(happysock.connect({ host: 'dual.test', port, lookupByLibc }))).source, source);
   }
 });
 

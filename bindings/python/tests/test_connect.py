@@ -146,6 +146,12 @@ class Fails(TestCase):
         with self.assertRaises(ValueError):
             happysock.create_connection(("silent.test", 80), timeout=1, options=options)
 
+    def test_libc_is_asked_where_it_is_to_be(self):
+        for by_libc, source in ((False, "hosts"), (True, "libc")):
+            with self.assertRaises(ConnectionRefusedError) as caught:
+                happysock.create_connection(("dual.test", closed_port()), options=happysock.Options(lookup_by_libc=by_libc))
+            self.assertEqual(caught.exception.source, source)
+
     def test_what_is_no_prefix_of_a_translator_is_refused(self):
         for wrong in ("", "64:ff9b::/95", "discover\0"):
             with self.assertRaisesRegex(ValueError, "^nat64: "):

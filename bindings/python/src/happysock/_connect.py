@@ -63,6 +63,8 @@ class Options:
     growing_delay: bool = False
     #: A family without a network is not asked for.
     only_connected_families: bool = False
+    #: The host is looked up by libc, on a thread of the library's, also where the library could do it without one.
+    lookup_by_libc: bool = False
     #: What earlier connects have learnt, and where this one adds what it learns.
     history: Optional[History] = None
     #: On a network without IPv4, reach IPv4 addresses through its translator (NAT64): "discover" asks the network for its
@@ -170,6 +172,8 @@ class Connect:
             native.flags |= lib.HAPPY_FLAG_GROWING_DELAY
         if chosen.only_connected_families:
             native.flags |= lib.HAPPY_FLAG_ONLY_CONNECTED_FAMILIES
+        if chosen.lookup_by_libc:
+            native.flags |= lib.HAPPY_FLAG_LOOKUP_BY_LIBC
         if chosen.history is not None:
             # The library takes a reference of its own.
             native.history = chosen.history._history
@@ -312,6 +316,7 @@ def _exception(result: Any, attempts: Tuple[Attempt, ...]) -> Exception:
     else:
         return RuntimeError(_message(result))
     error.attempts = attempts
+    error.source = text_of(result.source) if result.source else None
     return error
 
 
