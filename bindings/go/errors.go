@@ -3,7 +3,6 @@ package happysock
 /*
 #cgo CFLAGS: -D_GNU_SOURCE
 #include <happysock.h>
-#include <stdlib.h>
 */
 import "C"
 
@@ -18,21 +17,6 @@ import (
 	"time"
 	"unsafe"
 )
-
-// C strings that live until free.
-type cStrings []unsafe.Pointer
-
-func (s *cStrings) add(text string) *C.char {
-	copied := C.CString(text)
-	*s = append(*s, unsafe.Pointer(copied))
-	return copied
-}
-
-func (s *cStrings) free() {
-	for _, text := range *s {
-		C.free(text)
-	}
-}
 
 func itoa(number int) string { return strconv.Itoa(number) }
 
@@ -123,9 +107,4 @@ func attemptOf(attempt *C.happy_attempt) Attempt {
 		seen.Err = syscallError(attempt.syscall, attempt.sys_errno)
 	}
 	return seen
-}
-
-func networkOrder(port uint16) int {
-	bytes := (*[2]byte)(unsafe.Pointer(&port))
-	return int(bytes[0])<<8 | int(bytes[1])
 }

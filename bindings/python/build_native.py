@@ -49,6 +49,8 @@ builder.cdef(
         ...;
     };
     struct sockaddr_storage { ...; };
+    struct sockaddr_in { ...; };
+    struct sockaddr_in6 { ...; };
     void freeaddrinfo(struct addrinfo *list);
     const char *gai_strerror(int code);
 
@@ -113,6 +115,9 @@ builder.cdef(
         int (*configure_socket)(int fd, const struct sockaddr *address, socklen_t address_length, void *userdata);
         void (*trace)(const happy_trace_event *event, void *userdata);
         void *userdata;
+        const struct addrinfo *addresses;
+        const struct sockaddr_in *local_v4;
+        const struct sockaddr_in6 *local_v6;
         happy_history *history;
         const char *nat64;
         ...;

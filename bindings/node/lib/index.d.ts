@@ -12,6 +12,12 @@ export class History {
   report(): { destinations: number; networks: number; unansweredV6: number; unansweredV4: number };
 }
 
+/** An IP address and a port: a net.SocketAddress is one. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port?: number;
+}
+
 /** What one connect is to do. Times are in milliseconds. */
 export interface ConnectOptions {
   /** A name or an address; localhost unless given. */
@@ -23,6 +29,14 @@ export interface ConnectOptions {
   timeout?: number;
   localAddress?: string;
   localPort?: number;
+  /** What attempts of each family are bound to. Not together with localAddress and localPort. */
+  localV4?: Endpoint;
+  localV6?: Endpoint;
+  /**
+   * Attempted instead of what a lookup finds, each with `port` unless it has one of its own; what dns.lookup() gives with `all` will do.
+   * Sorted and raced as an answer is; without a race, in the order given.
+   */
+  addresses?: Endpoint[];
   /** How long an IPv4 answer waits for the IPv6 answer (RFC 8305, section 3): 50. */
   resolutionDelay?: number;
   /** The time between two attempts (RFC 8305, section 5), held within 10 to 2000: 250. */

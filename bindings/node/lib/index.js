@@ -36,6 +36,34 @@ function checkNumber(options, name, least, most = Infinity) {
   return Math.ceil(value);
 }
 
+// What has an address and a port, as net.SocketAddress does, for the addon.
+function checkAddress(name, value, defaultPort) {
+  const { address, port = defaultPort } = value ?? {};
+  if (typeof address !== 'string') throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', `${name} must have an address, a string`);
+  if (net.isIP(address) === 0) throw invalid(TypeError, 'ERR_INVALID_IP_ADDRESS', `${name}: no IP address: ${address}`);
+  if (!Number.isInteger(port) || port < 0 || port > 65535) {
+    throw invalid(RangeError, 'ERR_SOCKET_BAD_PORT', `${name}: the port should be >= 0 and < 65536. Received ${String(port)}.`);
+  }
+  return { address, port: String(port) };
+}
+
+function checkAddresses(options) {
+  const { addresses, port } = options;
+  if (addresses === undefined) return undefined;
+  if (!Array.isArray(addresses)) throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', 'addresses must be an array');
+  if (addresses.length === 0) throw invalid(TypeError, 'ERR_INVALID_ARG_VALUE', 'addresses must not be empty');
+  return addresses.map((value) => checkAddress('addresses', value, Number(port)));
+}
+
+function checkLocal(options, name, family) {
+  if (options[name] === undefined) return undefined;
+  const local = checkAddress(name, options[name], 0);
+  if (net.isIP(local.address) !== family) {
+    throw invalid(TypeError, 'ERR_INVALID_IP_ADDRESS', `${name}: no address of IPv${family}: ${local.address}`);
+  }
+  return [local];
+}
+
 function checkOptions(options) {
   if (options === null || typeof options !== 'object') {
     throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', 'options must be an object');
@@ -75,6 +103,9 @@ function checkOptions(options) {
       firstAddressFamilyCount: checkNumber(options, 'firstAddressFamilyCount', 1),
       maxAttempts: checkNumber(options, 'maxAttempts', 0),
       history: history === undefined ? undefined : History.nativeOf(history),
+      addresses: checkAddresses(options),
+      localV4: checkLocal(options, 'localV4', 4),
+      localV6: checkLocal(options, 'localV6', 6),
       nat64: options.nat64,
       flags,
     },
