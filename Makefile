@@ -74,6 +74,7 @@ help:
 	@echo "  make deny               licences, sources and advisories of the crates that are shipped (cargo-deny)"
 	@echo "  make debian-package     Debian's packages, into target/debian, with the Rust that is here"
 	@echo "  make debian-test        the same in a Debian of their own (debootstrap): built, upgraded, used, purged; as root"
+	@echo "  make rpm-package        packages for RPM, into target/rpm: built, installed into a directory, used, removed"
 	@echo "Other people's programs"
 	@echo "  make try-patches        wget, tinyproxy and hiredis from Debian's sources with the patches of docs/patches, measured"
 	@echo "Measurements"
