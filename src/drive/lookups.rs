@@ -289,7 +289,7 @@ impl Lookups {
             QuestionKind::Aaaa => self.remote.with(libc::AF_INET6, Form::Unsorted),
             QuestionKind::A => self.remote.with(libc::AF_INET, Form::Unsorted),
             QuestionKind::Both => self.remote.with(address_family(self.families), Form::Addresses),
-            QuestionKind::Nat64Prefix => unreachable!("its name is not the host's"),
+            QuestionKind::Nat64Prefix | QuestionKind::Service => unreachable!("no question for the host's addresses"),
             QuestionKind::Local => {
                 let local = self.local.as_ref().expect("a local address is asked for only where one was given");
                 local.with(libc::AF_UNSPEC, Form::Addresses)
