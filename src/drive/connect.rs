@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use super::running::Running;
-use crate::lookup::{Client, Mailbox, Query, Reason, WalkId, Watcher};
+use crate::lookup::{Client, Mailbox, Query, Reason, ServiceQuestion, WalkId, Watcher};
 use crate::race::{Permits, Placed};
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::poll::{self, PollFd, milliseconds_until};
@@ -132,6 +132,11 @@ impl Reactor for Surroundings {
     fn look_up(&mut self, now: Instant, query: &Query) -> Result<WalkId, Reason> {
         let client = self.client.get_or_insert_with(|| Box::new(Client::lone()));
         client.begin(now, query, 0, &mut self.watch)
+    }
+
+    fn look_up_services(&mut self, now: Instant, query: &Query, question: ServiceQuestion) -> Option<WalkId> {
+        let client = self.client.get_or_insert_with(|| Box::new(Client::lone()));
+        client.begin_services(now, query, question, 0, &mut self.watch).ok()
     }
 
     fn may_block(&self) -> bool {
