@@ -73,10 +73,22 @@ fn the_address_that_never_answers_tls_is_left_behind() {
         let ms = |name: &str| attempt[name].as_f64().unwrap_or_else(|| panic!("{name} is no number: {attempt}"));
         assert!(ms("started_ms") <= ms("connected_ms") && ms("connected_ms") <= ms("ended_ms"), "{attempt}");
     }
-    let said = run(&["connect", "dual.test", &port, "--tls", "--tls-ca", authorities.path()]);
+    let picture = Scratch::new("tls-race.svg");
+    let said = run(&["connect", "dual.test", &port, "--tls", "--tls-ca", authorities.path(), "--svg", picture.path()]);
     assert_eq!(said.code, Some(0), "{said:?}");
     let line = said.out.lines().find(|line| line.contains("::1")).expect("a line an attempt");
     assert!(line.contains("no handshake"), "{}", said.out);
+    assert!(said.words().contains("━━ TCP ▒▒ TLS handshake"), "{}", said.out);
+    assert!(said.words().contains("waiting for ::1, which did not answer TLS."), "{}", said.out);
+    let text = String::from_utf8(picture.bytes()).expect("SVG is text");
+    for words in ["no handshake, ", "TCP", "connected, held for its TLS handshake"] {
+        assert!(text.contains(words), "{words} is not in {text}");
+    }
+    // Without a handshake there is nothing to tell apart.
+    let said = run(&["connect", "dual.test", &port, "--svg", picture.path()]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let text = String::from_utf8(picture.bytes()).expect("SVG is text");
+    assert!(!said.out.contains("TLS") && !text.contains("TLS"), "{} {text}", said.out);
 }
 
 #[test]
