@@ -151,7 +151,8 @@ SCENARIO(confirmed_later)
     happy_connect_free(connect);
 }
 
-/* An address is held (on a machine that stands still for a while both), and nobody answers before the end. */
+/* An address is held, or both where their answers come together (on the loopback nothing delays the second), and nobody
+ * answers before the end. */
 SCENARIO(freed_while_held)
 {
     struct holder holder = {.report = report};
