@@ -88,7 +88,7 @@ pub mod tokio;
 
 pub use drive::{
     Argument, Connect, ConnectError, Connecting, EventLoop, Hooks, Invalid, Multi, Options, Plan, PlanError, Refused,
-    Report, Signals, Target, Verdict, connect, connect_with,
+    Report, ServiceBinding, Signals, Target, Verdict, connect, connect_with,
 };
 pub use history::{History, Report as HistoryReport};
 pub use lookup::{LookupCallback, LookupFunction, NoServices, ServiceRecord, Services, Unusable, look_up_services};

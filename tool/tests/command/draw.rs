@@ -75,6 +75,31 @@ fn pictures_say_what_every_bar_is() {
 }
 
 #[test]
+fn the_time_for_which_an_attempt_is_held_is_a_part_of_its_own() {
+    // The race of the manual: IPv6 connects at once and is held to the end.
+    let trace = root().join("docs/pictures/confirm.json");
+    let said = run(&["draw", trace.to_str().expect("its name is plain")]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let bar = |address| said.out.lines().find(|line| line.contains(address)).expect("a line an attempt").to_owned();
+    let held = |line: &str| line.chars().filter(|&letter| letter == '▒').count();
+    let (six, four) = (bar("2001:db8:1::1 no handshake"), bar("203.0.113.1   connected"));
+    assert!(held(&six) > 30 && (2..15).contains(&held(&four)), "{}", said.out);
+    // Nothing of that rests on colour, or on letters that are not ASCII.
+    let said = run(&["draw", "--ascii", trace.to_str().expect("its name is plain")]);
+    assert!(said.words().contains("== TCP %% TLS handshake") && said.out.is_ascii(), "{}", said.out);
+    let png = Scratch::new("held.png");
+    assert_eq!(run(&["draw", trace.to_str().expect("its name is plain"), "--png", png.path()]).code, Some(0));
+    let (width, _, bytes) = pixels(&png.bytes());
+    // A line of pixels through the bar of what connected is coloured, white, and coloured again.
+    let rows = bytes.chunks_exact(width as usize * 3);
+    let changes = |row: &[u8]| {
+        let green: Vec<bool> = row.chunks_exact(3).map(|pixel| pixel == GREEN).collect();
+        green.windows(2).filter(|pair| pair[0] != pair[1]).count()
+    };
+    assert!(rows.map(changes).max().expect("it has rows") > 20);
+}
+
+#[test]
 fn two_are_drawn_beside_each_other_on_one_scale() {
     in_network!();
     let (slow, fast) = (stored("slow.json", &[]), stored("fast.json", &["-4"]));
