@@ -1,5 +1,6 @@
 //! One race, waited for with poll(2) or by a foreign scheduler.
 
+use super::few::Few;
 use super::key::Key;
 use super::plan::Plan;
 use super::reactor::{InFlight, Reactor};
@@ -423,12 +424,12 @@ impl Connect {
         fds.extend(wake_up.map(|fd| PollFd::new(fd, Interest::Readable)));
         let polled = poll::poll(&mut fds, limit);
         let now = Instant::now();
-        let ready: Vec<Key> = match &polled {
-            Ok(_) => self.watched().zip(&fds).filter(|(_, fd)| fd.is_ready()).map(|((key, ..), _)| key).collect(),
-            Err(_) => Vec::new(),
-        };
+        let mut ready = Few::new();
+        if polled.is_ok() {
+            self.watched().zip(&fds).filter(|(_, fd)| fd.is_ready()).for_each(|((key, ..), _)| ready.push(key));
+        }
         self.surroundings.watch = Watch::Poll(fds);
-        self.hand_in_ready(now, ready);
+        self.hand_in_ready(now, &ready);
         polled.map(drop)
     }
 
@@ -439,17 +440,17 @@ impl Connect {
         self.running.watched().chain(of_lookups)
     }
 
-    fn hand_in_ready(&mut self, now: Instant, ready: Vec<Key>) {
+    fn hand_in_ready(&mut self, now: Instant, ready: &Few<Key>) {
         let Surroundings { watch, client, .. } = &mut self.surroundings;
         if let Some(client) = client {
-            for key in &ready {
+            for key in ready.iter() {
                 if let Key::Lookup(socket) = key {
                     client.ready(now, *socket, watch);
                 }
             }
         }
-        for key in ready {
-            self.running.ready(now, key, &mut self.surroundings);
+        for key in ready.iter() {
+            self.running.ready(now, *key, &mut self.surroundings);
         }
     }
 
@@ -458,8 +459,9 @@ impl Connect {
         let Watch::Epoll { set, ready, .. } = &mut self.surroundings.watch else { return Ok(()) };
         set.wait(ready, milliseconds_until(limit.map(|limit| now + limit), now))?;
         let now = Instant::now();
-        let keys: Vec<Key> = ready.iter().map(|ready| Key::from_bits(ready.token())).collect();
-        self.hand_in_ready(now, keys);
+        let mut keys = Few::new();
+        ready.iter().for_each(|ready| keys.push(Key::from_bits(ready.token())));
+        self.hand_in_ready(now, &keys);
         Ok(())
     }
 }

@@ -1,7 +1,6 @@
 //! What a client holds, and what its driver may ask of it between two turns.
 
 use super::datagrams::Datagrams;
-use super::ids::Ids;
 use super::stream::Stream;
 use super::window::Window;
 use crate::dns::answer::Address;
@@ -112,7 +111,6 @@ pub struct Client {
     pub(super) equal: HashMap<u32, u32>,
     /// Made when a shared client begins its first name.
     pub(super) hasher: Option<RandomState>,
-    pub(super) ids: Ids,
     pub(super) deliveries: VecDeque<Delivery>,
     /// What hosts(5) has said to one who stands in for getaddrinfo(3), of both families in the file's order.
     pub(super) listed: Vec<Address>,
@@ -208,7 +206,7 @@ impl Channel {
 impl Client {
     /// For one name.
     pub fn lone() -> Client {
-        Client::new(false, Ids::few())
+        Client::new(false)
     }
 
     /// For one name, in the place of getaddrinfo(3): nothing is told before all is known, which is what makes
@@ -219,10 +217,10 @@ impl Client {
 
     /// For many names.
     pub fn shared() -> Client {
-        Client::new(true, Ids::many())
+        Client::new(true)
     }
 
-    pub(super) fn new(shared: bool, ids: Ids) -> Client {
+    pub(super) fn new(shared: bool) -> Client {
         Client {
             shared,
             as_libc: false,
@@ -238,7 +236,6 @@ impl Client {
             deadlines: None,
             equal: HashMap::new(),
             hasher: None,
-            ids,
             deliveries: VecDeque::new(),
             listed: Vec::new(),
             system: None,
