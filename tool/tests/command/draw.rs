@@ -1,4 +1,4 @@
-//! Pictures, traces that were stored, qlog.
+//! Pictures, traces that were stored.
 
 use crate::world::*;
 use std::io::Cursor;
@@ -136,27 +136,4 @@ fn what_is_no_trace_is_refused_by_name() {
     let said = run(&["connect", LIVE, &greeter().to_string(), "--svg", "/nonexistent/picture"]);
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("/nonexistent/picture"), "{}", said.err);
-}
-
-#[test]
-fn qlog_is_a_sequence_with_a_header_and_every_step() {
-    in_network!();
-    let (trace, file) = (stored("for-qlog.json", &[]), Scratch::new("race.qlog"));
-    assert_eq!(run(&["draw", trace.path(), "--qlog", file.path()]).code, Some(0));
-    let text = String::from_utf8(file.bytes()).expect("JSON is text");
-    assert!(text.starts_with('\u{1e}'));
-    let values: Vec<serde_json::Value> = text
-        .split('\u{1e}')
-        .skip(1)
-        .map(|value| serde_json::from_str(value).unwrap_or_else(|error| panic!("{error}: {value}")))
-        .collect();
-    assert_eq!(values[0]["file_schema"], "urn:ietf:params:qlog:file:sequential");
-    assert_eq!(values[0]["serialization_format"], "application/qlog+json-seq");
-    let race: serde_json::Value = serde_json::from_slice(&trace.bytes()).expect("JSON");
-    let events = race["events"].as_array().expect("a list");
-    assert_eq!(values.len(), events.len() + 1);
-    for (value, event) in values[1..].iter().zip(events) {
-        assert_eq!(value["name"], format!("happy_eyeballs:{}", event["event"].as_str().expect("a text")));
-        assert!(value["time"].as_f64() >= race["began_unix_ms"].as_f64(), "{value}");
-    }
 }
