@@ -11,6 +11,7 @@ package happysock
 #cgo pkg-config: happysock
 #include <errno.h>
 #include <happysock.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -66,11 +67,21 @@ type Dialer struct {
 	Deadline time.Time
 	// LocalAddr is a *net.TCPAddr to bind to, or nil. Only its family is attempted, unless it has no IP.
 	LocalAddr net.Addr
+	// LocalV4 and LocalV6 are what attempts of each family are bound to, or nil. Not together with LocalAddr.
+	LocalV4, LocalV6 *net.TCPAddr
 	// ResolutionDelay is how long an IPv4 answer waits for the IPv6 answer (RFC 8305, section 3); 0: 50 ms.
 	ResolutionDelay time.Duration
 	// FallbackDelay is the time between two attempts (RFC 8305, section 5), held within 10 ms and 2 s; 0: 250 ms.
 	// Negative: one address after the other, without a race, as in net.Dialer.
 	FallbackDelay time.Duration
+	// GrowingDelay makes each time between two attempts twice the one before it, up to 2 s.
+	GrowingDelay bool
+	// ShareTimeout gives, without a race, each address an equal share of what is left of the limit, 2 s at least.
+	ShareTimeout bool
+	// OnlyConnectedFamilies does not ask for addresses of a family that this system has no network in.
+	OnlyConnectedFamilies bool
+	// LookupByLibc has the host looked up by libc, on a thread, also where happysock could do it without one.
+	LookupByLibc bool
 	// Nat64 reaches IPv4 addresses on a network without IPv4 through its translator (NAT64): "discover" asks the network
 	// for its prefix; or prefixes with commas between, such as "64:ff9b::/96". Empty: they are attempted as they are.
 	Nat64 string
@@ -97,6 +108,8 @@ type Error struct {
 	Err error
 	// Attempts are those that were made, in the order of their start.
 	Attempts []Attempt
+	// Source is who has answered the lookup: "hosts", "dns", "resolve" (systemd-resolved) or "libc"; "" where nobody has.
+	Source string
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
@@ -123,6 +136,19 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 
 // DialContext connects to "host:port" over "tcp", "tcp4" or "tcp6". The connect ends at once when the context does.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return d.dial(ctx, network, address, nil)
+}
+
+// DialAddrs connects to one of addresses that are known, sorted and raced as an answer of a lookup is; without a race, in
+// the order in which they are given. The connect ends at once when the context does.
+func (d *Dialer) DialAddrs(ctx context.Context, addrs []*net.TCPAddr) (net.Conn, error) {
+	if len(addrs) == 0 {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Source: d.LocalAddr, Err: &net.AddrError{Err: "no address"}}
+	}
+	return d.dial(ctx, "tcp", addrs[0].String(), addrs)
+}
+
+func (d *Dialer) dial(ctx context.Context, network, address string, addrs []*net.TCPAddr) (net.Conn, error) {
 	fail := func(err error) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: network, Source: d.LocalAddr, Err: err}
 	}
@@ -147,17 +173,36 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err := ctx.Err(); err != nil {
 		return fail(contextError(err))
 	}
-	var texts cStrings
-	defer texts.free()
+	var memory cMemory
+	defer memory.free()
 	if d.LocalAddr != nil {
 		local, ok := d.LocalAddr.(*net.TCPAddr)
 		if !ok {
 			return fail(&net.AddrError{Err: "mismatched local address type", Addr: d.LocalAddr.String()})
 		}
 		if len(local.IP) > 0 {
-			options.local_host = texts.add((&net.IPAddr{IP: local.IP, Zone: local.Zone}).String())
+			options.local_host = memory.text((&net.IPAddr{IP: local.IP, Zone: local.Zone}).String())
 		}
-		options.local_service = texts.add(itoa(local.Port))
+		options.local_service = memory.text(itoa(local.Port))
+	}
+	if addrs != nil {
+		if options.addresses, err = memory.addressList(addrs); err != nil {
+			return fail(err)
+		}
+	}
+	if d.LocalV4 != nil {
+		local, err := memory.sockaddr(d.LocalV4, C.AF_INET)
+		if err != nil {
+			return fail(err)
+		}
+		options.local_v4 = (*C.struct_sockaddr_in)(local)
+	}
+	if d.LocalV6 != nil {
+		local, err := memory.sockaddr(d.LocalV6, C.AF_INET6)
+		if err != nil {
+			return fail(err)
+		}
+		options.local_v6 = (*C.struct_sockaddr_in6)(local)
 	}
 	if d.ResolutionDelay != 0 {
 		options.resolution_delay_ms = milliseconds(d.ResolutionDelay)
@@ -167,6 +212,18 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	} else if d.FallbackDelay > 0 {
 		options.connection_attempt_delay_ms = milliseconds(d.FallbackDelay)
 	}
+	if d.GrowingDelay {
+		options.flags |= C.HAPPY_FLAG_GROWING_DELAY
+	}
+	if d.ShareTimeout {
+		options.flags |= C.HAPPY_FLAG_SHARE_TIMEOUT
+	}
+	if d.OnlyConnectedFamilies {
+		options.flags |= C.HAPPY_FLAG_ONLY_CONNECTED_FAMILIES
+	}
+	if d.LookupByLibc {
+		options.flags |= C.HAPPY_FLAG_LOOKUP_BY_LIBC
+	}
 	options.open_timeout_ms = d.limit(ctx)
 	options.flags |= C.HAPPY_FLAG_NONBLOCKING
 
@@ -174,13 +231,13 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		if strings.IndexByte(d.Nat64, 0) >= 0 {
 			return fail(&net.AddrError{Err: "zero byte in Nat64", Addr: d.Nat64})
 		}
-		options.nat64 = texts.add(d.Nat64)
+		options.nat64 = memory.text(d.Nat64)
 	}
 	if d.History != nil {
 		options.history = d.History.native
 	}
 
-	fd, err := race(ctx, texts.add(host), texts.add(port), &options, address)
+	fd, err := race(ctx, memory.text(host), memory.text(port), &options, address)
 	// The connect has a reference of its own from its beginning to its end.
 	runtime.KeepAlive(d.History)
 	if err != nil {

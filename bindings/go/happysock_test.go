@@ -134,6 +134,54 @@ func TestFamiliesAndLocalAddresses(t *testing.T) {
 	}
 }
 
+func TestKnownAddressesAreAttemptedInsteadOfALookup(t *testing.T) {
+	listener, _ := listen(t, v4)
+	live := listener.Addr().(*net.TCPAddr)
+	// The delay is long: what comes first is refused, and so the next one has its turn at once.
+	dialer := &happysock.Dialer{FallbackDelay: 2 * time.Second}
+	conn, err := dialer.DialAddrs(context.Background(), []*net.TCPAddr{{IP: net.ParseIP(v6), Port: live.Port}, live})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got := conn.RemoteAddr().String(); got != live.String() {
+		t.Errorf("it arrived at %v", got)
+	}
+	for _, wrong := range [][]*net.TCPAddr{nil, {nil}, {{Port: 80}}, {live, {IP: live.IP, Port: 65536}}, {{IP: net.ParseIP("fe80::1"), Zone: "no-such"}}} {
+		conn, err := dialer.DialAddrs(context.Background(), wrong)
+		if err == nil {
+			conn.Close()
+		}
+		if !errors.As(err, new(*net.AddrError)) {
+			t.Errorf("%v: %v", wrong, err)
+		}
+	}
+}
+
+func TestEachFamilyHasALocalAddress(t *testing.T) {
+	own4, own6 := &net.TCPAddr{IP: net.ParseIP("127.0.0.9")}, &net.TCPAddr{IP: net.ParseIP(v6)}
+	dialer := &happysock.Dialer{LocalV4: own4, LocalV6: own6}
+	for network, at := range map[string]struct {
+		host string
+		own  *net.TCPAddr
+	}{"tcp4": {"127.0.0.1", own4}, "tcp6": {"::1", own6}} {
+		_, port := listen(t, at.host)
+		conn, err := dialer.Dial(network, "dual.test:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := conn.LocalAddr().(*net.TCPAddr).IP; !got.Equal(at.own.IP) {
+			t.Errorf("%s is bound to %v", network, got)
+		}
+		conn.Close()
+	}
+	for _, wrong := range []*happysock.Dialer{{LocalV4: own6}, {LocalV6: own4}, {LocalV4: own4, LocalAddr: own4}} {
+		if err, _ := refusal(t, wrong, context.Background(), "tcp", "localhost:80"); !errors.As(err, new(*net.AddrError)) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 func TestAConnectionHasDeadlines(t *testing.T) {
 	listener, port := listen(t, "127.0.0.1")
 	conn, err := (&happysock.Dialer{}).Dial("tcp", "localhost:"+port)
@@ -227,6 +275,25 @@ func TestAContextEndsItAtOnceAndLeavesNothing(t *testing.T) {
 	}
 	if after := descriptors(t); after > before {
 		t.Errorf("%d descriptors are open, %d were", after, before)
+	}
+}
+
+func TestWithoutARaceASilentAddressLeavesTheOthersTheirShare(t *testing.T) {
+	_, port := listen(t, v4)
+	// Without its share of 3 s the silent address would have all of the time.
+	dialer := &happysock.Dialer{Timeout: 6 * time.Second, FallbackDelay: -1, ShareTimeout: true, GrowingDelay: true, OnlyConnectedFamilies: true}
+	conn, err := dialer.Dial("tcp", "half.test:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+}
+
+func TestLibcIsAskedWhereItIsToBe(t *testing.T) {
+	for source, dialer := range map[string]*happysock.Dialer{"hosts": {}, "libc": {LookupByLibc: true}} {
+		if _, failed := refusal(t, dialer, context.Background(), "tcp", "dual.test:"+closedPort(t)); failed.Source != source {
+			t.Errorf("%q has answered, not %q", failed.Source, source)
+		}
 	}
 }
 

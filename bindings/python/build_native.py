@@ -29,6 +29,7 @@ builder.cdef(
     #define HAPPY_EFORKED ...
     #define HAPPY_EAGAIN ...
     #define HAPPY_FLAG_NO_FAST_FALLBACK ...
+    #define HAPPY_FLAG_LOOKUP_BY_LIBC ...
     #define HAPPY_FLAG_GROWING_DELAY ...
     #define HAPPY_FLAG_SHARE_TIMEOUT ...
     #define HAPPY_FLAG_ONLY_CONNECTED_FAMILIES ...
@@ -48,6 +49,8 @@ builder.cdef(
         ...;
     };
     struct sockaddr_storage { ...; };
+    struct sockaddr_in { ...; };
+    struct sockaddr_in6 { ...; };
     void freeaddrinfo(struct addrinfo *list);
     const char *gai_strerror(int code);
 
@@ -112,6 +115,9 @@ builder.cdef(
         int (*configure_socket)(int fd, const struct sockaddr *address, socklen_t address_length, void *userdata);
         void (*trace)(const happy_trace_event *event, void *userdata);
         void *userdata;
+        const struct addrinfo *addresses;
+        const struct sockaddr_in *local_v4;
+        const struct sockaddr_in6 *local_v6;
         happy_history *history;
         const char *nat64;
         ...;
@@ -138,6 +144,7 @@ builder.cdef(
         uint32_t attempts_count;
         happy_attempt *attempts;
         size_t attempts_capacity;
+        const char *source;
         ...;
     } happy_result;
     int happy_result_message(const happy_result *result, char *buffer, size_t size);

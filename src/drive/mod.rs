@@ -19,6 +19,7 @@ mod plan;
 mod reactor;
 mod report;
 mod running;
+mod service;
 mod target;
 
 pub use blocking::{ConnectError, connect, connect_with};
@@ -27,4 +28,5 @@ pub use connecting::Connecting;
 pub use multi::{EventLoop, Multi, Refused};
 pub use plan::{Argument, Hooks, Invalid, Options, Plan, PlanError, Verdict};
 pub use report::{Report, system_call};
+pub use service::ServiceBinding;
 pub use target::Target;

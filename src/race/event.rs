@@ -4,6 +4,7 @@ use super::family::Family;
 use super::lookup_error::LookupError;
 use super::order::Route;
 use super::question::LookupId;
+use super::service::Binding;
 use super::trace::AnsweredBy;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,6 +29,16 @@ pub enum Event<'a> {
         /// Why.
         error: LookupError,
         /// Who has said so; for the trace alone.
+        by: AnsweredBy,
+    },
+    /// The bindings of a service that the client can use. None of them is a failure with no data: the race goes
+    /// on as if it had not asked (RFC 9460, section 3).
+    ServiceAnswered {
+        /// Which one.
+        lookup: LookupId,
+        /// At most [`MOST_BINDINGS`](super::MOST_BINDINGS) are used.
+        bindings: &'a [Binding],
+        /// Who has answered; for the trace alone.
         by: AnsweredBy,
     },
     /// The answer to `Action::FindRoute`.

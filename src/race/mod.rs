@@ -64,6 +64,7 @@ pub mod order;
 mod outcome;
 pub mod policy;
 mod question;
+mod service;
 mod settings;
 mod silence;
 mod synthesis;
@@ -84,6 +85,7 @@ pub use order::{Placed, Route, Rule};
 pub use outcome::Outcome;
 pub use policy::PolicyTable;
 pub use question::{HOST, LookupId, NameId, Question, QuestionKind, Urgency};
+pub use service::{Binding, BindingId, MOST_BINDINGS};
 pub use settings::{
     CONNECTION_ATTEMPT_DELAY, CONNECTION_ATTEMPT_DELAY_MAX, CONNECTION_ATTEMPT_DELAY_MIN,
     CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN, FIRST_ADDRESS_FAMILY_COUNT, Families, LEAST_SHARE, Limit, PUNCTUAL,

@@ -11,6 +11,7 @@ use super::lookup_error::LookupError;
 use super::machine::Race;
 use super::nat64::Nat64Prefix;
 use super::question::{LookupId, Question, QuestionKind};
+use super::service::UNBOUND;
 use super::trace::{AnsweredBy, TraceKind};
 use super::translation::Translation;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -111,7 +112,7 @@ impl Race {
         for candidate in taken {
             match translation.extract(&candidate.address) {
                 // DNS64 has made it: it stays what it is, and is sorted as what it stands for.
-                Some(v4) => drop(self.candidates.add(candidate.address, Some(v4))),
+                Some(v4) => drop(self.add(candidate.address, Some(v4), UNBOUND)),
                 None => {
                     self.drop_candidate(now, &candidate);
                     addresses.push(candidate.address);
@@ -173,7 +174,7 @@ impl Race {
         if self.candidates.is_empty() {
             self.candidates_since = now;
         }
-        let candidate = self.candidates.add(address, embedded);
+        let candidate = self.add(address, embedded, UNBOUND);
         if let Some(v4) = embedded {
             self.log.add(now, TraceKind::AddressSynthesized { candidate, address, v4 });
         }

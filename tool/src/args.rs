@@ -11,6 +11,7 @@ const AFTER_HELP: &str = "\
 Examples:
   happy connect example.org 443
   printf 'HEAD / HTTP/1.0\\r\\n\\r\\n' | happy connect example.org 80
+  printf 'HEAD / HTTP/1.0\\r\\n\\r\\n' | happy connect --tls example.org 443
   happy lookup --compare example.org
   happy check example.org example.net:80
   happy check --watch <list
@@ -195,8 +196,8 @@ pub struct ConnectArguments {
     #[arg(short = 'z', long, conflicts_with = "pipe")]
     pub zero: bool,
     /// Count a connection only when its TLS handshake is done: an address that takes connections and never
-    /// answers is left behind. Nothing is passed on
-    #[arg(long, conflicts_with = "pipe")]
+    /// answers is left behind. What is passed on goes through TLS
+    #[arg(long)]
     pub tls: bool,
     /// Trust the certificates of this file (PEM) instead of the system's
     #[arg(long, value_name = "FILE", requires = "tls")]

@@ -101,6 +101,7 @@ pub fn question(kind: QuestionKind) -> &'static str {
         QuestionKind::Both => "both",
         QuestionKind::Local => "local",
         QuestionKind::Nat64Prefix => "nat64-prefix",
+        QuestionKind::Service => "service",
     }
 }
 

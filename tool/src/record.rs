@@ -36,8 +36,10 @@ pub struct Cost {
     /// What it took longer than that.
     pub extra_ms: f64,
     /// What a program would have taken that waits for both lookups and then tries one address after the
-    /// other, each until the system gives up.
-    pub one_by_one_ms: f64,
+    /// other, each until the system gives up. None: one has connected, and its TLS handshake had no end that
+    /// the system would set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_by_one_ms: Option<f64>,
 }
 
 /// How it ended.
@@ -303,6 +305,11 @@ impl Record {
             attempts: Vec::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Whether an attempt has connected and was held for its TLS handshake.
+    pub fn has_held(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.connected_ms.is_some())
     }
 
     /// What has the name of the race for its title.

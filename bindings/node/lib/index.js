@@ -36,6 +36,34 @@ function checkNumber(options, name, least, most = Infinity) {
   return Math.ceil(value);
 }
 
+// What has an address and a port, as net.SocketAddress does, for the addon.
+function checkAddress(name, value, defaultPort) {
+  const { address, port = defaultPort } = value ?? {};
+  if (typeof address !== 'string') throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', `${name} must have an address, a string`);
+  if (net.isIP(address) === 0) throw invalid(TypeError, 'ERR_INVALID_IP_ADDRESS', `${name}: no IP address: ${address}`);
+  if (!Number.isInteger(port) || port < 0 || port > 65535) {
+    throw invalid(RangeError, 'ERR_SOCKET_BAD_PORT', `${name}: the port should be >= 0 and < 65536. Received ${String(port)}.`);
+  }
+  return { address, port: String(port) };
+}
+
+function checkAddresses(options) {
+  const { addresses, port } = options;
+  if (addresses === undefined) return undefined;
+  if (!Array.isArray(addresses)) throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', 'addresses must be an array');
+  if (addresses.length === 0) throw invalid(TypeError, 'ERR_INVALID_ARG_VALUE', 'addresses must not be empty');
+  return addresses.map((value) => checkAddress('addresses', value, Number(port)));
+}
+
+function checkLocal(options, name, family) {
+  if (options[name] === undefined) return undefined;
+  const local = checkAddress(name, options[name], 0);
+  if (net.isIP(local.address) !== family) {
+    throw invalid(TypeError, 'ERR_INVALID_IP_ADDRESS', `${name}: no address of IPv${family}: ${local.address}`);
+  }
+  return [local];
+}
+
 function checkOptions(options) {
   if (options === null || typeof options !== 'object') {
     throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', 'options must be an object');
@@ -56,6 +84,11 @@ function checkOptions(options) {
   if (history !== undefined && !(history instanceof History)) {
     throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', 'history must be a History');
   }
+  const flags = (options.autoSelectFamily === false ? native.NO_FAST_FALLBACK : 0)
+    | (options.growingDelay ? native.GROWING_DELAY : 0)
+    | (options.shareTimeout ? native.SHARE_TIMEOUT : 0)
+    | (options.onlyConnectedFamilies ? native.ONLY_CONNECTED_FAMILIES : 0)
+    | (options.lookupByLibc ? native.LOOKUP_BY_LIBC : 0);
   const localPort = checkNumber(options, 'localPort', 0, 65535);
   return {
     host,
@@ -70,24 +103,29 @@ function checkOptions(options) {
       firstAddressFamilyCount: checkNumber(options, 'firstAddressFamilyCount', 1),
       maxAttempts: checkNumber(options, 'maxAttempts', 0),
       history: history === undefined ? undefined : History.nativeOf(history),
-      noFastFallback: options.autoSelectFamily === false ? 1 : 0,
+      addresses: checkAddresses(options),
+      localV4: checkLocal(options, 'localV4', 4),
+      localV6: checkLocal(options, 'localV6', 6),
+      nat64: options.nat64,
+      flags,
     },
   };
 }
 
 // The Error for a result: its words and properties are those of node:net and node:dns, with the attempts on it.
 function errorOf(result, hostname) {
-  const { attempts } = result;
+  const { attempts, source } = result;
   if (result.gaiError !== 0) {
     const code = GAI_CODES.get(result.gaiError) ?? result.code ?? 'EAI_FAIL';
     return Object.assign(new Error(`getaddrinfo ${code} ${hostname}`),
-      { errno: result.gaiError, code, syscall: 'getaddrinfo', hostname, attempts });
+      { errno: result.gaiError, code, syscall: 'getaddrinfo', hostname, attempts, source });
   }
   if (result.status === EINVALID) return invalid(TypeError, 'ERR_INVALID_ARG_VALUE', result.message);
   const code = result.status === ETIMEOUT ? 'ETIMEDOUT' : result.code ?? 'ERR_HAPPYSOCK';
   const error = new Error(result.message);
   // As libuv numbers them: negative.
-  Object.assign(error, { errno: -result.errno, code, syscall: (result.syscall ?? 'connect').replace(/\(\d\)$/, ''), attempts });
+  const syscall = (result.syscall ?? 'connect').replace(/\(\d\)$/, '');
+  Object.assign(error, { errno: -result.errno, code, syscall, attempts, source });
   if (result.address !== undefined) Object.assign(error, { address: result.address, port: result.port });
   return error;
 }

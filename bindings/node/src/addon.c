@@ -96,6 +96,7 @@ static napi_value result_object(napi_env env, const happy_result *result)
         set_string(env, object, "code", uv_err_name(-result->sys_errno));
     set_string(env, object, "syscall", result->syscall);
     set_string(env, object, "argument", result->argument);
+    set_string(env, object, "source", result->source);
     set_address(env, object, &result->address, result->address_length);
     if (happy_result_message(result, message, sizeof message) >= 0)
         set_string(env, object, "message", message);
@@ -239,6 +240,70 @@ static void number_property(napi_env env, napi_value object, const char *name, i
         *ret_number = number >= INT32_MAX ? INT32_MAX : number <= INT32_MIN ? INT32_MIN : (int32_t)number;
 }
 
+/* Addresses that lib/index.js has checked, as a list of getaddrinfo(3): for `addresses` and the local ones. */
+struct endpoints {
+    struct addrinfo *nodes;
+    uint32_t count;
+};
+
+static void free_endpoints(struct endpoints *self)
+{
+    for (uint32_t index = 0; index < self->count; index++)
+        free(self->nodes[index].ai_addr);
+    free(self->nodes);
+}
+
+static bool parse_endpoint(napi_env env, napi_value list, uint32_t index, struct addrinfo *node)
+{
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    napi_value endpoint;
+    if (napi_get_element(env, list, index, &endpoint) != napi_ok)
+        return false;
+    char *address = string_property(env, endpoint, "address");
+    char *port = address ? string_property(env, endpoint, "port") : NULL;
+    /* A zone whose interface is not there is what can be wrong still. */
+    bool parsed = port && getaddrinfo(address, port, &hints, &found) == 0;
+    free(address);
+    free(port);
+    if (!parsed) {
+        napi_throw_type_error(env, "ERR_INVALID_IP_ADDRESS", "the zone of an address is unknown");
+        return false;
+    }
+    node->ai_family = found->ai_family;
+    node->ai_addrlen = found->ai_addrlen;
+    node->ai_addr = malloc(found->ai_addrlen);
+    if (node->ai_addr)
+        memcpy(node->ai_addr, found->ai_addr, found->ai_addrlen);
+    else
+        napi_throw_error(env, "ENOMEM", "out of memory");
+    freeaddrinfo(found);
+    return node->ai_addr != NULL;
+}
+
+/* Empty where the property is not given; with an exception pending where it will not do. */
+static struct endpoints endpoints_property(napi_env env, napi_value object, const char *name)
+{
+    struct endpoints self = {NULL, 0};
+    napi_value list;
+    bool given = false;
+    uint32_t count = 0;
+    if (napi_get_named_property(env, object, name, &list) != napi_ok || napi_is_array(env, list, &given) != napi_ok || !given ||
+        napi_get_array_length(env, list, &count) != napi_ok || count == 0)
+        return self;
+    self.nodes = calloc(count, sizeof *self.nodes);
+    if (!self.nodes) {
+        napi_throw_error(env, "ENOMEM", "out of memory");
+        return self;
+    }
+    while (self.count < count && parse_endpoint(env, list, self.count, &self.nodes[self.count])) {
+        if (self.count > 0)
+            self.nodes[self.count - 1].ai_next = &self.nodes[self.count];
+        self.count++;
+    }
+    return self;
+}
+
 static bool is_exception_pending(napi_env env)
 {
     bool pending = true;
@@ -344,6 +409,11 @@ static napi_value start(napi_env env, napi_callback_info info)
     char *port = is_exception_pending(env) ? NULL : copy_string(env, argv[1], "port");
     char *local_host = is_exception_pending(env) ? NULL : string_property(env, argv[2], "localAddress");
     char *local_service = is_exception_pending(env) ? NULL : string_property(env, argv[2], "localPort");
+    char *nat64 = is_exception_pending(env) ? NULL : string_property(env, argv[2], "nat64");
+    struct endpoints none = {NULL, 0};
+    struct endpoints addresses = is_exception_pending(env) ? none : endpoints_property(env, argv[2], "addresses");
+    struct endpoints local_v4 = is_exception_pending(env) ? none : endpoints_property(env, argv[2], "localV4");
+    struct endpoints local_v6 = is_exception_pending(env) ? none : endpoints_property(env, argv[2], "localV6");
     if (!is_exception_pending(env)) {
         napi_value history;
         void *known = NULL;
@@ -352,17 +422,21 @@ static napi_value start(napi_env env, napi_callback_info info)
             options.history = known;
         options.local_host = local_host;
         options.local_service = local_service;
+        options.nat64 = nat64;
+        options.addresses = addresses.nodes;
+        options.local_v4 = local_v4.nodes ? (const struct sockaddr_in *)local_v4.nodes->ai_addr : NULL;
+        options.local_v6 = local_v6.nodes ? (const struct sockaddr_in6 *)local_v6.nodes->ai_addr : NULL;
         number_property(env, argv[2], "timeout", &options.open_timeout_ms);
         number_property(env, argv[2], "resolutionDelay", &options.resolution_delay_ms);
         number_property(env, argv[2], "connectionAttemptDelay", &options.connection_attempt_delay_ms);
         number_property(env, argv[2], "firstAddressFamilyCount", &first);
         number_property(env, argv[2], "maxAttempts", &most);
         number_property(env, argv[2], "family", &options.family);
-        number_property(env, argv[2], "noFastFallback", &flags);
+        number_property(env, argv[2], "flags", &flags);
         options.family = options.family == 4 ? AF_INET : options.family == 6 ? AF_INET6 : AF_UNSPEC;
         options.first_address_family_count = (uint32_t)first;
         options.max_attempts = (uint32_t)most;
-        options.flags = HAPPY_FLAG_NONBLOCKING | (flags ? HAPPY_FLAG_NO_FAST_FALLBACK : 0u);
+        options.flags = HAPPY_FLAG_NONBLOCKING | (uint32_t)flags;
         if (happy_connect_new(host, port, &options, &connect, &result) == HAPPY_OK)
             answer = watch(env, connect, argv[3]);
         else
@@ -372,6 +446,10 @@ static napi_value start(napi_env env, napi_callback_info info)
     free(port);
     free(local_host);
     free(local_service);
+    free(nat64);
+    free_endpoints(&addresses);
+    free_endpoints(&local_v4);
+    free_endpoints(&local_v6);
     return answer;
 }
 
@@ -402,6 +480,11 @@ NAPI_MODULE_INIT()
         CHECK(env, napi_create_function(env, functions[index].name, NAPI_AUTO_LENGTH, functions[index].function, NULL, &function));
         CHECK(env, napi_set_named_property(env, exports, functions[index].name, function));
     }
+    set_number(env, exports, "NO_FAST_FALLBACK", HAPPY_FLAG_NO_FAST_FALLBACK);
+    set_number(env, exports, "GROWING_DELAY", HAPPY_FLAG_GROWING_DELAY);
+    set_number(env, exports, "SHARE_TIMEOUT", HAPPY_FLAG_SHARE_TIMEOUT);
+    set_number(env, exports, "ONLY_CONNECTED_FAMILIES", HAPPY_FLAG_ONLY_CONNECTED_FAMILIES);
+    set_number(env, exports, "LOOKUP_BY_LIBC", HAPPY_FLAG_LOOKUP_BY_LIBC);
     set_string(env, exports, "version", happy_version());
     return exports;
 }

@@ -11,5 +11,6 @@ mod json;
 mod lookup;
 mod options;
 mod pipe;
+mod qlog;
 mod terminal;
 mod tls;

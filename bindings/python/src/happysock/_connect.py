@@ -4,12 +4,14 @@ import builtins
 import errno
 import os
 import socket
+import struct
+import sys
 from dataclasses import dataclass
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ._errors import Attempt, Error, ResolveError, SocketAddress, Timeout, system_error
 from ._history import History
-from ._names import Host, Port, address_of, address_text, host_bytes, milliseconds, port_bytes
+from ._names import Host, Port, address_bytes, address_of, address_text, host_bytes, milliseconds, port_bytes
 from ._native import ffi, lib
 
 SocketOption = Union[Tuple[int, int, Union[int, bytes]], Tuple[int, int, None, int]]
@@ -63,6 +65,15 @@ class Options:
     growing_delay: bool = False
     #: A family without a network is not asked for.
     only_connected_families: bool = False
+    #: The host is looked up by libc, on a thread of the library's, also where the library could do it without one.
+    lookup_by_libc: bool = False
+    #: Attempted instead of what a lookup finds, each as socket.getpeername() would give it: (host, port) or (host, port, flowinfo,
+    #: scope_id). Sorted and raced as an answer is, and in the order given without a race.
+    addresses: Optional[Sequence[SocketAddress]] = None
+    #: What attempts over IPv4 are bound to, (host, port). Not together with a source address.
+    local_v4: Optional[SocketAddress] = None
+    #: The same for IPv6.
+    local_v6: Optional[SocketAddress] = None
     #: What earlier connects have learnt, and where this one adds what it learns.
     history: Optional[History] = None
     #: On a network without IPv4, reach IPv4 addresses through its translator (NAT64): "discover" asks the network for its
@@ -170,6 +181,8 @@ class Connect:
             native.flags |= lib.HAPPY_FLAG_GROWING_DELAY
         if chosen.only_connected_families:
             native.flags |= lib.HAPPY_FLAG_ONLY_CONNECTED_FAMILIES
+        if chosen.lookup_by_libc:
+            native.flags |= lib.HAPPY_FLAG_LOOKUP_BY_LIBC
         if chosen.history is not None:
             # The library takes a reference of its own.
             native.history = chosen.history._history
@@ -185,6 +198,16 @@ class Connect:
             if "\0" in chosen.nat64:
                 raise ValueError("nat64: embedded null character")
             native.nat64 = text(chosen.nat64.encode("utf-8"))
+        if chosen.addresses is not None:
+            native.addresses = _address_list(chosen.addresses, kept)
+        for name, own_family, kind in (("local_v4", socket.AF_INET, "in"), ("local_v6", socket.AF_INET6, "in6")):
+            local = getattr(chosen, name)
+            if local is not None:
+                data = address_bytes(name, local)
+                if data[:2] != struct.pack("=H", own_family):
+                    raise ValueError(f"{name}: an address of the other family: {local!r}")
+                kept.append(ffi.from_buffer(data))
+                setattr(native, name, ffi.cast(f"struct sockaddr_{kind} *", kept[-1]))
         if source_address is not None:
             local_host, local_port = source_address
             # As bind(2) of the socket module takes it: '' is every address.
@@ -257,6 +280,22 @@ class Connect:
         return self._connect
 
 
+def _address_list(addresses: Sequence[SocketAddress], kept: List[Any]) -> Any:
+    """Addresses as a list of C, which lives as long as what is put into `kept`."""
+    if isinstance(addresses, (str, bytes)) or not addresses:
+        raise ValueError("addresses: at least one (host, port)")
+    nodes = ffi.new("struct addrinfo[]", len(addresses))
+    kept.append(nodes)
+    for index, address in enumerate(addresses):
+        data = address_bytes("addresses", address)
+        kept.append(ffi.from_buffer(data))
+        nodes[index].ai_addr, nodes[index].ai_addrlen = ffi.cast("struct sockaddr *", kept[-1]), len(data)
+        nodes[index].ai_family = int.from_bytes(data[:2], sys.byteorder)
+        if index > 0:
+            nodes[index - 1].ai_next = nodes + index
+    return nodes
+
+
 def check_all_errors(all_errors: bool) -> None:
     """Refused before anything is done, where Python has no groups of exceptions."""
     if all_errors:
@@ -312,6 +351,7 @@ def _exception(result: Any, attempts: Tuple[Attempt, ...]) -> Exception:
     else:
         return RuntimeError(_message(result))
     error.attempts = attempts
+    error.source = text_of(result.source) if result.source else None
     return error
 
 
