@@ -40,8 +40,10 @@ run-bindings-python: run-bindings-python-install
 	    (cd bindings/python && mypy --strict --cache-dir $(BINDINGS)/mypy -m happysock -m happysock.aio); \
 	else echo "skipped: types of the Python binding: mypy is not installed"; fi
 	@$(BINDINGS_PYTHON) -c 'import anyio.abc; anyio.abc.SocketStream.from_socket' 2>/dev/null || \
-	    timeout 10 $(PYTHON) -m pip --python $(BINDINGS_PYTHON) install --quiet --retries 0 --disable-pip-version-check \
-	    'anyio>=4.12' >$(BINDINGS)/anyio.log 2>&1 || echo "skipped: a newer anyio: pip cannot fetch it within 10 s"
+	    { rm -rf $(BINDINGS)/wheels && timeout 10 $(PYTHON) -m pip --python $(BINDINGS_PYTHON) download --quiet --retries 0 \
+	        --disable-pip-version-check --only-binary :all: --dest $(BINDINGS)/wheels 'anyio>=4.12' >$(BINDINGS)/anyio.log 2>&1 && \
+	    $(PYTHON) -m pip --python $(BINDINGS_PYTHON) install --quiet --no-index --disable-pip-version-check $(BINDINGS)/wheels/*.whl; } || \
+	    echo "skipped: a newer anyio: pip cannot fetch it within 10 s"
 	@$(BINDINGS_NETWORK) $(BINDINGS_PYTHON) bindings/python/tests
 
 bench-python:
