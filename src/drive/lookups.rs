@@ -1,6 +1,7 @@
 //! The lookups of a race in the world: which question goes to which source.
 
 use super::few::Few;
+use super::plan::address_family;
 use super::reactor::Reactor;
 use crate::lookup::{Answer, Form, Found, Query, Reason, Source, Told, WalkId, order};
 use crate::race::{AnsweredBy, Families, Family, LookupError, LookupId, NameId, Question, QuestionKind, Urgency};
@@ -298,14 +299,5 @@ impl Lookups {
                 local.with(libc::AF_UNSPEC, Form::Addresses)
             }
         }
-    }
-}
-
-/// The `AF_*` of a choice of families.
-pub(super) fn address_family(families: Families) -> i32 {
-    match families {
-        Families::Both => libc::AF_UNSPEC,
-        Families::Only(Family::V6) => libc::AF_INET6,
-        Families::Only(Family::V4) => libc::AF_INET,
     }
 }

@@ -1,7 +1,6 @@
 //! What one connect is to do, checked.
 
-use super::lookups::address_family;
-use super::service::ServicePlan;
+use super::binding::ServicePlan;
 use crate::history::History;
 use crate::lookup::{Form, Hints, LookupCallback, Query, QueryArgument, Rejection, ServiceQuestion};
 use crate::race::{Families, Family, IPV4_ONLY, Nat64, Settings};
@@ -480,6 +479,15 @@ const EAI_ADDRFAMILY: i32 = -9;
 
 fn hints(flags: i32, family: i32) -> Hints {
     Hints { flags, family, socktype: libc::SOCK_STREAM, protocol: libc::IPPROTO_TCP }
+}
+
+/// The `AF_*` of a choice of families.
+pub(super) fn address_family(families: Families) -> i32 {
+    match families {
+        Families::Both => libc::AF_UNSPEC,
+        Families::Only(Family::V6) => libc::AF_INET6,
+        Families::Only(Family::V4) => libc::AF_INET,
+    }
 }
 
 /// The addresses of a host that needs no lookup. The plain forms are read here; for the rarer ones ("127.1",
