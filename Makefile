@@ -74,6 +74,7 @@ help:
 	@echo "  make deny               licences, sources and advisories of the crates that are shipped (cargo-deny)"
 	@echo "  make debian-package     Debian's packages, into target/debian, with the Rust that is here"
 	@echo "  make debian-test        the same in a Debian of their own (debootstrap): built, upgraded, used, purged; as root"
+	@echo "  make rpm-package        packages for RPM, into target/rpm: built, installed into a directory, used, removed"
 	@echo "Other people's programs"
 	@echo "  make try-patches        wget, tinyproxy and hiredis from Debian's sources with the patches of docs/patches, measured"
 	@echo "Measurements"
@@ -84,7 +85,7 @@ help:
 	@echo "  make bench-check        the same, judged"
 	@echo "  make bench-history      what a history costs a connect: with one and without, by turns"
 	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
-	@echo "  make bench-dns          many names by DNS, beside c-ares and hickory"
+	@echo "  make bench-dns          many names by DNS, beside c-ares (CARES= another than the system's) and hickory"
 	@echo "  make bench-ruby         TCPSocket.new and Socket.tcp beside stock Ruby's, for each of RUBIES="
 	@echo "  make ruby-measure       what a name server that hangs costs a Ruby program: stock and ours"
 	@echo "  make bench-python       Python's connects beside asyncio's own happy_eyeballs_delay"
@@ -212,10 +213,23 @@ suite-msrv:
 	    echo "skipped: compiling with Rust $(MSRV): it is not here (rustup toolchain install $(MSRV))"; \
 	fi
 
-# The lab's tests watch the C program connect.
+# The lab's tests watch the C program connect. What most of these tests do is wait: what is built is built first, three parts of them
+# then run side by side.
+RUST_TEST = MAKEFLAGS= $(CARGO) test --quiet --workspace --exclude happysock-cli --no-fail-fast
+RUST_TESTS := $(filter-out resolved,$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 suite-rust:
 	@$(MAKE) -s PROFILE=debug target/c/debug/connect target/c/debug/ask
-	$(CARGO) test --quiet --workspace --exclude happysock-cli --no-fail-fast
+	$(RUST_TEST) --no-run
+	@$(MAKE) -s -k -j3 --output-sync=target run-rust-lab run-rust-lookups run-rust-rest
+
+.PHONY: run-rust-lab run-rust-lookups run-rust-rest
+run-rust-lab:
+	@$(RUST_TEST) --bins $(patsubst lab/tests/%.rs,--test %,$(wildcard lab/tests/*.rs)) -- --test-threads=6
+run-rust-lookups:
+	@$(RUST_TEST) $(patsubst %,--test %,$(filter lookup_%,$(RUST_TESTS)))
+run-rust-rest:
+	@$(RUST_TEST) --lib $(patsubst %,--test %,$(filter-out lookup_%,$(RUST_TESTS)))
+	@$(RUST_TEST) --doc
 
 suite-install: build
 	scripts/test-install

@@ -3,8 +3,10 @@
 # More arguments for `lab measure`, for example LAB_ARGS="--part selection --repeat 20". PEERS=1 measures peers too.
 LAB_ARGS ?=
 PEERS ?=
-# What CI allows a median to be away from what it should be; `make lab` judges by 3 ms.
+# What CI allows a median to be away from what it should be; `make lab` judges by 3 ms. Where one is further away it is measured again:
+# the machine may have stood still for a moment.
 LAB_CI_TOLERANCE_MS := 25
+LAB_CI_AGAIN := 5
 # Clients run at real-time priority, so that what else the machine does stays out of the figures; LAB_PRIORITY= has them
 # run like any program.
 LAB_PRIORITY ?= --real-time
@@ -27,6 +29,7 @@ PACKAGES += lab
 suite-lab:
 	@$(MAKE) -s PROFILE=debug target/c/debug/connect
 	@$(CARGO) run --quiet --package happysock-lab -- measure --short $(LAB_PRIORITY) --tolerance-ms $(LAB_CI_TOLERANCE_MS) \
+	    --again $(LAB_CI_AGAIN) \
 	    --client 'target/c/debug/$(LAB_CLIENT)'
 
 # ---- Differential ----------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ run-uninstall-cmake:
 
 # ---- What is given to others -----------------------------------------------------------------------------------------
 
-.PHONY: dist deny debian-package debian-test
+.PHONY: dist deny debian-package debian-test rpm-package
 dist:
 	@packaging/dist target/dist
 
@@ -42,10 +42,14 @@ debian-test:
 	@scripts/install-packages build debian
 	@packaging/debian-test target/debian-test
 
+rpm-package:
+	@scripts/install-packages build rpm
+	@packaging/rpm-package target/rpm
+
 # ---- Tests -----------------------------------------------------------------------------------------------------------
 
 PACKAGES += packages
-EXTRA_PACKAGES += debian
+EXTRA_PACKAGES += debian rpm
 SUITES += packages
 
 # In short: the Debian packages themselves are built by debian-test.

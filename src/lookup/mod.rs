@@ -33,7 +33,7 @@ mod system;
 mod varlink;
 
 pub use crate::dns::gate::Reason;
-pub use crate::dns::service::{ServiceRecord, Services, Unusable};
+pub use crate::dns::service::{ServiceQuestion, ServiceRecord, Services, Unusable};
 pub use crate::race::{AnsweredBy, LookupError};
 pub use answer::{Answer, Found};
 pub use callback::{LookupCallback, LookupFunction};
