@@ -179,6 +179,14 @@ uninstall:
 
 # ---- Tests -----------------------------------------------------------------------------------------------------------
 
+# How the command and the lab get into target/debug. Suites have both built with all tests: which features crates have depends on
+# what is built together, and each choice of it would compile them anew.
+BUILD_HAPPY ?= $(CARGO) build --quiet --package happysock-cli
+BUILD_LAB ?= $(CARGO) build --quiet --package happysock-lab --bins --examples
+BUILD_TESTS = MAKEFLAGS= $(CARGO) test --quiet --workspace --no-run
+suite-%: export BUILD_HAPPY = $(BUILD_TESTS)
+suite-%: export BUILD_LAB = $(BUILD_TESTS)
+
 .PHONY: test check clean
 test:
 	@scripts/install-packages $(PACKAGES)
@@ -196,9 +204,11 @@ suite-format:
 suite-scripts:
 	@MAKE="$(MAKE)" scripts/test-scripts
 
-# The library also as programs get it, without what the tests turn on; and the tests also without the exports.
+# The library also as programs get it, without what the tests turn on, and the programs with that; and the tests also without the
+# exports.
 suite-clippy:
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --quiet --package happysock-cli --package happysock-lab -- -D warnings
 	$(CARGO) clippy --quiet --all-targets --no-default-features -- -D warnings
 	@set -e; for features in "" --no-default-features "--no-default-features --features internals" --all-features; do \
 	    echo "the library with: $${features:-its default features}"; $(CARGO) clippy --quiet --lib $$features -- -D warnings; done
@@ -215,16 +225,16 @@ suite-msrv:
 
 # The lab's tests watch the C program connect. What most of these tests do is wait: what is built is built first, three parts of them
 # then run side by side.
-RUST_TEST = MAKEFLAGS= $(CARGO) test --quiet --workspace --exclude happysock-cli --no-fail-fast
+RUST_TEST = MAKEFLAGS= $(CARGO) test --quiet --workspace --no-fail-fast
 RUST_TESTS := $(filter-out resolved,$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 suite-rust:
 	@$(MAKE) -s PROFILE=debug target/c/debug/connect target/c/debug/ask
-	$(RUST_TEST) --no-run
+	$(BUILD_TESTS)
 	@$(MAKE) -s -k -j3 --output-sync=target run-rust-lab run-rust-lookups run-rust-rest
 
 .PHONY: run-rust-lab run-rust-lookups run-rust-rest
 run-rust-lab:
-	@$(RUST_TEST) --bins $(patsubst lab/tests/%.rs,--test %,$(wildcard lab/tests/*.rs)) -- --test-threads=6
+	@$(RUST_TEST) --bin lab $(patsubst lab/tests/%.rs,--test %,$(wildcard lab/tests/*.rs)) -- --test-threads=6
 run-rust-lookups:
 	@$(RUST_TEST) $(patsubst %,--test %,$(filter lookup_%,$(RUST_TESTS)))
 run-rust-rest:
@@ -236,7 +246,7 @@ suite-install: build
 
 suite-demo:
 	@$(MAKE) -s PROFILE=release target/c/release/connect target/c/release/greeter
-	@$(CARGO) build --quiet --package happysock-cli
+	@$(BUILD_HAPPY)
 	@scripts/test-demo
 
 # ---- The ABI ---------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ PACKAGES += manual
 .PHONY: manual manual-programs
 manual: $(MANUAL)/theme/furo
 	@scripts/install-packages manual
-	@$(CARGO) build --quiet --package happysock-cli
+	@$(BUILD_HAPPY)
 	@rm -rf $(MANUAL)/happy
 	@target/debug/happy generate $(MANUAL)/happy
 	@$(MANUAL_PYTHON) docs/tools/build.py $(MANUAL)

@@ -19,7 +19,8 @@ lab:
 	@$(MAKE) -s PROFILE=release target/c/release/connect
 	@[ -z "$(filter-out 0,$(PEERS))" ] || for peer in python3 node ruby go curl; do \
 	    command -v $$peer >/dev/null || echo "skipped: $$peer: it is not installed"; done
-	@$(CARGO) run --quiet --package happysock-lab -- measure $(LAB_PRIORITY) --client 'target/c/release/$(LAB_CLIENT)' $(LAB_ARGS)
+	@$(BUILD_LAB)
+	@target/debug/lab measure $(LAB_PRIORITY) --client 'target/c/release/$(LAB_CLIENT)' $(LAB_ARGS)
 
 lab-short:
 	@$(MAKE) -s lab LAB_ARGS='--short $(LAB_ARGS)'
@@ -28,7 +29,8 @@ SUITES += lab
 PACKAGES += lab
 suite-lab:
 	@$(MAKE) -s PROFILE=debug target/c/debug/connect
-	@$(CARGO) run --quiet --package happysock-lab -- measure --short $(LAB_PRIORITY) --tolerance-ms $(LAB_CI_TOLERANCE_MS) \
+	@$(BUILD_LAB)
+	@target/debug/lab measure --short $(LAB_PRIORITY) --tolerance-ms $(LAB_CI_TOLERANCE_MS) \
 	    --again $(LAB_CI_AGAIN) \
 	    --client 'target/c/debug/$(LAB_CLIENT)'
 
@@ -40,13 +42,14 @@ CASES ?= 20000
 SEED ?= 1
 CHECKS ?= lookup,family,subset
 CASE ?=
-DIFFERENTIAL = $(CARGO) run --quiet --package happysock-lab -- differential --check $(CHECKS) --seed $(SEED) --ask $(C_DIRECTORY)/ask
+DIFFERENTIAL = target/debug/lab differential --check $(CHECKS) --seed $(SEED) --ask $(C_DIRECTORY)/ask
 
 $(C_DIRECTORY)/ask: lab/ask.c include/happysock.h $(C_DIRECTORY)/libhappysock.so
 	$(CC) $(C_FLAGS) $(CFLAGS) -Iinclude -o $@ $< $(C_LINK)
 
 .PHONY: run-differential dns-differential suite-dns-differential
 run-differential: $(C_DIRECTORY)/ask
+	@$(BUILD_LAB)
 	@$(DIFFERENTIAL) $(if $(CASE),--only $(CASE),--cases $(CASES))
 
 # The optimised library is what users have; the short form runs on the one that checks its own assertions.
@@ -63,11 +66,11 @@ suite-dns-differential:
 # Random systems, one host with many addresses: the library has to order them as getaddrinfo(AF_UNSPEC) does. CASE=SEED runs
 # one case and tells all about it.
 
-ORDER = $(CARGO) run --quiet --package happysock-lab -- order-differential --seed $(SEED)
+ORDER = target/debug/lab order-differential --seed $(SEED)
 
 .PHONY: run-order-differential order-differential suite-order-differential
 run-order-differential:
-	@$(CARGO) build --quiet --package happysock-lab --example order
+	@$(BUILD_LAB)
 	@$(ORDER) $(if $(CASE),--only $(CASE),--cases $(CASES))
 
 order-differential:
