@@ -96,6 +96,7 @@ help:
 	@echo "Ruby (RUBY= RUBY_SRC=)"
 	@echo "  make cruby              CRuby's socket.so with our file in the place of ipsocket.c"
 	@echo "  make cruby-test         CRuby's own tests with it"
+	@echo "  make cruby-test-socks   SOCKSSocket through a proxy, with the drop-in"
 	@echo "  make cruby-test-users   CRuby's tests of fibers, net and open-uri, and ruby/spec's of sockets and net/http; RUBY_SPEC="
 	@echo "  make cruby-test-stock   the same tests without it, to compare"
 	@echo "  make ruby-preload       the library for LD_PRELOAD on a stock Ruby"
