@@ -45,6 +45,7 @@ $(C_DIRECTORY)/manual/tls: MANUAL_LINK = -lssl -lcrypto
 
 .PHONY: suite-manual
 suite-manual:
+	@scripts/install-packages loops
 	@$(MAKE) -s build
 	@$(MANUAL_PYTHON) docs/tests/test_generator.py 2>&1
 	@$(MAKE) -s manual-programs PROFILE=release
