@@ -29,7 +29,7 @@ func contextError(err error) error {
 }
 
 // resultError is what package net would have said.
-func resultError(ctx context.Context, result *C.happy_result, room []C.happy_attempt, address string) error {
+func resultError(ctx context.Context, result *C.happy_result, room []C.happy_attempt, address string) *Error {
 	failed := &Error{}
 	if result.source != nil {
 		failed.Source = C.GoString(result.source)

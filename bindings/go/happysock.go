@@ -87,6 +87,11 @@ type Dialer struct {
 	Nat64 string
 	// History is what earlier connects have learnt, and where this one adds what it learns; or nil.
 	History *History
+	// Confirm is asked, where to be connected is not all that counts, what it makes of a connection to the address that is
+	// dialled: itself, or what goes over it, such as a *tls.Conn after its handshake. Each connected attempt is asked in a
+	// goroutine, while the race goes on; the first without an error wins, and is what the Dialer gives; the others' contexts
+	// end, and their connections are closed. An error: this attempt has failed. nil: the first connection wins.
+	Confirm func(ctx context.Context, conn net.Conn, address string) (net.Conn, error)
 	// KeepAlive is the time between keep-alive probes; 0: 15 s; negative: none, as in net.Dialer.
 	KeepAlive time.Duration
 }
@@ -237,11 +242,21 @@ func (d *Dialer) dial(ctx context.Context, network, address string, addrs []*net
 		options.history = d.History.native
 	}
 
-	fd, err := race(ctx, memory.text(host), memory.text(port), &options, address)
+	var confirm *confirming
+	if d.Confirm != nil {
+		confirm = &confirming{confirm: d.Confirm, ctx: ctx, address: address, prepare: d.setKeepAlive}
+		confirm.set(&options, &memory)
+	}
+	fd, confirmed, err := race(ctx, memory.text(host), memory.text(port), &options, address, confirm)
 	// The connect has a reference of its own from its beginning to its end.
 	runtime.KeepAlive(d.History)
 	if err != nil {
 		return fail(err)
+	}
+	if confirmed != nil {
+		// What it goes over is a duplicate.
+		syscall.Close(int(fd))
+		return confirmed, nil
 	}
 	file := os.NewFile(uintptr(fd), "")
 	defer file.Close()
@@ -249,6 +264,11 @@ func (d *Dialer) dial(ctx context.Context, network, address string, addrs []*net
 	if err != nil {
 		return fail(err)
 	}
+	d.setKeepAlive(conn)
+	return conn, nil
+}
+
+func (d *Dialer) setKeepAlive(conn net.Conn) {
 	if d.KeepAlive >= 0 {
 		period := d.KeepAlive
 		if period == 0 {
@@ -258,7 +278,6 @@ func (d *Dialer) dial(ctx context.Context, network, address string, addrs []*net
 		_ = tcp.SetKeepAlive(true)
 		_ = tcp.SetKeepAlivePeriod(period)
 	}
-	return conn, nil
 }
 
 // The earliest of the limits, in milliseconds; -1: none.
@@ -296,20 +315,30 @@ func milliseconds(duration time.Duration) C.int32_t {
 	return C.int32_t(count)
 }
 
-// race connects and gives the descriptor, which is the caller's.
-func race(ctx context.Context, host, port *C.char, options *C.happy_options, address string) (C.int, error) {
+// race connects and gives the descriptor, which is the caller's, and what Confirm has made of it where there is one.
+func race(ctx context.Context, host, port *C.char, options *C.happy_options, address string, confirm *confirming) (winner C.int, made net.Conn, err error) {
 	var connect *C.happy_connect
 	result := C.empty_result()
 	if C.happy_connect_new(host, port, options, &connect, &result) != C.HAPPY_OK {
-		return -1, resultError(ctx, &result, nil, address)
+		return -1, nil, resultError(ctx, &result, nil, address)
 	}
-	defer C.happy_connect_free(connect)
-	fd, err := C.happy_connect_get_fd(connect)
+	if confirm == nil {
+		defer C.happy_connect_free(connect)
+	} else {
+		confirm.connect = connect
+		defer func() {
+			confirm.mutex.Lock()
+			defer confirm.mutex.Unlock()
+			C.happy_connect_free(connect)
+			made = confirm.end(err == nil)
+		}()
+	}
+	fd, failure := C.happy_connect_get_fd(connect)
 	if fd < 0 {
-		return -1, os.NewSyscallError("epoll_create1", err)
+		return -1, nil, os.NewSyscallError("epoll_create1", failure)
 	}
-	if err := wait(ctx, connect, fd); err != nil {
-		return -1, err
+	if err := wait(ctx, connect, fd, confirm); err != nil {
+		return -1, nil, err
 	}
 	room := (*[C.ATTEMPTS]C.happy_attempt)(C.calloc(C.ATTEMPTS, C.sizeof_happy_attempt))
 	defer C.free(unsafe.Pointer(room))
@@ -317,15 +346,33 @@ func race(ctx context.Context, host, port *C.char, options *C.happy_options, add
 	result = C.empty_result()
 	result.attempts = &room[0]
 	result.attempts_capacity = C.ATTEMPTS
-	if winner := C.happy_connect_take_result(connect, &result); winner >= 0 {
-		return winner, nil
+	if confirm != nil {
+		confirm.mutex.Lock()
+		defer confirm.mutex.Unlock()
 	}
-	return -1, resultError(ctx, &result, room[:], address)
+	if winner := C.happy_connect_take_result(connect, &result); winner >= 0 {
+		return winner, nil, nil
+	}
+	failed := resultError(ctx, &result, room[:], address)
+	if confirm != nil && confirm.cause != nil && result.syscall != nil && C.GoString(result.syscall) == "confirm" {
+		failed.Err = confirm.cause
+	}
+	return -1, nil, failed
 }
 
 // wait drives a connect until it is finished, with the runtime's poller.
-func wait(ctx context.Context, connect *C.happy_connect, fd C.int) error {
-	if C.drive(connect, fd) == 1 {
+func wait(ctx context.Context, connect *C.happy_connect, fd C.int, confirm *confirming) error {
+	drive := func() bool { return C.drive(connect, fd) == 1 }
+	if confirm != nil {
+		drive = func() bool {
+			confirm.mutex.Lock()
+			defer confirm.mutex.Unlock()
+			finished := C.drive(connect, fd) == 1
+			confirm.hear()
+			return finished
+		}
+	}
+	if drive() {
 		return nil
 	}
 	// The poller closes what it is given, so that it is given a descriptor of its own.
@@ -353,7 +400,7 @@ func wait(ctx context.Context, connect *C.happy_connect, fd C.int) error {
 		case <-stop:
 		}
 	}()
-	err = conn.Read(func(uintptr) bool { return C.drive(connect, fd) == 1 })
+	err = conn.Read(func(uintptr) bool { return drive() })
 	close(stop)
 	<-stopped
 	return err

@@ -5,6 +5,7 @@ package happysock_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -270,12 +271,7 @@ func TestAContextEndsItAtOnceAndLeavesNothing(t *testing.T) {
 		})
 		cancel()
 	}
-	for deadline := time.Now().Add(10 * time.Second); descriptors(t) > before && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if after := descriptors(t); after > before {
-		t.Errorf("%d descriptors are open, %d were", after, before)
-	}
+	noMoreDescriptors(t, before)
 }
 
 func TestWithoutARaceASilentAddressLeavesTheOthersTheirShare(t *testing.T) {
@@ -334,6 +330,115 @@ func TestWithAHistoryADeadFamilyCostsOneDelay(t *testing.T) {
 	if report := dialer.History.Report(); report != (happysock.HistoryReport{}) {
 		t.Errorf("%+v", report)
 	}
+}
+
+// One port of ::1, which takes connections and never answers, and of 127.0.0.1.
+func listenSilentlyFirst(t *testing.T) (net.Listener, string) {
+	listener, port := listen(t, "127.0.0.1")
+	silent, err := net.Listen("tcp", "[::1]:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	return listener, port
+}
+
+func noMoreDescriptors(t *testing.T, most int) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); descriptors(t) > most && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if after := descriptors(t); after > most {
+		t.Errorf("%d descriptors are open, %d were", after, most)
+	}
+}
+
+func TestTheHandshakeOfTLSThatIsDoneFirstWins(t *testing.T) {
+	listener, port := listenSilentlyFirst(t)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }))
+	server.Listener.Close()
+	server.Listener = listener
+	server.StartTLS()
+	defer server.Close()
+	config := server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	config.ServerName = "example.com"
+	dialer := &happysock.Dialer{Confirm: func(ctx context.Context, conn net.Conn, address string) (net.Conn, error) {
+		if address != "dual.test:"+port {
+			t.Errorf("%s was dialled", address)
+		}
+		secure := tls.Client(conn, config)
+		return secure, secure.HandshakeContext(ctx)
+	}}
+	transport := &http.Transport{DialTLSContext: dialer.DialContext}
+	defer transport.CloseIdleConnections()
+	response, err := (&http.Client{Transport: transport, Timeout: time.Minute}).Get("https://dual.test:" + port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, _ := io.ReadAll(response.Body); string(body) != "hello" {
+		t.Errorf("the answer is %q", body)
+	}
+}
+
+func TestWhatAnotherHasWonOverIsEndedAndLeavesNothing(t *testing.T) {
+	_, port := listenSilentlyFirst(t)
+	before := descriptors(t)
+	silent, ended := make(chan struct{}), make(chan error, 1)
+	dialer := &happysock.Dialer{Confirm: func(ctx context.Context, conn net.Conn, _ string) (net.Conn, error) {
+		if conn.RemoteAddr().(*net.TCPAddr).IP.To4() != nil {
+			// Whichever is attempted first, the other one is held too.
+			<-silent
+			return conn, nil
+		}
+		close(silent)
+		_, err := conn.Read(make([]byte, 1))
+		<-ctx.Done()
+		ended <- err
+		return nil, err
+	}}
+	conn, err := dialer.Dial("tcp", "dual.test:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := conn.RemoteAddr().String(); got != "127.0.0.1:"+port {
+		t.Errorf("%s has won", got)
+	}
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("reading ended with %v", err)
+	}
+	conn.Close()
+	noMoreDescriptors(t, before)
+}
+
+func TestWhenNoneIsConfirmedTheErrorSaysWhy(t *testing.T) {
+	_, port := listenSilentlyFirst(t)
+	before := descriptors(t)
+	unwanted := errors.New("unwanted")
+	dialer := &happysock.Dialer{Confirm: func(context.Context, net.Conn, string) (net.Conn, error) { return nil, unwanted }}
+	err, failed := refusal(t, dialer, context.Background(), "tcp", "dual.test:"+port)
+	if !errors.Is(err, unwanted) || len(failed.Attempts) != 2 || failed.Attempts[0].Outcome != "failed" {
+		t.Errorf("%v, %v", err, failed.Attempts)
+	}
+	dialer.Confirm = func(ctx context.Context, _ net.Conn, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	dialer.Timeout = 100 * time.Millisecond
+	if err, _ := refusal(t, dialer, context.Background(), "tcp", "dual.test:"+port); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	dialer.Confirm = func(ctx context.Context, _ net.Conn, _ string) (net.Conn, error) {
+		cancel()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	dialer.Timeout = 0
+	if err, _ := refusal(t, dialer, ctx, "tcp", "dual.test:"+port); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	noMoreDescriptors(t, before)
 }
 
 // A goroutine inside of C, or of a system call, occupies a thread. Once every dial waits, none is there.

@@ -5,6 +5,7 @@
 //! [`crate::race`].
 #![forbid(unsafe_code)]
 
+mod binding;
 mod blocking;
 mod connect;
 mod connecting;
@@ -22,11 +23,11 @@ mod running;
 mod service;
 mod target;
 
+pub use binding::ServiceBinding;
 pub use blocking::{ConnectError, connect, connect_with};
 pub use connect::{Connect, Signals};
 pub use connecting::Connecting;
 pub use multi::{EventLoop, Multi, Refused};
 pub use plan::{Argument, Hooks, Invalid, Options, Plan, PlanError, Verdict};
 pub use report::{Report, system_call};
-pub use service::ServiceBinding;
 pub use target::Target;

@@ -1,6 +1,6 @@
 //! What one connect is to do, checked.
 
-use super::service::ServicePlan;
+use super::binding::ServicePlan;
 use crate::history::History;
 use crate::lookup::{Form, Hints, LookupCallback, Query, QueryArgument, Rejection, ServiceQuestion};
 use crate::race::{Families, Family, IPV4_ONLY, Nat64, Settings};

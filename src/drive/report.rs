@@ -1,6 +1,6 @@
 //! What a race came to.
 
-use super::service::ServiceBinding;
+use super::binding::ServiceBinding;
 use crate::race::{AnsweredBy, Attempt, Family, Operation, Outcome};
 use std::os::fd::OwnedFd;
 use std::time::Instant;

@@ -1,6 +1,6 @@
 //! Candidates and attempts: their numbers, and how an attempt stands.
+use super::bindings::BindingId;
 use super::family::Family;
-use super::service::BindingId;
 use super::settings::Limit;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;

@@ -1,9 +1,9 @@
 //! The candidates that were not tried yet, in the order of their arrival.
 use super::attempt::CandidateId;
+use super::bindings::{Group, UNBOUND};
 use super::family::Family;
 use super::loopback::is_loopback;
 use super::order::{self, Placed, Rank};
-use super::service::{Group, UNBOUND};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 #[derive(Clone, Debug)]

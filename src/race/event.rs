@@ -1,10 +1,10 @@
 //! What happens to a race.
 use super::attempt::{AttemptId, CandidateId, Failure};
+use super::bindings::Binding;
 use super::family::Family;
 use super::lookup_error::LookupError;
 use super::order::Route;
 use super::question::LookupId;
-use super::service::Binding;
 use super::trace::AnsweredBy;
 use std::net::SocketAddr;
 use std::time::Duration;

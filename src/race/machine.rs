@@ -6,6 +6,7 @@
 //! step.
 use super::action::{Action, Permits, Wanted};
 use super::attempt::{Attempt, AttemptId, AttemptOutcome, CandidateId};
+use super::bindings::{Group, Service};
 use super::candidates::{Candidate, Candidates};
 use super::family::{Family, FamilySet};
 use super::log::Log;
@@ -15,7 +16,6 @@ use super::loopback::is_loopback;
 use super::nat64::Nat64;
 use super::order::{Placed, Rank, Route};
 use super::outcome::Outcome;
-use super::service::{Group, Service};
 use super::settings::{
     CONNECTION_ATTEMPT_DELAY_MAX, CONNECTION_ATTEMPT_DELAY_MIN, CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN, Limit,
     PUNCTUAL, Settings,

@@ -47,6 +47,7 @@
 
 mod action;
 mod attempt;
+mod bindings;
 mod candidates;
 mod event;
 mod family;
@@ -73,6 +74,7 @@ mod translation;
 
 pub use action::{Action, Permits, Wanted};
 pub use attempt::{Attempt, AttemptId, AttemptOutcome, CandidateId, Failure, Operation};
+pub use bindings::{Binding, BindingId, MOST_BINDINGS};
 pub use event::Event;
 pub use family::Family;
 pub use gai_conf::{GaiConf, MissingNumber};
@@ -85,7 +87,6 @@ pub use order::{Placed, Route, Rule};
 pub use outcome::Outcome;
 pub use policy::PolicyTable;
 pub use question::{HOST, LookupId, NameId, Question, QuestionKind, Urgency};
-pub use service::{Binding, BindingId, MOST_BINDINGS};
 pub use settings::{
     CONNECTION_ATTEMPT_DELAY, CONNECTION_ATTEMPT_DELAY_MAX, CONNECTION_ATTEMPT_DELAY_MIN,
     CONNECTION_ATTEMPT_DELAY_RECOMMENDED_MIN, FIRST_ADDRESS_FAMILY_COUNT, Families, LEAST_SHARE, Limit, PUNCTUAL,

@@ -1,5 +1,6 @@
 //! What a race notes of each event. Nothing is decided here except what no later event can change.
 use super::attempt::{Attempt, AttemptId, AttemptOutcome, CandidateId, Failure};
+use super::bindings::UNBOUND;
 use super::event::Event;
 use super::family::Family;
 use super::lookup_error::LookupError;
@@ -7,7 +8,6 @@ use super::machine::{Race, Setback};
 use super::order::{Rank, Route};
 use super::outcome::Outcome;
 use super::question::{HOST, LookupId, QuestionKind};
-use super::service::UNBOUND;
 use super::trace::{AnsweredBy, TraceKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

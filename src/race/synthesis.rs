@@ -5,13 +5,13 @@
 //! nothing else is left to attempt: until then the IPv4 addresses are held. An address that a name server has
 //! synthesized (DNS64) is known by its prefix; it counts as the IPv4 address that it stands for, and is that
 //! again where IPv4 has a network.
+use super::bindings::UNBOUND;
 use super::candidates::Candidate;
 use super::family::Family;
 use super::lookup_error::LookupError;
 use super::machine::Race;
 use super::nat64::Nat64Prefix;
 use super::question::{LookupId, Question, QuestionKind};
-use super::service::UNBOUND;
 use super::trace::{AnsweredBy, TraceKind};
 use super::translation::Translation;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -124,6 +124,8 @@ fn lookup_row(record: &Record, lookup: &Lookup) -> Row {
         "AAAA" => "IPv6 lookup".to_owned(),
         "A" => "IPv4 lookup".to_owned(),
         "local" => "local address".to_owned(),
+        "service" => "bindings".to_owned(),
+        text if text.contains(" of target ") => text.to_owned(),
         _ => "lookup".to_owned(),
     };
     let (state, paint) = match lookup.outcome {

@@ -29,8 +29,9 @@ pub fn run(arguments: &ConnectArguments, look: &LookOptions, interrupts: &Interr
     let show = !arguments.quiet && !arguments.output.json;
     let learns = arguments.repeat > 1 && !arguments.no_history;
     let history = learns.then(|| Arc::new(History::new(Instant::now())));
-    let tls =
-        arguments.tls.then(|| Tls::new(without_brackets(&arguments.host), arguments.tls_ca.as_deref())).transpose()?;
+    let host = without_brackets(&arguments.host);
+    let tls = || Tls::new(host, arguments.tls_ca.as_deref(), &arguments.alpn);
+    let tls = arguments.tls.then(tls).transpose()?;
     let mut records = Vec::new();
     let mut connection: Option<Arc<dyn Peer>> = None;
     for _ in 0..arguments.repeat {
@@ -144,6 +145,7 @@ fn plan(arguments: &ConnectArguments, history: Option<&Arc<History>>, starter: &
     let local_port = arguments.local_port.as_deref().map(|text| c_string("--local-port", text)).transpose()?;
     let addresses = addresses(arguments)?;
     let race = &arguments.race;
+    let alpn: Vec<&[u8]> = arguments.alpn.iter().map(String::as_bytes).collect();
     let defaults = Options::default();
     let options = Options {
         local_host: local_host.as_deref(),
@@ -168,6 +170,8 @@ fn plan(arguments: &ConnectArguments, history: Option<&Arc<History>>, starter: &
         max_attempts: race.max_attempts,
         history: history.cloned(),
         nat64: arguments.nat64.clone().unwrap_or_default(),
+        service: arguments.service.as_deref(),
+        alpn: &alpn,
         hooks: Some(starter.hooks()),
         trace: true,
         confirm: arguments.tls,

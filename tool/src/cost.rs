@@ -1,7 +1,7 @@
 //! What a race cost, against the best that was possible and against no race at all.
 
 use crate::names;
-use crate::record::{Attempt, AttemptState, Cost, LookupOutcome, Record, Status, WaitKind};
+use crate::record::{Attempt, AttemptState, Binding, Cost, LookupOutcome, Record, Status, WaitKind};
 
 /// How long connect(2) takes to give up on an address that does not answer (tcp(7)). The kernel repeats the
 /// SYN `tcp_syn_linear_timeouts` times after a second each, then `tcp_syn_retries` times after doubled waits,
@@ -72,6 +72,7 @@ pub fn sentences(record: &Record) -> Vec<String> {
         winner.family,
         ms(result.total_ms)
     )];
+    all.extend(result.binding.as_ref().map(Binding::sentence));
     let known = cost.best_ms - took(winner);
     let parts =
         if known > 0.0 { format!(" (lookup {}, handshake {})", ms(known), ms(took(winner))) } else { String::new() };

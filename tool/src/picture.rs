@@ -162,6 +162,8 @@ impl<B: DrawingBackend> Panel<'_, B> {
             "AAAA" => "look up IPv6 (AAAA)",
             "A" => "look up IPv4 (A)",
             "local" => "look up the local address",
+            "service" => "look up the bindings of the service",
+            text if text.contains(" of target ") => text,
             _ => "look up both families",
         };
         let (from, to) = (lookup.started_ms, lookup.ended_ms.unwrap_or(record.span_ms()));

@@ -5,7 +5,7 @@ use crate::pipe::Peer;
 use crate::record::{Record, ms};
 use crate::tls::{Handshakes, Tls};
 use happysock::race::{Placed, Trace};
-use happysock::{Connect, Hooks, Verdict};
+use happysock::{Connect, Hooks, ServiceBinding, Verdict};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub struct End {
     pub handshake_failures: Vec<(SocketAddr, String)>,
     /// Why libc was asked for the host, if it was.
     why_libc: Option<&'static str>,
+    /// What led to the winner.
+    binding: Option<ServiceBinding>,
 }
 
 /// Passes what the race traces on to the thread that watches, and what has connected to its handshake.
@@ -102,6 +104,7 @@ impl Starter {
             }
             let report = connect.report();
             let why_libc = report.as_ref().and_then(|report| report.why_libc);
+            let binding = report.as_ref().and_then(|report| report.binding.cloned());
             let socket = report.and_then(|report| report.socket).map(TcpStream::from);
             let peer = socket.map(|socket| -> Arc<dyn Peer> {
                 let handshakes = watcher.handshakes.as_ref();
@@ -113,7 +116,7 @@ impl Starter {
             });
             let order = connect.order().map(<[Placed]>::to_vec);
             let failures = watcher.handshakes.as_ref().map(Handshakes::failures).unwrap_or_default();
-            let end = End { peer, order, why_libc, handshake_failures: failures };
+            let end = End { peer, order, why_libc, binding, handshake_failures: failures };
             let _ = watcher.news.send(News::Ended(Box::new(end)));
         })?;
         let end = interrupts.during(
@@ -137,6 +140,7 @@ impl Starter {
         );
         // It has sent its last; a panic of its own would be a fault of the library.
         record.note_why_libc(end.why_libc);
+        record.note_binding(end.binding.as_ref());
         driver.join().map_err(|_| std::io::Error::other("the race ended in a panic"))?;
         Ok(end)
     }

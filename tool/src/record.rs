@@ -1,6 +1,7 @@
 //! A race as it is kept: what is drawn, written as JSON, and read back from there. json.md describes it.
 
 use crate::names;
+use happysock::ServiceBinding;
 use happysock::race::{self, AnsweredBy, LookupError};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -54,6 +55,44 @@ pub struct Ending {
     /// The limit that ended it, by its flag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
+    /// The binding of the service that led to the winner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
+}
+
+/// What a binding of a service says of the server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Binding {
+    pub priority: u16,
+    pub target: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    pub alpn: Vec<String>,
+    /// In hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ech: Option<String>,
+}
+
+impl From<&ServiceBinding> for Binding {
+    fn from(binding: &ServiceBinding) -> Binding {
+        Binding {
+            priority: binding.priority,
+            target: binding.target.clone(),
+            port: binding.port,
+            // An ALPN id is text as a rule.
+            alpn: binding.alpn.iter().map(|id| id.escape_ascii().to_string()).collect(),
+            ech: binding.ech.as_ref().map(|ech| ech.iter().map(|octet| format!("{octet:02x}")).collect()),
+        }
+    }
+}
+
+impl Binding {
+    /// As a person reads it.
+    pub fn sentence(&self) -> String {
+        let speaks = if self.alpn.is_empty() { String::new() } else { format!(", for {}", self.alpn.join(" or ")) };
+        let ech = if self.ech.is_some() { ", with Encrypted Client Hello" } else { "" };
+        format!("A binding of the service led to {}{speaks}{ech}.", self.target)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +111,7 @@ pub enum Status {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lookup {
-    /// AAAA, A, both or local.
+    /// AAAA, A, both, local, service, or of a name that a binding leads to: `AAAA of target 1`.
     pub question: String,
     pub started_ms: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -25,7 +25,8 @@ pub struct Tls {
 
 impl Tls {
     /// Trusts the certificates of the file, or without one those of the system.
-    pub fn new(host: &str, authorities: Option<&Path>) -> Result<Tls> {
+    /// The name is that of the host also where a binding of a service leads to another one (RFC 9460, section 9.1).
+    pub fn new(host: &str, authorities: Option<&Path>, alpn: &[String]) -> Result<Tls> {
         let name = ServerName::try_from(host.strip_suffix('.').unwrap_or(host).to_owned())
             .map_err(|_| Usage(format!("HOST: \"{host}\" is no name that a certificate can have")))?;
         let mut roots = RootCertStore::empty();
@@ -41,8 +42,9 @@ impl Tls {
         if roots.is_empty() {
             anyhow::bail!("--tls: no certificate to trust was found; --tls-ca names a file");
         }
-        let config = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
-        Ok(Tls { config, name })
+        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|id| id.clone().into_bytes()).collect();
+        Ok(Tls { config: Arc::new(config), name })
     }
 }
 

@@ -62,6 +62,12 @@ export interface ConnectOptions {
   nat64?: string;
   /** What earlier connects have learnt, and where this one adds what it learns. */
   history?: History;
+  /**
+   * Asked, where to be connected is not all that counts, what it makes of a connection: that, such as a TLSSocket after its handshake, or
+   * nothing for the socket itself. Each connected attempt is asked while the race goes on; the first whose promise is fulfilled wins, and
+   * connect() gives what was made; the others' signals are aborted and their sockets destroyed. Rejected: this attempt has failed.
+   */
+  confirm?: (socket: Socket, options: { signal: AbortSignal }) => Promise<Socket | void>;
   allowHalfOpen?: boolean;
   noDelay?: boolean;
   keepAlive?: boolean;

@@ -2,6 +2,7 @@
 // Connects to hosts by name: see README.md and index.d.ts.
 
 const dns = require('node:dns');
+const fs = require('node:fs');
 const net = require('node:net');
 const tls = require('node:tls');
 const { domainToASCII } = require('node:url');
@@ -80,7 +81,10 @@ function checkOptions(options) {
   }
   const family = options.family ?? 0;
   if (![0, 4, 6].includes(family)) throw invalid(RangeError, 'ERR_OUT_OF_RANGE', 'family must be 0, 4 or 6');
-  const { history } = options;
+  const { confirm, history } = options;
+  if (confirm !== undefined && typeof confirm !== 'function') {
+    throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', 'confirm must be a function');
+  }
   if (history !== undefined && !(history instanceof History)) {
     throw invalid(TypeError, 'ERR_INVALID_ARG_TYPE', 'history must be a History');
   }
@@ -130,28 +134,96 @@ function errorOf(result, hostname) {
   return error;
 }
 
+// The sockets that are held while `confirm` looks at them, and what it made of the one that is wanted.
+class Held {
+  #candidates = new Map();
+  #confirm;
+  #answer;
+  #winner;
+  cause;
+
+  constructor(confirm, answer) {
+    this.#confirm = confirm;
+    this.#answer = answer;
+  }
+
+  // The library holds the socket with this descriptor, of which `socket` is a duplicate.
+  add(fd, socket) {
+    const candidate = { socket, controller: new AbortController(), ignore: () => {} };
+    this.#candidates.set(fd, candidate);
+    // What goes wrong with it is for `confirm` to tell.
+    socket.on('error', candidate.ignore);
+    (async () => (await this.#confirm(socket, { signal: candidate.controller.signal })) ?? socket)().then(
+      (made) => this.#settle(fd, candidate, made),
+      (error) => {
+        if (this.#candidates.get(fd) === candidate) this.cause = error;
+        this.#settle(fd, candidate, undefined);
+      });
+  }
+
+  #settle(fd, candidate, made) {
+    const isHeld = this.#candidates.get(fd) === candidate;
+    if (isHeld) this.#candidates.delete(fd);
+    if (isHeld && this.#answer(fd, made !== undefined) && made !== undefined) {
+      candidate.socket.off('error', candidate.ignore);
+      this.#winner = made;
+    } else {
+      made?.destroy?.();
+      candidate.socket.destroy();
+    }
+  }
+
+  // It is taken back.
+  remove(fd) {
+    const candidate = this.#candidates.get(fd);
+    this.#candidates.delete(fd);
+    candidate?.controller.abort();
+    candidate?.socket.destroy();
+  }
+
+  // Takes all back that are left, and gives what was made of the one that has won.
+  end(won) {
+    for (const fd of [...this.#candidates.keys()]) this.remove(fd);
+    if (!won) this.#winner?.destroy?.();
+    return this.#winner;
+  }
+}
+
 // Calls done(error, socket) once, and answers with the function that ends the connect without a call.
 function begin(options, done) {
   const { host, port, native: nativeOptions } = checkOptions(options);
   let ended = false;
+  const socketOf = (fd) => {
+    // `timeout` is the connect's; a socket's own, which is about idleness, is for the caller to set.
+    const socket = new net.Socket({ fd, allowHalfOpen: options.allowHalfOpen === true, readable: true, writable: true });
+    if (options.noDelay) socket.setNoDelay(true);
+    if (options.keepAlive) socket.setKeepAlive(true, options.keepAliveInitialDelay);
+    return socket;
+  };
+  const held = options.confirm && new Held(options.confirm, (fd, wanted) => native.confirm(connecting, fd, wanted));
+  const told = held && ((fd, own) => { if (own < 0) held.remove(fd); else held.add(fd, socketOf(own)); });
   const connecting = native.start(host, port, nativeOptions, (result) => {
     if (ended) return;
     ended = true;
+    const made = held?.end(result.fd >= 0);
     if (result.fd < 0) {
-      done(errorOf(result, host));
-      return;
+      const error = errorOf(result, host);
+      if (error.syscall === 'confirm') error.cause = held.cause;
+      done(error);
+    } else if (held) {
+      // What was made goes over a duplicate.
+      fs.closeSync(result.fd);
+      done(null, made);
+    } else {
+      done(null, socketOf(result.fd));
     }
-    // `timeout` is the connect's; a socket's own, which is about idleness, is for the caller to set.
-    const socket = new net.Socket({ fd: result.fd, allowHalfOpen: options.allowHalfOpen === true, readable: true, writable: true });
-    if (options.noDelay) socket.setNoDelay(true);
-    if (options.keepAlive) socket.setKeepAlive(true, options.keepAliveInitialDelay);
-    done(null, socket);
-  });
+  }, told);
   if (connecting.status !== undefined) throw errorOf(connecting, host);
   return () => {
     if (ended) return;
     ended = true;
     native.cancel(connecting);
+    held?.end(false);
   };
 }
 

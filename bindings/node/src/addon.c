@@ -1,5 +1,6 @@
 /*
- * happysock as an addon of Node.js: start(host, port, options, done) and cancel(connect), and the three of a history.
+ * happysock as an addon of Node.js: start(host, port, options, done, told), confirm(connect, fd, wanted) and cancel(connect),
+ * and the three of a history.
  *
  * A connect is one descriptor, which the loop of this environment watches by uv_poll_t: nothing blocks the loop, and none of
  * libuv's threads is used. What is checked here is what could not be told apart later; lib/index.js does the rest.
@@ -8,6 +9,7 @@
  * environment ends (process.exit, the end of a worker).
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <happysock.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -21,11 +23,30 @@
 
 enum { ATTEMPTS = 64 };
 
+/* A socket that is held, and a descriptor of its own for it; or -1: it is taken back. */
+struct told {
+    int fd;
+    int own;
+};
+
+/*
+ * What the library has told in a dispatch, in its order, for `told` to hear after that: JavaScript may end the connect. Each socket
+ * is told of twice at most, which there is room for from its first time on.
+ */
+struct holding {
+    struct told *told;
+    size_t count;
+    size_t heard;
+    size_t room;
+};
+
 struct connecting {
     uv_poll_t poll;
     happy_connect *connect;
+    struct holding *holding;
     napi_env env;
     napi_ref done;
+    napi_ref told;
     napi_ref handle;
     napi_async_context context;
     napi_async_cleanup_hook_handle cleanup;
@@ -120,6 +141,42 @@ static napi_value result_object(napi_env env, const happy_result *result)
     return object;
 }
 
+/* ---- Sockets that are held -------------------------------------------------------------------------------------------- */
+
+static int hold(int fd, const struct sockaddr *address, socklen_t address_length, void *userdata)
+{
+    struct holding *self = userdata;
+    struct told *grown = realloc(self->told, (self->room + 2) * sizeof *grown);
+    int own;
+    (void)address, (void)address_length;
+    if (!grown)
+        return HAPPY_CONFIRM_NO;
+    self->told = grown;
+    own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0)
+        return HAPPY_CONFIRM_NO;
+    self->room += 2;
+    self->told[self->count++] = (struct told){fd, own};
+    return HAPPY_CONFIRM_LATER;
+}
+
+static void take_back(int fd, void *userdata)
+{
+    struct holding *self = userdata;
+    self->told[self->count++] = (struct told){fd, -1};
+}
+
+static void free_holding(struct holding *self)
+{
+    if (!self)
+        return;
+    for (; self->heard < self->count; self->heard++)
+        if (self->told[self->heard].own >= 0)
+            close(self->told[self->heard].own);
+    free(self->told);
+    free(self);
+}
+
 /* ---- The life of a connect -------------------------------------------------------------------------------------------- */
 
 static void closed(uv_handle_t *handle)
@@ -129,6 +186,8 @@ static void closed(uv_handle_t *handle)
     if (!self->ending && napi_open_handle_scope(self->env, &scope) == napi_ok) {
         napi_async_destroy(self->env, self->context);
         napi_delete_reference(self->env, self->done);
+        if (self->told)
+            napi_delete_reference(self->env, self->told);
         napi_delete_reference(self->env, self->handle);
         napi_close_handle_scope(self->env, scope);
     }
@@ -145,6 +204,8 @@ static void end(struct connecting *self)
     /* The loop has let go of the descriptor, which is the connect's. */
     happy_connect_free(self->connect);
     self->connect = NULL;
+    free_holding(self->holding);
+    self->holding = NULL;
     uv_close((uv_handle_t *)&self->poll, closed);
 }
 
@@ -156,13 +217,45 @@ static void environment_ends(napi_async_cleanup_hook_handle handle, void *data)
     end(self);
 }
 
+/* Calls a function of JavaScript; false where it was not called. An exception of it goes the way of every uncaught one. */
+static bool call(struct connecting *self, napi_ref function, size_t count, const napi_value *arguments)
+{
+    napi_env env = self->env;
+    napi_value callee, receiver, exception;
+    if (napi_get_reference_value(env, function, &callee) != napi_ok || napi_get_global(env, &receiver) != napi_ok)
+        return false;
+    if (napi_make_callback(env, self->context, receiver, callee, count, arguments, NULL) == napi_pending_exception) {
+        napi_get_and_clear_last_exception(env, &exception);
+        napi_fatal_exception(env, exception);
+    }
+    return true;
+}
+
+/* Tells what was told, until that ends the connect. */
+static void tell(struct connecting *self)
+{
+    while (self->holding && self->holding->heard < self->holding->count) {
+        const struct told told = self->holding->told[self->holding->heard++];
+        napi_handle_scope scope;
+        napi_value arguments[2];
+        bool called = false;
+        if (napi_open_handle_scope(self->env, &scope) == napi_ok) {
+            called = napi_create_int32(self->env, told.fd, &arguments[0]) == napi_ok &&
+                     napi_create_int32(self->env, told.own, &arguments[1]) == napi_ok && call(self, self->told, 2, arguments);
+            napi_close_handle_scope(self->env, scope);
+        }
+        if (!called && told.own >= 0)
+            close(told.own);
+    }
+}
+
 static void finished(struct connecting *self)
 {
     happy_attempt attempts[ATTEMPTS];
     happy_result result = HAPPY_RESULT_INIT;
     napi_env env = self->env;
     napi_handle_scope scope;
-    napi_value done, receiver, argument;
+    napi_value argument;
     result.attempts = attempts;
     result.attempts_capacity = ATTEMPTS;
     int fd = happy_connect_take_result(self->connect, &result);
@@ -173,17 +266,8 @@ static void finished(struct connecting *self)
         return;
     }
     argument = result_object(env, &result);
-    if (argument && napi_get_reference_value(env, self->done, &done) == napi_ok &&
-        napi_get_global(env, &receiver) == napi_ok) {
-        /* An exception of the function goes the way of every uncaught one. */
-        if (napi_make_callback(env, self->context, receiver, done, 1, &argument, NULL) == napi_pending_exception) {
-            napi_value exception;
-            napi_get_and_clear_last_exception(env, &exception);
-            napi_fatal_exception(env, exception);
-        }
-    } else if (fd >= 0) {
+    if ((!argument || !call(self, self->done, 1, &argument)) && fd >= 0)
         close(fd);
-    }
     napi_close_handle_scope(env, scope);
 }
 
@@ -192,7 +276,9 @@ static void readable(uv_poll_t *poll, int status, int events)
     struct connecting *self = poll->data;
     (void)status;
     (void)events;
-    if (happy_connect_dispatch(self->connect) != HAPPY_EAGAIN)
+    bool is_finished = happy_connect_dispatch(self->connect) != HAPPY_EAGAIN;
+    tell(self);
+    if (is_finished && self->connect)
         finished(self);
 }
 
@@ -311,8 +397,8 @@ static bool is_exception_pending(napi_env env)
     return pending;
 }
 
-/* Watches the descriptor of a connect that has begun. Throws where that cannot be. */
-static napi_value watch(napi_env env, happy_connect *connect, napi_value done)
+/* Watches the descriptor of a connect that has begun, whose `holding` it takes. Throws where that cannot be. */
+static napi_value watch(napi_env env, happy_connect *connect, struct holding *holding, napi_value done, napi_value told)
 {
     struct connecting *self = calloc(1, sizeof *self);
     uv_loop_t *loop;
@@ -321,6 +407,7 @@ static napi_value watch(napi_env env, happy_connect *connect, napi_value done)
     if (!self || fd < 0 || napi_get_uv_event_loop(env, &loop) != napi_ok) {
         napi_throw_error(env, self ? "EMFILE" : "ENOMEM", self ? "no descriptor is left" : "out of memory");
         happy_connect_free(connect);
+        free_holding(holding);
         free(self);
         return NULL;
     }
@@ -328,11 +415,13 @@ static napi_value watch(napi_env env, happy_connect *connect, napi_value done)
     if (error != 0) {
         napi_throw_error(env, uv_err_name(error), uv_strerror(error));
         happy_connect_free(connect);
+        free_holding(holding);
         free(self);
         return NULL;
     }
     self->poll.data = self;
     self->connect = connect;
+    self->holding = holding;
     self->env = env;
     /* None of these fails but for want of memory, for which Node.js ends the process. */
     napi_add_async_cleanup_hook(env, environment_ends, self, &self->cleanup);
@@ -340,6 +429,8 @@ static napi_value watch(napi_env env, happy_connect *connect, napi_value done)
     napi_create_string_utf8(env, "HAPPYCONNECT", NAPI_AUTO_LENGTH, &name);
     napi_async_init(env, handle, name, &self->context);
     napi_create_reference(env, done, 1, &self->done);
+    if (holding)
+        napi_create_reference(env, told, 1, &self->told);
     napi_create_reference(env, handle, 1, &self->handle);
     uv_poll_start(&self->poll, UV_READABLE, readable);
     return handle;
@@ -395,11 +486,15 @@ static napi_value report_history(napi_env env, napi_callback_info info)
     return object;
 }
 
-/* start(host, port, options, done): an external value for cancel, or the result of a refusal. */
+/*
+ * start(host, port, options, done, told): an external value for confirm and cancel, or the result of a refusal. `told`, where it is
+ * given, hears of each socket that is held until confirm answers for it: its descriptor, and another one of it that is the
+ * caller's; and when it is taken back, with -1.
+ */
 static napi_value start(napi_env env, napi_callback_info info)
 {
-    size_t count = 4;
-    napi_value argv[4], answer = NULL;
+    size_t count = 5;
+    napi_value argv[5], answer = NULL;
     happy_options options = HAPPY_OPTIONS_INIT;
     happy_result result = HAPPY_RESULT_INIT;
     happy_connect *connect = NULL;
@@ -437,10 +532,23 @@ static napi_value start(napi_env env, napi_callback_info info)
         options.first_address_family_count = (uint32_t)first;
         options.max_attempts = (uint32_t)most;
         options.flags = HAPPY_FLAG_NONBLOCKING | (uint32_t)flags;
-        if (happy_connect_new(host, port, &options, &connect, &result) == HAPPY_OK)
-            answer = watch(env, connect, argv[3]);
-        else
+        napi_valuetype type = napi_undefined;
+        struct holding *holding = NULL;
+        napi_typeof(env, argv[4], &type);
+        if (type == napi_function) {
+            holding = calloc(1, sizeof *holding);
+            options.confirm = hold;
+            options.release_socket = take_back;
+            options.userdata = holding;
+        }
+        if (type == napi_function && !holding) {
+            napi_throw_error(env, "ENOMEM", "out of memory");
+        } else if (happy_connect_new(host, port, &options, &connect, &result) == HAPPY_OK) {
+            answer = watch(env, connect, holding, argv[3], argv[4]);
+        } else {
+            free_holding(holding);
             answer = result_object(env, &result);
+        }
     }
     free(host);
     free(port);
@@ -450,6 +558,24 @@ static napi_value start(napi_env env, napi_callback_info info)
     free_endpoints(&addresses);
     free_endpoints(&local_v4);
     free_endpoints(&local_v6);
+    return answer;
+}
+
+/* confirm(connect, fd, wanted): answers for a socket that is held; whether it was. For a connect that has not ended. */
+static napi_value confirm(napi_env env, napi_callback_info info)
+{
+    size_t count = 3;
+    napi_value argv[3], answer;
+    void *data;
+    int32_t fd;
+    bool wanted;
+    CHECK(env, napi_get_cb_info(env, info, &count, argv, NULL, NULL));
+    CHECK(env, napi_get_value_external(env, argv[0], &data));
+    CHECK(env, napi_get_value_int32(env, argv[1], &fd));
+    CHECK(env, napi_get_value_bool(env, argv[2], &wanted));
+    struct connecting *self = data;
+    int status = happy_connect_confirm(self->connect, fd, wanted ? HAPPY_CONFIRM_YES : HAPPY_CONFIRM_NO);
+    CHECK(env, napi_get_boolean(env, status == HAPPY_OK, &answer));
     return answer;
 }
 
@@ -472,6 +598,7 @@ NAPI_MODULE_INIT()
         const char *name;
         napi_callback function;
     } functions[] = {{"start", start},
+                     {"confirm", confirm},
                      {"cancel", cancel},
                      {"newHistory", new_history},
                      {"flushHistory", flush_history},

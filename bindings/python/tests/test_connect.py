@@ -4,6 +4,7 @@ import errno
 import math
 import os
 import pickle
+import select
 import signal
 import socket
 import subprocess
@@ -116,6 +117,48 @@ class Connects(TestCase):
             with self.assertRaises(TypeError):
                 happysock.create_connection(("localhost", port), socket_options=[("no", "such", "option")])
             self.assert_descriptors(before)
+
+
+class Confirms(TestCase):
+    def test_what_completes_tcp_and_says_nothing_wins_nothing(self):
+        asked = []
+
+        def confirm(sock):
+            asked.append(sock.getpeername()[0])
+            # The first one keeps silent: an OSError, as a handshake that fails would be.
+            sock.settimeout(0.05)
+            if asked[-1] == "::1":
+                sock.recv(1)
+            return asked[-1] == "127.0.0.1"
+
+        hosts = ["::1", "127.0.0.2", "127.0.0.1"]
+        with listening(*hosts) as port:
+            addresses = [(host, port) for host in hosts]
+            options = happysock.Options(confirm=confirm, addresses=addresses, fast_fallback=False)
+            with happysock.create_connection((None, None), timeout=60, options=options) as sock:
+                self.assertEqual(sock.getpeername()[0], "127.0.0.1")
+                self.assertEqual(sock.gettimeout(), 60)
+        self.assertEqual(asked, hosts)
+
+    def test_an_exception_ends_the_connect(self):
+        before = descriptors()
+        options = happysock.Options(confirm=lambda sock: {}["no such key"])
+        with listening("127.0.0.1", "::1") as port, self.assertRaises(KeyError):
+            happysock.create_connection(("dual.test", port), options=options)
+        self.assert_descriptors(before)
+
+    def test_one_that_is_held_is_taken_back(self):
+        held, released = [], []
+        options = happysock.Options(confirm=lambda sock: held.append(sock.fileno()), release_socket=released.append)
+        with listening("127.0.0.1") as port:
+            connect = happysock.Connect("127.0.0.1", port, options=options)
+            while not held:
+                select.select([connect], [], [])
+                self.assertFalse(connect.dispatch())
+            self.assertFalse(connect.confirm(10_000, True))
+            self.assertEqual(released, [])
+            del connect
+            self.assertEqual(released, held)
 
 
 class Fails(TestCase):

@@ -12,5 +12,6 @@ mod lookup;
 mod options;
 mod pipe;
 mod qlog;
+mod service;
 mod terminal;
 mod tls;

@@ -111,7 +111,7 @@ fn every_step() -> Vec<Value> {
                           "message": "Connection refused" });
     let mut events = Vec::new();
     let mut lookups = Vec::new();
-    for question in ["AAAA", "A", "both", "local", "nat64-prefix"] {
+    for question in ["AAAA", "A", "both", "local", "nat64-prefix", "service", "AAAA of target 1"] {
         for end in ["lookup_answered", "lookup_failed", "lookup_failed", "lookup_abandoned"] {
             let number = lookups.len();
             let error = if number % 2 == 0 { &no_name } else { &failed };
