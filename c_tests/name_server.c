@@ -14,12 +14,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TYPE_A = 1, TYPE_AAAA = 28, HEADER = 12, LARGEST = 512, MOST_STREAMS = 1024 };
+enum { TYPE_A = 1, TYPE_AAAA = 28, TYPE_HTTPS = 65, HEADER = 12, LARGEST = 512, RECORD = 96, MOST_STREAMS = 1024 };
 
 static pthread_t thread;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct asked record[MOST_QUESTIONS];
 static int recorded;
+static int service_port;
 static int datagrams = -1, listener = -1, over = -1;
 
 static void name_server_fails(const char *what)
@@ -56,23 +57,52 @@ static size_t read_question(const unsigned char *message, size_t length, struct 
     return place + 5;
 }
 
+/* Writes the data of a name's HTTPS record (RFC 9460, section 2.2); its length, or 0: it has none. */
+static size_t service_binding(unsigned char *data, const char *name)
+{
+    static const unsigned char bare[] = {0, 7, 0};
+    const unsigned char full[] = {
+        0, 1,                                                                   /* SvcPriority */
+        4, 'f', 'o', 'u', 'r', 3, 's', 'v', 'c', 4, 't', 'e', 's', 't', 0,      /* TargetName */
+        0, 1, 0, 6, 2, 'h', '2', 2, 'h', '3',                                   /* alpn */
+        0, 3, 0, 2, (unsigned char)(service_port >> 8), (unsigned char)service_port, /* port */
+        0, 5, 0, SERVICE_ECH_LENGTH,                                            /* ech, whose value follows */
+    };
+    if (begins(name, "svcbare")) {
+        memcpy(data, bare, sizeof bare);
+        return sizeof bare;
+    }
+    if (!begins(name, "svc"))
+        return 0;
+    memcpy(data, full, sizeof full);
+    memcpy(data + sizeof full, SERVICE_ECH, SERVICE_ECH_LENGTH);
+    return sizeof full + SERVICE_ECH_LENGTH;
+}
+
 /* Writes the answer to a question that stands in `message` already; its length. */
 static size_t answer(unsigned char *message, size_t length, const struct asked *asked, bool truncated)
 {
     static const unsigned char six[16] = {[15] = 1}, four[4] = {127, 0, 0, 1};
-    bool wants_six = asked->type == TYPE_AAAA;
+    unsigned char data[64];
+    size_t data_length = 0;
     int code = begins(asked->name, "nx") ? 3 : begins(asked->name, "fail") ? 2 : 0;
-    bool has = code == 0 && !truncated && !(wants_six && begins(asked->name, "four"));
+    if (asked->type == TYPE_HTTPS) {
+        data_length = service_binding(data, asked->name);
+    } else if (asked->type != TYPE_AAAA) {
+        memcpy(data, four, data_length = sizeof four);
+    } else if (!begins(asked->name, "four")) {
+        memcpy(data, six, data_length = sizeof six);
+    }
     message[2] = (unsigned char)(0x81 | (truncated ? 2 : 0));
     message[3] = (unsigned char)(0x80 | code);
     memset(message + 6, 0, 6);
-    if (!has)
+    if (code != 0 || truncated || data_length == 0)
         return length;
     message[7] = 1;
-    unsigned char record_head[] = {0xc0, HEADER, 0, wants_six ? TYPE_AAAA : TYPE_A, 0, 1, 0, 0, 0, 60, 0, wants_six ? 16 : 4};
+    unsigned char record_head[] = {0xc0, HEADER, 0, (unsigned char)asked->type, 0, 1, 0, 0, 0, 60, 0, (unsigned char)data_length};
     memcpy(message + length, record_head, sizeof record_head);
-    memcpy(message + length + sizeof record_head, wants_six ? six : four, wants_six ? 16 : 4);
-    return length + sizeof record_head + (wants_six ? 16 : 4);
+    memcpy(message + length + sizeof record_head, data, data_length);
+    return length + sizeof record_head + data_length;
 }
 
 /* What no resolver should take for an answer: of the kind `which`. */
@@ -120,7 +150,7 @@ struct target {
 
 static void take_datagram(struct target *flooded)
 {
-    unsigned char message[LARGEST + 64] = {0}, copy[LARGEST + 64];
+    unsigned char message[LARGEST + RECORD] = {0}, copy[LARGEST + RECORD];
     struct sockaddr_in from;
     socklen_t from_length = sizeof from;
     struct asked asked = {0};
@@ -156,7 +186,7 @@ static bool take_stream(int fd)
     if (count < 2)
         return false;
     for (size_t place = 0, left; (left = (size_t)count - place) > 2; place += 2 + (size_t)(received[place] << 8 | received[place + 1])) {
-        unsigned char message[2 + LARGEST + 64] = {0};
+        unsigned char message[2 + LARGEST + RECORD] = {0};
         struct asked asked = {.by_tcp = true};
         memcpy(message, received + place, left);
         size_t length = read_question(message + 2, left - 2, &asked);
@@ -204,6 +234,11 @@ static void *serve(void *unused)
     while (count > 3)
         close(fds[--count].fd);
     return NULL;
+}
+
+void name_server_set_service_port(int port)
+{
+    service_port = port;
 }
 
 void name_server_start(void)

@@ -215,6 +215,33 @@ static void options_out_of_range(void **state)
     REFUSED(nat64, "64:ff9b::1/96", 0);
     REFUSED(nat64, "64:ff9b::/96,", 0);
     REFUSED(nat64, "1::/96,2::/96,3::/96,4::/96,5::/96,6::/96,7::/96,8::/96,9::/96", 0);
+    REFUSED(service, "", 0);
+    REFUSED(service, "HTTP", 0);
+    REFUSED(service, "\xff", 0);
+    REFUSED(service, "_65536._https", 0);
+    REFUSED(alpn, "h2", 0);
+#undef REFUSED
+}
+
+static void a_service_that_cannot_be_followed(void **state)
+{
+    struct refusal refusal;
+    char too_long[257];
+    (void)state;
+    memset(too_long, 'h', sizeof too_long - 1);
+    too_long[sizeof too_long - 1] = 0;
+#define REFUSED(at_fault, ids, field, value)                                                                           \
+    refusal = refused("127.0.0.1", "80", 0, at_fault);                                                                 \
+    refusal.options.service = "https";                                                                                 \
+    refusal.options.alpn = ids;                                                                                        \
+    refusal.options.field = value;                                                                                     \
+    check_refusal(&refusal)
+    REFUSED("alpn", "", max_attempts, 0);
+    REFUSED("alpn", "h2,", max_attempts, 0);
+    REFUSED("alpn", ",h2", max_attempts, 0);
+    REFUSED("alpn", too_long, max_attempts, 0);
+    REFUSED("service", NULL, nat64, "discover");
+    REFUSED("service", NULL, flags, HAPPY_FLAG_NO_FAST_FALLBACK);
 #undef REFUSED
 }
 
@@ -386,6 +413,7 @@ int main(void)
         cmocka_unit_test(a_host_that_looks_like_a_number),
         cmocka_unit_test(a_trailing_dot_is_part_of_a_name),
         cmocka_unit_test(options_out_of_range),
+        cmocka_unit_test(a_service_that_cannot_be_followed),
         cmocka_unit_test(unknown_lookup_flags),
         cmocka_unit_test(open_timeout_excludes_the_other_limits),
         cmocka_unit_test(sizes_of_options),

@@ -956,6 +956,21 @@ typedef struct happy_options {
     happy_confirm_fn confirm;
     /** Told when a socket that is held is closed without an answer, or NULL. Only with `confirm`. */
     happy_release_socket_fn release_socket;
+    /**
+     * The service whose bindings are asked for and followed (RFC 9460), or NULL: none. "https", or
+     * "_8443._https" for another port than 443 (both ask for HTTPS records), or "_PORT._SCHEME" or "_SCHEME"
+     * (SVCB records). They lead to other names and ports, sooner or later than the host's own addresses,
+     * which come last; what has led to the winner is in the result (`binding_target`). Only where the
+     * library asks name servers itself: elsewhere, and for a host that is an address or stands in hosts(5),
+     * it is as if there were none. Not together with `addresses`, `nat64` or HAPPY_FLAG_NO_FAST_FALLBACK.
+     */
+    const char *service;
+    /**
+     * The protocols that the caller speaks, by their ALPN ids, with commas between, as in "h2,http/1.1":
+     * bindings that offer none of them are left out. NULL: any. Only together with `service`. Ids that have
+     * a comma or a zero byte in them cannot be asked for.
+     */
+    const char *alpn;
 } happy_options;
 
 /** The defaults of happy_options: `happy_options options = HAPPY_OPTIONS_INIT;` */
@@ -963,7 +978,7 @@ typedef struct happy_options {
     { \
         sizeof(happy_options), NULL, NULL, AF_UNSPEC, AF_UNSPEC, 0u, 0, -1, -1, -1, \
         50, 250, 1u, 0u, \
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
     }
 
 /* ---- What a connect came to ---------------------------------------------------------------------------- */
@@ -1027,8 +1042,15 @@ typedef struct happy_attempt {
  *     result.attempts = attempts;
  *     result.attempts_capacity = 16;
  *
- * It owns nothing but `fd`, which is the caller's to close. All texts are static. Fields that later versions
- * append are 0 where there is nothing to say.
+ * It owns nothing but `fd`, which is the caller's to close. All texts are static, but for those of a service
+ * binding, which are in the caller's buffer: with `service` in the options, give that room too, if you want
+ * to see them:
+ *
+ *     char buffer[4096];
+ *     result.binding_buffer = buffer;
+ *     result.binding_capacity = sizeof buffer;
+ *
+ * Fields that later versions append are 0 where there is nothing to say.
  */
 typedef struct happy_result {
     /** sizeof(happy_result) as the caller was compiled. Only fields that lie within it are written. */
@@ -1100,6 +1122,46 @@ typedef struct happy_result {
     int32_t synthesized;
     /** That IPv4 address in network byte order, as in_addr has it; else 0. */
     uint32_t synthesized_from;
+    /**
+     * Room for what the binding says that has led to the winner (`service` of the options), or NULL. The
+     * caller's; the target, the ids and what ECH needs are written there one behind the other, each where it
+     * fits as a whole into what is left. In a done callback: the library's, with room for all, until the
+     * callback returns. 66560 bytes are always enough: a DNS message has 65535 at most.
+     */
+    char *binding_buffer;
+    /** How many bytes there is room for. */
+    size_t binding_capacity;
+    /**
+     * How many bytes are needed, whatever the capacity. 0: no binding has led to the winner, whose address
+     * is the host's own.
+     */
+    size_t binding_length;
+    /**
+     * The name whose address was connected to, without the dot at its end, or NULL: no binding, or no room.
+     * TLS names the host that was asked for, and not this one (RFC 9460, section 9.1).
+     */
+    const char *binding_target;
+    /**
+     * The ALPN ids of the protocols that can be spoken there, with commas between: those that the binding
+     * offers and the caller speaks, in the binding's order. Empty: it names none. Ids that have a comma or a
+     * zero byte in them are left out. NULL: no binding, or no room.
+     */
+    const char *binding_alpn;
+    /**
+     * What Encrypted Client Hello needs: an ECHConfigList as it is on the wire (RFC 9849), or NULL: the
+     * binding has none, or there is no room for it, and then `binding_ech_length` is not 0. A program that
+     * must not speak without it closes the connection.
+     */
+    const uint8_t *binding_ech;
+    /** The length of the ECHConfigList, whatever the capacity; 0: the binding has none. */
+    size_t binding_ech_length;
+    /** The port that the binding names, which is then that of `address`; 0: it names none. */
+    int32_t binding_port;
+    /**
+     * Its SvcPriority, where lower goes first; 0: aliases (AliasMode) alone have led to the target, or there
+     * is no binding.
+     */
+    int32_t binding_priority;
 } happy_result;
 
 /**
@@ -1170,13 +1232,15 @@ const char *happy_limit_str(int limit);
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL, 0, 0u \
+        {}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL, 0, 0u, \
+        NULL, 0, 0, NULL, NULL, NULL, 0, 0, 0 \
     }
 #else
 #define HAPPY_RESULT_INIT \
     { \
         sizeof(happy_result), HAPPY_OK, -1, 0, 0, NULL, NULL, NULL, HAPPY_LIMIT_NONE, 0, 0, 0u, \
-        {0}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL, 0, 0u \
+        {0}, 0, NULL, 0, sizeof(happy_attempt), 0, 0, NULL, 0, 0u, \
+        NULL, 0, 0, NULL, NULL, NULL, 0, 0, 0 \
     }
 #endif
 

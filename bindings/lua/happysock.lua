@@ -56,7 +56,9 @@ typedef struct happy_options {
     const char *nat64;
     void *confirm;
     void *release_socket;
-    uint64_t room[13];
+    const char *service;
+    const char *alpn;
+    uint64_t room[11];
 } happy_options;
 
 typedef struct happy_attempt {
@@ -92,6 +94,17 @@ typedef struct happy_result {
     int32_t unanswered_v6;
     int32_t unanswered_v4;
     const char *source;
+    int32_t synthesized;
+    uint32_t synthesized_from;
+    char *binding_buffer;
+    size_t binding_capacity;
+    size_t binding_length;
+    const char *binding_target;
+    const char *binding_alpn;
+    const uint8_t *binding_ech;
+    size_t binding_ech_length;
+    int32_t binding_port;
+    int32_t binding_priority;
     uint64_t room[14];
 } happy_result;
 

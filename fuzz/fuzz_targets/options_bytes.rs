@@ -15,6 +15,17 @@ const STRINGS: [Option<&CStr>; 6] = [None, Some(c"127.0.0.1"), Some(c"::1"), Som
 const NAT64: [Option<&CStr>; 4] = [None, Some(c"discover"), Some(c"64:ff9b::/96,2001:db8::/32"), Some(c"64:ff9b::/95")];
 /// The one that is refused.
 const REFUSED: usize = 3;
+/// What `service` and `alpn` may be together, and whether they are accepted where nothing else of the options forbids bindings.
+const SERVICES: [(Option<&CStr>, Option<&CStr>, bool); 8] = [
+    (None, None, true),
+    (Some(c"https"), None, true),
+    (Some(c"_8443._https"), Some(c"h2,http/1.1"), true),
+    (Some(c"_foo"), Some(c"\xff,h2"), true),
+    (Some(c"https://"), None, false),
+    (Some(c"\xff"), Some(c"h2"), false),
+    (Some(c"https"), Some(c"h2,,h3"), false),
+    (None, Some(c"h2"), false),
+];
 /// The flags that there are.
 const FLAGS: u32 = HAPPY_FLAG_NO_FAST_FALLBACK
     | HAPPY_FLAG_NONBLOCKING
@@ -94,6 +105,7 @@ fn is_string_acceptable(choice: usize, is_host: bool) -> bool {
 fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
     let (host, service, own_lookup, trace, bytes) = data;
     let nat64 = usize::from(host) / STRINGS.len() % NAT64.len();
+    let (bindings, alpn, are_bindings_acceptable) = SERVICES[usize::from(service) / STRINGS.len() % SERVICES.len()];
     let (host, service) = (usize::from(host) % STRINGS.len(), usize::from(service) % STRINGS.len());
     let mut given = Given::new(bytes);
     // Sizes that promise more than there is would break the caller's promise.
@@ -117,6 +129,8 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
     given.set::<happy_confirm_fn>(offset_of!(happy_options, confirm), None);
     given.set::<happy_release_socket_fn>(offset_of!(happy_options, release_socket), None);
     given.set(offset_of!(happy_options, nat64), NAT64[nat64].map_or(null(), CStr::as_ptr));
+    given.set(offset_of!(happy_options, service), bindings.map_or(null(), CStr::as_ptr));
+    given.set(offset_of!(happy_options, alpn), alpn.map_or(null(), CStr::as_ptr));
 
     let known = size_of::<happy_options>();
     let acceptable = (known..=4096).contains(&size) && {
@@ -138,6 +152,9 @@ fuzz_target!(|data: (u8, u8, bool, bool, &[u8])| {
             && is_string_acceptable(host, true)
             && is_string_acceptable(service, false)
             && nat64 != REFUSED
+            && are_bindings_acceptable
+            // NULL, the first, is no NAT64.
+            && (bindings.is_none() || (nat64 == 0 && options.flags & HAPPY_FLAG_NO_FAST_FALLBACK == 0))
     };
 
     FREED.store(0, Ordering::Relaxed);

@@ -134,7 +134,13 @@ impl EventLoop for Caller {
         result.attempts = attempts.as_mut_ptr();
         result.attempts_capacity = attempts.len();
         result.attempt_size = size_of::<happy_attempt>();
-        // SAFETY: the caller's function, with a result and attempts that outlive the call.
+        // Few have a binding: this allocates for them alone.
+        let mut binding = vec![0_u8; result.binding_length];
+        if !binding.is_empty() {
+            // SAFETY: the buffer outlives the result.
+            unsafe { result.put_binding(report.binding, binding.as_mut_ptr().cast(), binding.len()) };
+        }
+        // SAFETY: the caller's function, with a result, attempts and a binding's bytes that outlive the call.
         unsafe { (done.function)(self.handle.get(), id, &raw const result, done.userdata) };
         self.attempts.replace(attempts);
     }

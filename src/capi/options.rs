@@ -138,10 +138,21 @@ pub struct happy_options {
     pub confirm: happy_confirm_fn,
     /// Told when a socket that is held is closed without an answer, or NULL. Only with `confirm`.
     pub release_socket: happy_release_socket_fn,
+    /// The service whose bindings are asked for and followed (RFC 9460), or NULL: none. "https", or
+    /// "_8443._https" for another port than 443 (both ask for HTTPS records), or "_PORT._SCHEME" or "_SCHEME"
+    /// (SVCB records). They lead to other names and ports, sooner or later than the host's own addresses,
+    /// which come last; what has led to the winner is in the result (`binding_target`). Only where the
+    /// library asks name servers itself: elsewhere, and for a host that is an address or stands in hosts(5),
+    /// it is as if there were none. Not together with `addresses`, `nat64` or HAPPY_FLAG_NO_FAST_FALLBACK.
+    pub service: *const c_char,
+    /// The protocols that the caller speaks, by their ALPN ids, with commas between, as in "h2,http/1.1":
+    /// bindings that offer none of them are left out. NULL: any. Only together with `service`. Ids that have
+    /// a comma or a zero byte in them cannot be asked for.
+    pub alpn: *const c_char,
 }
 
 /// The size of the struct in 0.1.0, the first version: a smaller one is no struct but an accident.
-const FIRST_SIZE: usize = offset_of!(happy_options, release_socket) + size_of::<happy_release_socket_fn>();
+const FIRST_SIZE: usize = offset_of!(happy_options, alpn) + size_of::<*const c_char>();
 // What is appended goes behind what was there, and padding would be a field of theirs with any value.
 const _: () = assert!(FIRST_SIZE == size_of::<happy_options>(), "no padding behind the last field");
 /// So is a larger one.
@@ -215,6 +226,8 @@ fn defaults() -> happy_options {
         nat64: std::ptr::null(),
         confirm: None,
         release_socket: None,
+        service: std::ptr::null(),
+        alpn: std::ptr::null(),
     }
 }
 
@@ -281,12 +294,16 @@ impl happy_options {
         Ok(given)
     }
 
-    /// Checks all fields. `addresses` has room for the known ones.
+    /// Checks all fields. `addresses` has room for the known ones, and `alpn` for the ids of the protocols.
     ///
     /// # Safety
     /// The strings are NULL or end with a zero byte, and live as long as the answer; the addresses are NULL
     /// or can be read; the history is NULL or live.
-    unsafe fn check<'a>(&self, addresses: &'a mut Vec<SocketAddr>) -> Result<Options<'a>, PlanError> {
+    unsafe fn check<'a>(
+        &self,
+        addresses: &'a mut Vec<SocketAddr>,
+        alpn: &'a mut Vec<&'a [u8]>,
+    ) -> Result<Options<'a>, PlanError> {
         let families = match self.family {
             libc::AF_UNSPEC => Families::Both,
             libc::AF_INET => Families::Only(Family::V4),
@@ -329,6 +346,8 @@ impl happy_options {
             // SAFETY: promised by the caller.
             unsafe { read_addresses(self.addresses, addresses) }?;
         }
+        // SAFETY: promised by the caller.
+        read_alpn(unsafe { string(self.alpn) }, alpn)?;
         Ok(Options {
             // SAFETY: promised by the caller.
             local_host: unsafe { string(self.local_host) },
@@ -357,8 +376,9 @@ impl happy_options {
             history: unsafe { self.history.as_ref() }.map(happy_history::shared),
             // SAFETY: promised by the caller.
             nat64: nat64(unsafe { string(self.nat64) })?,
-            service: None,
-            alpn: &[],
+            // SAFETY: promised by the caller.
+            service: service(unsafe { string(self.service) })?,
+            alpn,
             lookup: None,
             hooks: None,
             trace: self.trace.is_some(),
@@ -409,9 +429,9 @@ pub(crate) unsafe fn plan(
 ) -> Result<Plan, Refusal> {
     // SAFETY: promised by the caller.
     let given = unsafe { happy_options::read(options) }?;
-    let mut addresses = Vec::new();
+    let (mut addresses, mut alpn) = (Vec::new(), Vec::new());
     // SAFETY: promised by the caller; the strings outlive this call.
-    let mut options = unsafe { given.check(&mut addresses) }?;
+    let mut options = unsafe { given.check(&mut addresses, &mut alpn) }?;
     // SAFETY: promised by the caller.
     let (host, service) = unsafe { (string(remote_host), string(remote_service)) };
     // Until the arguments are accepted, userdata_free must not be called: it is armed at the end.
@@ -439,6 +459,21 @@ fn nat64(text: Option<&CStr>) -> Result<Nat64, PlanError> {
     let Some(text) = text else { return Ok(Nat64::Off) };
     let parsed = text.to_str().map_err(|_| InvalidNat64::Malformed).and_then(str::parse);
     parsed.map_err(|error| invalid(Argument::Nat64, error.reason()))
+}
+
+/// The service whose bindings are asked for. What is no text is no service either, and refused as one.
+fn service(text: Option<&CStr>) -> Result<Option<&str>, PlanError> {
+    let form = c"is not of the form https, _PORT._https, _PORT._SCHEME or _SCHEME";
+    text.map(|text| text.to_str().map_err(|_| invalid(Argument::Service, form))).transpose()
+}
+
+/// The ids between the commas; how long they may be is the plan's to check.
+fn read_alpn<'a>(text: Option<&'a CStr>, into: &mut Vec<&'a [u8]>) -> Result<(), PlanError> {
+    let Some(text) = text else { return Ok(()) };
+    let ids = || text.to_bytes().split(|&byte| byte == b',');
+    into.try_reserve_exact(ids().count()).map_err(|_| PlanError::OutOfMemory)?;
+    into.extend(ids());
+    Ok(())
 }
 
 /// A limit in milliseconds: -1 none.

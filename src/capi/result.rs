@@ -5,7 +5,7 @@ use super::codes::*;
 use super::message::set_message;
 use super::options::Refusal;
 use super::trace::{address_family_of, in_network_order, source_name};
-use crate::drive::{Argument, Report, system_call};
+use crate::drive::{Argument, Report, ServiceBinding, system_call};
 use crate::race::{Attempt, AttemptOutcome, Family, LookupError, Operation, Outcome};
 use crate::sys::address::{RawAddress, socket_address};
 use crate::sys::words::{errno_text, gai_text};
@@ -50,8 +50,17 @@ pub struct happy_attempt {
 /// result.attempts_capacity = 16;
 /// ```
 ///
-/// It owns nothing but `fd`, which is the caller's to close. All texts are static. Fields that later versions
-/// append are 0 where there is nothing to say.
+/// It owns nothing but `fd`, which is the caller's to close. All texts are static, but for those of a service
+/// binding, which are in the caller's buffer: with `service` in the options, give that room too, if you want
+/// to see them:
+///
+/// ```c
+/// char buffer[4096];
+/// result.binding_buffer = buffer;
+/// result.binding_capacity = sizeof buffer;
+/// ```
+///
+/// Fields that later versions append are 0 where there is nothing to say.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct happy_result {
@@ -108,6 +117,34 @@ pub struct happy_result {
     pub synthesized: i32,
     /// That IPv4 address in network byte order, as in_addr has it; else 0.
     pub synthesized_from: u32,
+    /// Room for what the binding says that has led to the winner (`service` of the options), or NULL. The
+    /// caller's; the target, the ids and what ECH needs are written there one behind the other, each where it
+    /// fits as a whole into what is left. In a done callback: the library's, with room for all, until the
+    /// callback returns. 66560 bytes are always enough: a DNS message has 65535 at most.
+    pub binding_buffer: *mut c_char,
+    /// How many bytes there is room for.
+    pub binding_capacity: usize,
+    /// How many bytes are needed, whatever the capacity. 0: no binding has led to the winner, whose address
+    /// is the host's own.
+    pub binding_length: usize,
+    /// The name whose address was connected to, without the dot at its end, or NULL: no binding, or no room.
+    /// TLS names the host that was asked for, and not this one (RFC 9460, section 9.1).
+    pub binding_target: *const c_char,
+    /// The ALPN ids of the protocols that can be spoken there, with commas between: those that the binding
+    /// offers and the caller speaks, in the binding's order. Empty: it names none. Ids that have a comma or a
+    /// zero byte in them are left out. NULL: no binding, or no room.
+    pub binding_alpn: *const c_char,
+    /// What Encrypted Client Hello needs: an ECHConfigList as it is on the wire (RFC 9849), or NULL: the
+    /// binding has none, or there is no room for it, and then `binding_ech_length` is not 0. A program that
+    /// must not speak without it closes the connection.
+    pub binding_ech: *const u8,
+    /// The length of the ECHConfigList, whatever the capacity; 0: the binding has none.
+    pub binding_ech_length: usize,
+    /// The port that the binding names, which is then that of `address`; 0: it names none.
+    pub binding_port: i32,
+    /// Its SvcPriority, where lower goes first; 0: aliases (AliasMode) alone have led to the target, or there
+    /// is no binding.
+    pub binding_priority: i32,
 }
 
 impl happy_attempt {
@@ -157,6 +194,15 @@ impl happy_result {
             source: std::ptr::null(),
             synthesized: 0,
             synthesized_from: 0,
+            binding_buffer: std::ptr::null_mut(),
+            binding_capacity: 0,
+            binding_length: 0,
+            binding_target: std::ptr::null(),
+            binding_alpn: std::ptr::null(),
+            binding_ech: std::ptr::null(),
+            binding_ech_length: 0,
+            binding_port: 0,
+            binding_priority: 0,
         }
     }
 
@@ -169,14 +215,20 @@ impl happy_result {
         }
     }
 
-    /// What a race came to; the winner's descriptor is the result's from here. The attempts are left to
-    /// [`write`](happy_result::write).
+    /// What a race came to; the winner's descriptor is the result's from here. The attempts and what a binding
+    /// says are left to [`write`](happy_result::write).
     pub(crate) fn of_report(report: &mut Report<'_>) -> happy_result {
         let mut result = happy_result::of_status(status_of(&report.outcome));
         result.attempts_count = report.attempts.len() as u32;
         result.unanswered_v6 = i32::from(report.unanswered == Some(Family::V6));
         result.unanswered_v4 = i32::from(report.unanswered == Some(Family::V4));
         result.source = source_name(report.answered_by);
+        if let Some(binding) = report.binding {
+            result.binding_length = BindingBytes::of(binding).length();
+            result.binding_ech_length = binding.ech.as_ref().map_or(0, Vec::len);
+            result.binding_port = i32::from(binding.port.unwrap_or(0));
+            result.binding_priority = i32::from(binding.priority);
+        }
         // The winner's address, or that of the attempt that failed last: the latest to end.
         let shown = match report.outcome {
             Outcome::Connected { attempt } | Outcome::AttemptsFailed { last: attempt } => {
@@ -236,6 +288,38 @@ impl happy_result {
         self.sys_errno = error.sys_errno;
         let at_fault = if error.gai_error == libc::EAI_SERVICE { service } else { host };
         self.argument = at_fault.name().as_ptr();
+    }
+
+    /// Writes what a binding says into a buffer, as far as it fits, and points there.
+    ///
+    /// # Safety
+    /// `buffer` is NULL or can be written for `capacity` bytes, for as long as the result is read.
+    pub(crate) unsafe fn put_binding(
+        &mut self,
+        binding: Option<&ServiceBinding>,
+        buffer: *mut c_char,
+        capacity: usize,
+    ) {
+        (self.binding_buffer, self.binding_capacity) = (buffer, capacity);
+        let Some(binding) = binding.filter(|_| !buffer.is_null()) else { return };
+        let bytes = BindingBytes::of(binding);
+        let mut used = 0;
+        let mut put = |bytes: &[u8]| {
+            if bytes.is_empty() || bytes.len() > capacity - used {
+                return std::ptr::null();
+            }
+            // SAFETY: so many bytes are left behind those that are used, promised by the caller.
+            let place = unsafe {
+                let place = buffer.cast::<u8>().add(used);
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
+                place
+            };
+            used += bytes.len();
+            place.cast_const()
+        };
+        self.binding_target = put(&bytes.target).cast();
+        self.binding_alpn = put(&bytes.alpn).cast();
+        self.binding_ech = put(bytes.ech);
     }
 
     /// Leaves the text for happy_error_message().
@@ -349,7 +433,8 @@ impl happy_result {
     ///
     /// # Safety
     /// `ret_result` is NULL or was found fit by [`check`](happy_result::check), and has room for
-    /// `attempts_capacity` attempts where `attempts` is not NULL.
+    /// `attempts_capacity` attempts where `attempts` is not NULL, and for `binding_capacity` bytes where
+    /// `binding_buffer` is not.
     pub(crate) unsafe fn write(self, ret_result: *mut happy_result, report: Option<&Report<'_>>) -> libc::c_int {
         if !ret_result.is_null() {
             // SAFETY: the fields of the first version are there, promised by the caller.
@@ -373,7 +458,13 @@ impl happy_result {
                     }
                 }
             }
-            let filled = happy_result { size, attempts, attempts_capacity, attempt_size, ..self };
+            let mut filled = happy_result { size, attempts, attempts_capacity, attempt_size, ..self };
+            // SAFETY: the fields of the first version are there; the buffer is NULL or has room for so many
+            // bytes, promised by the caller.
+            unsafe {
+                let (buffer, capacity) = ((*ret_result).binding_buffer, (*ret_result).binding_capacity);
+                filled.put_binding(report.and_then(|report| report.binding), buffer, capacity);
+            }
             // Only what the caller's struct has room for.
             let known = size.min(size_of::<happy_result>());
             // SAFETY: `known` bytes lie in both structs.
@@ -383,6 +474,32 @@ impl happy_result {
             set_errno(self.errno());
         }
         self.fd
+    }
+}
+
+/// What a binding says, as C programs read it.
+struct BindingBytes<'a> {
+    /// With its zero byte.
+    target: Vec<u8>,
+    /// As `alpn` of the options, with its zero byte.
+    alpn: Vec<u8>,
+    ech: &'a [u8],
+}
+
+impl BindingBytes<'_> {
+    fn of(binding: &ServiceBinding) -> BindingBytes<'_> {
+        // What the options could not say either.
+        let can_be_said = |id: &&[u8]| !id.iter().any(|byte| matches!(byte, b',' | 0));
+        let ids: Vec<&[u8]> = binding.alpn.iter().map(Vec::as_slice).filter(can_be_said).collect();
+        BindingBytes {
+            target: [binding.target.as_bytes(), b"\0"].concat(),
+            alpn: [&*ids.join(&b','), b"\0"].concat(),
+            ech: binding.ech.as_deref().unwrap_or_default(),
+        }
+    }
+
+    fn length(&self) -> usize {
+        self.target.len() + self.alpn.len() + self.ech.len()
     }
 }
 
@@ -396,7 +513,7 @@ fn text(text: *const c_char) -> Option<String> {
 const EAI_ADDRFAMILY: i32 = -9;
 
 /// The sizes of the structs in 0.1.0, the first version: a smaller one is no struct but an accident.
-const FIRST_SIZE: usize = offset_of!(happy_result, synthesized_from) + size_of::<u32>();
+const FIRST_SIZE: usize = offset_of!(happy_result, binding_priority) + size_of::<i32>();
 const FIRST_ATTEMPT_SIZE: usize = offset_of!(happy_attempt, synthesized_from) + size_of::<u32>();
 // What is appended goes behind what was there, and padding would be a field of theirs with any value.
 const _: () = assert!(FIRST_SIZE == size_of::<happy_result>(), "no padding behind the last field");

@@ -11,6 +11,20 @@ pub(super) struct ServicePlan {
 }
 
 /// What a service binding says of the server behind a connection: the record that led there (RFC 9460).
+///
+/// ```no_run
+/// use happysock::{Connect, Options, Plan};
+///
+/// let alpn: [&[u8]; 2] = [b"h2", b"http/1.1"];
+/// let options = Options { service: Some("https"), alpn: &alpn, ..Options::default() };
+/// let mut connect = Connect::new(Plan::new(Some(c"example.org"), Some(c"443"), &options).map_err(|_| "refused")?);
+/// while !connect.wait() {}
+/// let binding = connect.report().and_then(|report| report.binding.cloned());
+/// if let Some(binding) = binding {
+///     println!("{} speaks {} protocols of ours", binding.target, binding.alpn.len());
+/// }
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServiceBinding {
