@@ -27,15 +27,14 @@ int main(int argc, char **argv)
         return 1;
     }
     printf("connected\n");
-    if (result.binding_length == 0) {
+    if (result.binding_length == 0)
         printf("to an address of the host's own\n");
-    } else if (result.binding_length > sizeof buffer) {
-        printf("by a binding of %zu bytes, which is more than there is room for\n", result.binding_length);
-    } else {
-        printf("to %s, which speaks %s\n", result.binding_target, result.binding_alpn);
-        if (result.binding_ech)
-            printf("and takes encrypted hellos: %zu bytes for the TLS library\n", result.binding_ech_length);
-    }
+    if (result.binding_length > sizeof buffer)
+        printf("by a binding of %zu bytes: no room\n", result.binding_length);
+    if (result.binding_target && result.binding_alpn)
+        printf("to %s: %s\n", result.binding_target, result.binding_alpn);
+    if (result.binding_ech)
+        printf("for TLS: %zu bytes of ECH\n", result.binding_ech_length);
     /* The handshake names argv[1], whatever name was connected to. */
     close(fd);
     return 0;
