@@ -9,6 +9,7 @@
 // The contract of each export is in its documentation, in C's terms.
 #![allow(clippy::missing_safety_doc)]
 
+mod binding;
 mod blocking;
 mod boundary;
 mod callbacks;

@@ -1,5 +1,6 @@
 //! What a connect came to.
 
+use super::binding::BindingBytes;
 use super::boundary::{Length, Status, export, set_errno};
 use super::codes::*;
 use super::message::set_message;
@@ -301,25 +302,10 @@ impl happy_result {
         capacity: usize,
     ) {
         (self.binding_buffer, self.binding_capacity) = (buffer, capacity);
-        let Some(binding) = binding.filter(|_| !buffer.is_null()) else { return };
-        let bytes = BindingBytes::of(binding);
-        let mut used = 0;
-        let mut put = |bytes: &[u8]| {
-            if bytes.is_empty() || bytes.len() > capacity - used {
-                return std::ptr::null();
-            }
-            // SAFETY: so many bytes are left behind those that are used, promised by the caller.
-            let place = unsafe {
-                let place = buffer.cast::<u8>().add(used);
-                std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
-                place
-            };
-            used += bytes.len();
-            place.cast_const()
-        };
-        self.binding_target = put(&bytes.target).cast();
-        self.binding_alpn = put(&bytes.alpn).cast();
-        self.binding_ech = put(bytes.ech);
+        let Some(binding) = binding else { return };
+        // SAFETY: promised by the caller.
+        let places = unsafe { BindingBytes::of(binding).put(buffer, capacity) };
+        (self.binding_target, self.binding_alpn, self.binding_ech) = (places.target, places.alpn, places.ech);
     }
 
     /// Leaves the text for happy_error_message().
@@ -474,32 +460,6 @@ impl happy_result {
             set_errno(self.errno());
         }
         self.fd
-    }
-}
-
-/// What a binding says, as C programs read it.
-struct BindingBytes<'a> {
-    /// With its zero byte.
-    target: Vec<u8>,
-    /// As `alpn` of the options, with its zero byte.
-    alpn: Vec<u8>,
-    ech: &'a [u8],
-}
-
-impl BindingBytes<'_> {
-    fn of(binding: &ServiceBinding) -> BindingBytes<'_> {
-        // What the options could not say either.
-        let can_be_said = |id: &&[u8]| !id.iter().any(|byte| matches!(byte, b',' | 0));
-        let ids: Vec<&[u8]> = binding.alpn.iter().map(Vec::as_slice).filter(can_be_said).collect();
-        BindingBytes {
-            target: [binding.target.as_bytes(), b"\0"].concat(),
-            alpn: [&*ids.join(&b','), b"\0"].concat(),
-            ech: binding.ech.as_deref().unwrap_or_default(),
-        }
-    }
-
-    fn length(&self) -> usize {
-        self.target.len() + self.alpn.len() + self.ech.len()
     }
 }
 
