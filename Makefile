@@ -87,7 +87,7 @@ help:
 	@echo "  make bench-check        the same, judged"
 	@echo "  make bench-history      what a history costs a connect: with one and without, by turns"
 	@echo "  make bench-multi        many connects at once, beside libcurl and hyper-util"
-	@echo "  make bench-dns          many names by DNS, beside c-ares and hickory"
+	@echo "  make bench-dns          many names by DNS, beside c-ares (CARES= another than the system's) and hickory"
 	@echo "  make bench-ruby         TCPSocket.new and Socket.tcp beside stock Ruby's, for each of RUBIES="
 	@echo "  make ruby-measure       what a name server that hangs costs a Ruby program: stock and ours"
 	@echo "  make bench-python       Python's connects beside asyncio's own happy_eyeballs_delay"
@@ -180,6 +180,14 @@ uninstall:
 
 # ---- Tests -----------------------------------------------------------------------------------------------------------
 
+# How the command and the lab get into target/debug. Suites have both built with all tests: which features crates have depends on
+# what is built together, and each choice of it would compile them anew.
+BUILD_HAPPY ?= $(CARGO) build --quiet --package happysock-cli
+BUILD_LAB ?= $(CARGO) build --quiet --package happysock-lab --bins --examples
+BUILD_TESTS = MAKEFLAGS= $(CARGO) test --quiet --workspace --no-run
+suite-%: export BUILD_HAPPY = $(BUILD_TESTS)
+suite-%: export BUILD_LAB = $(BUILD_TESTS)
+
 .PHONY: test check clean
 test:
 	@scripts/install-packages $(PACKAGES)
@@ -197,9 +205,11 @@ suite-format:
 suite-scripts:
 	@MAKE="$(MAKE)" scripts/test-scripts
 
-# The library also as programs get it, without what the tests turn on; and the tests also without the exports.
+# The library also as programs get it, without what the tests turn on, and the programs with that; and the tests also without the
+# exports.
 suite-clippy:
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --quiet --package happysock-cli --package happysock-lab -- -D warnings
 	$(CARGO) clippy --quiet --all-targets --no-default-features -- -D warnings
 	@set -e; for features in "" --no-default-features "--no-default-features --features internals" --all-features; do \
 	    echo "the library with: $${features:-its default features}"; $(CARGO) clippy --quiet --lib $$features -- -D warnings; done
@@ -214,25 +224,32 @@ suite-msrv:
 	    echo "skipped: compiling with Rust $(MSRV): it is not here (rustup toolchain install $(MSRV))"; \
 	fi
 
-# The lab's tests watch the C program connect. They make networks in the process that they run in, which has threads by then and can get
-# no user namespace any more: whoever is not root is made root of one before.
+# The lab's tests watch the C program connect. What most of these tests do is wait: what is built is built first, three parts of them
+# then run side by side.
+RUST_TEST = MAKEFLAGS= $(CARGO) test --quiet --workspace --no-fail-fast
+RUST_TESTS := $(filter-out resolved,$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 suite-rust:
 	@$(MAKE) -s PROFILE=debug target/c/debug/connect target/c/debug/ask
-ifneq ($(IS_ROOT),)
-	$(CARGO) test --quiet --workspace --exclude happysock-cli --no-fail-fast
-else
-	$(CARGO) test --quiet --workspace --exclude happysock-cli --exclude happysock-lab --no-fail-fast; failed=$$?; \
-	    if scripts/has-tun "the lab's own tests"; then \
-	        unshare --user --map-root-user $(CARGO) test --quiet --package happysock-lab --no-fail-fast || failed=1; \
-	    fi; exit $$failed
-endif
+	$(BUILD_TESTS)
+	@$(MAKE) -s -k -j3 --output-sync=target run-rust-lab run-rust-lookups run-rust-rest
+
+.PHONY: run-rust-lab run-rust-lookups run-rust-rest
+# They make networks in the process that they run in, which has threads by then and can get no user namespace any more: whoever is not
+# root is made root of one before.
+run-rust-lab:
+	@! scripts/has-tun "the lab's own tests" || $(if $(IS_ROOT),,unshare --user --map-root-user) env $(RUST_TEST) --bin lab $(patsubst lab/tests/%.rs,--test %,$(wildcard lab/tests/*.rs)) -- --test-threads=6
+run-rust-lookups:
+	@$(RUST_TEST) $(patsubst %,--test %,$(filter lookup_%,$(RUST_TESTS)))
+run-rust-rest:
+	@$(RUST_TEST) --lib $(patsubst %,--test %,$(filter-out lookup_%,$(RUST_TESTS)))
+	@$(RUST_TEST) --doc
 
 suite-install: build
 	scripts/test-install
 
 suite-demo:
 	@$(MAKE) -s PROFILE=release target/c/release/connect target/c/release/greeter
-	@$(CARGO) build --quiet --package happysock-cli
+	@$(BUILD_HAPPY)
 	@scripts/test-demo
 
 # ---- The ABI ---------------------------------------------------------------------------------------------------------

@@ -1,13 +1,13 @@
 # What one connect costs: see connect_floor.c.
 
 BENCH_CURL := $(shell pkg-config --exists libcurl 2>/dev/null && echo yes)
-BENCH_CARES := $(shell pkg-config --exists libcares 2>/dev/null && echo yes)
+BENCH_CARES := $(or $(CARES),$(shell pkg-config --exists libcares 2>/dev/null && echo yes))
 BENCH_ARGS ?=
 
 target/c/release/connect_floor: benches/connect_floor.c include/happysock.h target/c/release/libhappysock.so
-	$(CC) $(C_FLAGS) -O2 $(if $(BENCH_CURL),-DWITH_CURL) $(if $(BENCH_CARES),-DWITH_CARES) -Iinclude -o $@ $< \
+	$(CC) $(C_FLAGS) -O2 $(if $(BENCH_CURL),-DWITH_CURL) $(if $(BENCH_CARES),-DWITH_CARES) $(if $(CARES),-Wno-deprecated-declarations) -Iinclude -o $@ $< \
 	    -Ltarget/c/release -Wl,-rpath,'$$ORIGIN' -lhappysock $(if $(BENCH_CURL),$$(pkg-config --libs libcurl)) \
-	    $(if $(BENCH_CARES),-lcares)
+	    $(if $(BENCH_CARES),$(BENCH_CARES_LINK))
 
 .PHONY: bench bench-check
 bench:

@@ -88,7 +88,7 @@ connect:
 demo:
 	@scripts/install-packages build demo
 	@$(MAKE) -s PROFILE=release target/c/release/connect target/c/release/greeter
-	@$(CARGO) build --quiet --package happysock-cli
+	@$(BUILD_HAPPY)
 	@scripts/demo
 
 # ---- Sanitizers ------------------------------------------------------------------------------------------------------

@@ -66,7 +66,8 @@ faults:
 
 suite-faults:
 	@$(MAKE) -s run-faults PROFILE=debug FAULTS_FORM=--short
-	@if $(CARGO) +nightly --version >/dev/null 2>&1; then $(MAKE) -s cancel-storm CANCELS=5000; \
+	@if $(CARGO) +nightly --version >/dev/null 2>&1; then \
+	    $(MAKE) -s -k -j2 $(STORM)/thread/cancel_storm $(STORM)/address/cancel_storm; $(MAKE) -s cancel-storm CANCELS=5000; \
 	else echo "skipped: the cancel storm: no nightly Rust here (rustup toolchain install nightly)"; fi
 
 test-faults:

@@ -3,9 +3,11 @@
 # More arguments for `lab measure`, for example LAB_ARGS="--part selection --repeat 20". PEERS=1 measures peers too.
 LAB_ARGS ?=
 PEERS ?=
-# What the suite allows a median to be away from what it should be; `make lab` judges by 3 ms. Without the right to real-time priority, which
-# root has, clients wait for what else the machine does.
+# What the suite allows a median to be away from what it should be; `make lab` judges by 3 ms. Where one is further away it is measured
+# again: the machine may have stood still for a moment. Without the right to real-time priority, which root has, clients wait for what
+# else the machine does.
 LAB_CI_TOLERANCE_MS := $(if $(IS_ROOT),25,500)
+LAB_CI_AGAIN := 5
 # Clients run at real-time priority, so that what else the machine does stays out of the figures; LAB_PRIORITY= has them
 # run like any program.
 LAB_PRIORITY ?= --real-time
@@ -18,7 +20,8 @@ lab:
 	@$(MAKE) -s PROFILE=release target/c/release/connect
 	@[ -z "$(filter-out 0,$(PEERS))" ] || for peer in python3 node ruby go curl; do \
 	    command -v $$peer >/dev/null || echo "skipped: $$peer: it is not installed"; done
-	@$(CARGO) run --quiet --package happysock-lab -- measure $(LAB_PRIORITY) --client 'target/c/release/$(LAB_CLIENT)' $(LAB_ARGS)
+	@$(BUILD_LAB)
+	@target/debug/lab measure $(LAB_PRIORITY) --client 'target/c/release/$(LAB_CLIENT)' $(LAB_ARGS)
 
 lab-short:
 	@$(MAKE) -s lab LAB_ARGS='--short $(LAB_ARGS)'
@@ -29,7 +32,9 @@ suite-lab:
 	@scripts/has-tun "the lab" || exit 0; set -e; \
 	$(if $(IS_ROOT),,echo "note: clients have no real-time priority: judged by $(LAB_CI_TOLERANCE_MS) ms";) \
 	$(MAKE) -s PROFILE=debug target/c/debug/connect; \
-	$(CARGO) run --quiet --package happysock-lab -- measure --short $(LAB_PRIORITY) --tolerance-ms $(LAB_CI_TOLERANCE_MS) \
+	$(BUILD_LAB); \
+	target/debug/lab measure --short $(LAB_PRIORITY) --tolerance-ms $(LAB_CI_TOLERANCE_MS) \
+	    --again $(LAB_CI_AGAIN) \
 	    --client 'target/c/debug/$(LAB_CLIENT)'
 
 # ---- Differential ----------------------------------------------------------------------------------------------------
@@ -40,13 +45,14 @@ CASES ?= 20000
 SEED ?= 1
 CHECKS ?= lookup,family,subset
 CASE ?=
-DIFFERENTIAL = $(CARGO) run --quiet --package happysock-lab -- differential --check $(CHECKS) --seed $(SEED) --ask $(C_DIRECTORY)/ask
+DIFFERENTIAL = target/debug/lab differential --check $(CHECKS) --seed $(SEED) --ask $(C_DIRECTORY)/ask
 
 $(C_DIRECTORY)/ask: lab/ask.c include/happysock.h $(C_DIRECTORY)/libhappysock.so
 	$(CC) $(C_FLAGS) $(CFLAGS) -Iinclude -o $@ $< $(C_LINK)
 
 .PHONY: run-differential dns-differential suite-dns-differential
 run-differential: $(C_DIRECTORY)/ask
+	@$(BUILD_LAB)
 	@$(DIFFERENTIAL) $(if $(CASE),--only $(CASE),--cases $(CASES))
 
 # The optimised library is what users have; the short form runs on the one that checks its own assertions.
@@ -63,11 +69,11 @@ suite-dns-differential:
 # Random systems, one host with many addresses: the library has to order them as getaddrinfo(AF_UNSPEC) does. CASE=SEED runs
 # one case and tells all about it.
 
-ORDER = $(CARGO) run --quiet --package happysock-lab -- order-differential --seed $(SEED)
+ORDER = target/debug/lab order-differential --seed $(SEED)
 
 .PHONY: run-order-differential order-differential suite-order-differential
 run-order-differential:
-	@$(CARGO) build --quiet --package happysock-lab --example order
+	@$(BUILD_LAB)
 	@$(ORDER) $(if $(CASE),--only $(CASE),--cases $(CASES))
 
 order-differential:

@@ -29,6 +29,6 @@ PACKAGES += programs
 .PHONY: suite-programs
 suite-programs: $(PRELOAD) $(PRELOAD_TEST)
 	$(CC) $(PRELOAD_C_FLAGS) -Werror -fsyntax-only -Iinclude $(PRELOAD_SOURCES)
-	@$(CARGO) build --quiet --package happysock-cli
+	@$(BUILD_HAPPY)
 	@RUN_WITH="$(RUN_IN) env LD_PRELOAD=$(CURDIR)/$(PRELOAD)" scripts/run-each $(TEST_LIMIT) $(PRELOAD_TEST)
 	@$(RUN_IN) /usr/bin/python3 preload/test_programs.py $(PRELOAD) target/debug/happy

@@ -33,7 +33,7 @@ RUBY_NATIVE_GEM_HOME = $(CURDIR)/$(RUBY_OUTPUT)/native-gem
 RUBY_GLUE := include/happysock.h $(wildcard ruby_ext/glue/*.[ch])
 RUBY_HEADERS = $(shell $(RUBY) -e 'puts RbConfig::CONFIG.values_at("rubyhdrdir", "rubyarchhdrdir").map { |path| "-I" + path }')
 RUBY_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wno-unused-parameter -fPIC
-RUBY_LAB := $(CARGO) run --quiet --package happysock-lab -- run --scenario
+RUBY_LAB := target/debug/lab run --scenario
 RUBY_TEST = $(RUBY_LAB) ruby_ext/test/scenario.json -- $(RUBY) ruby_ext/test/run.rb
 # CRuby's tests of the socket library need ::1 for localhost, a name server that answers, and 192.0.2.1 silent.
 RUBY_CRUBY_TEST = cd "$(RUBY_SRC)" && $(CURDIR)/target/debug/lab run --scenario $(CURDIR)/ruby_ext/test/cruby.json -- \
@@ -55,7 +55,7 @@ cruby: run-ruby-library
 	$(RUBY) ruby_ext/ipsocket/build.rb --source "$(RUBY_SRC)" --output $(RUBY_SOCKET) --happysock $(RUBY_LIBRARY)
 
 lab-programs:
-	@$(CARGO) build --quiet --package happysock-lab
+	@$(BUILD_LAB)
 
 cruby-test: cruby lab-programs
 	@echo "note: CRuby's tests and socket.so are of $$(basename "$(RUBY_SRC)"), the Ruby is $$($(RUBY) -e 'print RUBY_VERSION')"

@@ -3,7 +3,6 @@ package happysock
 /*
 #cgo CFLAGS: -D_GNU_SOURCE
 #include <happysock.h>
-#include <stdlib.h>
 */
 import "C"
 
@@ -19,21 +18,6 @@ import (
 	"unsafe"
 )
 
-// C strings that live until free.
-type cStrings []unsafe.Pointer
-
-func (s *cStrings) add(text string) *C.char {
-	copied := C.CString(text)
-	*s = append(*s, unsafe.Pointer(copied))
-	return copied
-}
-
-func (s *cStrings) free() {
-	for _, text := range *s {
-		C.free(text)
-	}
-}
-
 func itoa(number int) string { return strconv.Itoa(number) }
 
 // As package net maps them: os.ErrDeadlineExceeded is a time-out, a cancelled context "operation was canceled".
@@ -45,8 +29,11 @@ func contextError(err error) error {
 }
 
 // resultError is what package net would have said.
-func resultError(ctx context.Context, result *C.happy_result, room []C.happy_attempt, address string) error {
+func resultError(ctx context.Context, result *C.happy_result, room []C.happy_attempt, address string) *Error {
 	failed := &Error{}
+	if result.source != nil {
+		failed.Source = C.GoString(result.source)
+	}
 	for index := 0; index < len(room) && index < int(result.attempts_count); index++ {
 		failed.Attempts = append(failed.Attempts, attemptOf(&room[index]))
 	}
@@ -120,9 +107,4 @@ func attemptOf(attempt *C.happy_attempt) Attempt {
 		seen.Err = syscallError(attempt.syscall, attempt.sys_errno)
 	}
 	return seen
-}
-
-func networkOrder(port uint16) int {
-	bytes := (*[2]byte)(unsafe.Pointer(&port))
-	return int(bytes[0])<<8 | int(bytes[1])
 }

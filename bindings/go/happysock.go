@@ -11,6 +11,7 @@ package happysock
 #cgo pkg-config: happysock
 #include <errno.h>
 #include <happysock.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -66,16 +67,31 @@ type Dialer struct {
 	Deadline time.Time
 	// LocalAddr is a *net.TCPAddr to bind to, or nil. Only its family is attempted, unless it has no IP.
 	LocalAddr net.Addr
+	// LocalV4 and LocalV6 are what attempts of each family are bound to, or nil. Not together with LocalAddr.
+	LocalV4, LocalV6 *net.TCPAddr
 	// ResolutionDelay is how long an IPv4 answer waits for the IPv6 answer (RFC 8305, section 3); 0: 50 ms.
 	ResolutionDelay time.Duration
 	// FallbackDelay is the time between two attempts (RFC 8305, section 5), held within 10 ms and 2 s; 0: 250 ms.
 	// Negative: one address after the other, without a race, as in net.Dialer.
 	FallbackDelay time.Duration
+	// GrowingDelay makes each time between two attempts twice the one before it, up to 2 s.
+	GrowingDelay bool
+	// ShareTimeout gives, without a race, each address an equal share of what is left of the limit, 2 s at least.
+	ShareTimeout bool
+	// OnlyConnectedFamilies does not ask for addresses of a family that this system has no network in.
+	OnlyConnectedFamilies bool
+	// LookupByLibc has the host looked up by libc, on a thread, also where happysock could do it without one.
+	LookupByLibc bool
 	// Nat64 reaches IPv4 addresses on a network without IPv4 through its translator (NAT64): "discover" asks the network
 	// for its prefix; or prefixes with commas between, such as "64:ff9b::/96". Empty: they are attempted as they are.
 	Nat64 string
 	// History is what earlier connects have learnt, and where this one adds what it learns; or nil.
 	History *History
+	// Confirm is asked, where to be connected is not all that counts, what it makes of a connection to the address that is
+	// dialled: itself, or what goes over it, such as a *tls.Conn after its handshake. Each connected attempt is asked in a
+	// goroutine, while the race goes on; the first without an error wins, and is what the Dialer gives; the others' contexts
+	// end, and their connections are closed. An error: this attempt has failed. nil: the first connection wins.
+	Confirm func(ctx context.Context, conn net.Conn, address string) (net.Conn, error)
 	// KeepAlive is the time between keep-alive probes; 0: 15 s; negative: none, as in net.Dialer.
 	KeepAlive time.Duration
 }
@@ -97,6 +113,8 @@ type Error struct {
 	Err error
 	// Attempts are those that were made, in the order of their start.
 	Attempts []Attempt
+	// Source is who has answered the lookup: "hosts", "dns", "resolve" (systemd-resolved) or "libc"; "" where nobody has.
+	Source string
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
@@ -123,6 +141,19 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 
 // DialContext connects to "host:port" over "tcp", "tcp4" or "tcp6". The connect ends at once when the context does.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return d.dial(ctx, network, address, nil)
+}
+
+// DialAddrs connects to one of addresses that are known, sorted and raced as an answer of a lookup is; without a race, in
+// the order in which they are given. The connect ends at once when the context does.
+func (d *Dialer) DialAddrs(ctx context.Context, addrs []*net.TCPAddr) (net.Conn, error) {
+	if len(addrs) == 0 {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Source: d.LocalAddr, Err: &net.AddrError{Err: "no address"}}
+	}
+	return d.dial(ctx, "tcp", addrs[0].String(), addrs)
+}
+
+func (d *Dialer) dial(ctx context.Context, network, address string, addrs []*net.TCPAddr) (net.Conn, error) {
 	fail := func(err error) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: network, Source: d.LocalAddr, Err: err}
 	}
@@ -147,17 +178,36 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err := ctx.Err(); err != nil {
 		return fail(contextError(err))
 	}
-	var texts cStrings
-	defer texts.free()
+	var memory cMemory
+	defer memory.free()
 	if d.LocalAddr != nil {
 		local, ok := d.LocalAddr.(*net.TCPAddr)
 		if !ok {
 			return fail(&net.AddrError{Err: "mismatched local address type", Addr: d.LocalAddr.String()})
 		}
 		if len(local.IP) > 0 {
-			options.local_host = texts.add((&net.IPAddr{IP: local.IP, Zone: local.Zone}).String())
+			options.local_host = memory.text((&net.IPAddr{IP: local.IP, Zone: local.Zone}).String())
 		}
-		options.local_service = texts.add(itoa(local.Port))
+		options.local_service = memory.text(itoa(local.Port))
+	}
+	if addrs != nil {
+		if options.addresses, err = memory.addressList(addrs); err != nil {
+			return fail(err)
+		}
+	}
+	if d.LocalV4 != nil {
+		local, err := memory.sockaddr(d.LocalV4, C.AF_INET)
+		if err != nil {
+			return fail(err)
+		}
+		options.local_v4 = (*C.struct_sockaddr_in)(local)
+	}
+	if d.LocalV6 != nil {
+		local, err := memory.sockaddr(d.LocalV6, C.AF_INET6)
+		if err != nil {
+			return fail(err)
+		}
+		options.local_v6 = (*C.struct_sockaddr_in6)(local)
 	}
 	if d.ResolutionDelay != 0 {
 		options.resolution_delay_ms = milliseconds(d.ResolutionDelay)
@@ -167,6 +217,18 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	} else if d.FallbackDelay > 0 {
 		options.connection_attempt_delay_ms = milliseconds(d.FallbackDelay)
 	}
+	if d.GrowingDelay {
+		options.flags |= C.HAPPY_FLAG_GROWING_DELAY
+	}
+	if d.ShareTimeout {
+		options.flags |= C.HAPPY_FLAG_SHARE_TIMEOUT
+	}
+	if d.OnlyConnectedFamilies {
+		options.flags |= C.HAPPY_FLAG_ONLY_CONNECTED_FAMILIES
+	}
+	if d.LookupByLibc {
+		options.flags |= C.HAPPY_FLAG_LOOKUP_BY_LIBC
+	}
 	options.open_timeout_ms = d.limit(ctx)
 	options.flags |= C.HAPPY_FLAG_NONBLOCKING
 
@@ -174,17 +236,27 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		if strings.IndexByte(d.Nat64, 0) >= 0 {
 			return fail(&net.AddrError{Err: "zero byte in Nat64", Addr: d.Nat64})
 		}
-		options.nat64 = texts.add(d.Nat64)
+		options.nat64 = memory.text(d.Nat64)
 	}
 	if d.History != nil {
 		options.history = d.History.native
 	}
 
-	fd, err := race(ctx, texts.add(host), texts.add(port), &options, address)
+	var confirm *confirming
+	if d.Confirm != nil {
+		confirm = &confirming{confirm: d.Confirm, ctx: ctx, address: address, prepare: d.setKeepAlive}
+		confirm.set(&options, &memory)
+	}
+	fd, confirmed, err := race(ctx, memory.text(host), memory.text(port), &options, address, confirm)
 	// The connect has a reference of its own from its beginning to its end.
 	runtime.KeepAlive(d.History)
 	if err != nil {
 		return fail(err)
+	}
+	if confirmed != nil {
+		// What it goes over is a duplicate.
+		syscall.Close(int(fd))
+		return confirmed, nil
 	}
 	file := os.NewFile(uintptr(fd), "")
 	defer file.Close()
@@ -192,6 +264,11 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return fail(err)
 	}
+	d.setKeepAlive(conn)
+	return conn, nil
+}
+
+func (d *Dialer) setKeepAlive(conn net.Conn) {
 	if d.KeepAlive >= 0 {
 		period := d.KeepAlive
 		if period == 0 {
@@ -201,7 +278,6 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		_ = tcp.SetKeepAlive(true)
 		_ = tcp.SetKeepAlivePeriod(period)
 	}
-	return conn, nil
 }
 
 // The earliest of the limits, in milliseconds; -1: none.
@@ -239,20 +315,30 @@ func milliseconds(duration time.Duration) C.int32_t {
 	return C.int32_t(count)
 }
 
-// race connects and gives the descriptor, which is the caller's.
-func race(ctx context.Context, host, port *C.char, options *C.happy_options, address string) (C.int, error) {
+// race connects and gives the descriptor, which is the caller's, and what Confirm has made of it where there is one.
+func race(ctx context.Context, host, port *C.char, options *C.happy_options, address string, confirm *confirming) (winner C.int, made net.Conn, err error) {
 	var connect *C.happy_connect
 	result := C.empty_result()
 	if C.happy_connect_new(host, port, options, &connect, &result) != C.HAPPY_OK {
-		return -1, resultError(ctx, &result, nil, address)
+		return -1, nil, resultError(ctx, &result, nil, address)
 	}
-	defer C.happy_connect_free(connect)
-	fd, err := C.happy_connect_get_fd(connect)
+	if confirm == nil {
+		defer C.happy_connect_free(connect)
+	} else {
+		confirm.connect = connect
+		defer func() {
+			confirm.mutex.Lock()
+			defer confirm.mutex.Unlock()
+			C.happy_connect_free(connect)
+			made = confirm.end(err == nil)
+		}()
+	}
+	fd, failure := C.happy_connect_get_fd(connect)
 	if fd < 0 {
-		return -1, os.NewSyscallError("epoll_create1", err)
+		return -1, nil, os.NewSyscallError("epoll_create1", failure)
 	}
-	if err := wait(ctx, connect, fd); err != nil {
-		return -1, err
+	if err := wait(ctx, connect, fd, confirm); err != nil {
+		return -1, nil, err
 	}
 	room := (*[C.ATTEMPTS]C.happy_attempt)(C.calloc(C.ATTEMPTS, C.sizeof_happy_attempt))
 	defer C.free(unsafe.Pointer(room))
@@ -260,15 +346,33 @@ func race(ctx context.Context, host, port *C.char, options *C.happy_options, add
 	result = C.empty_result()
 	result.attempts = &room[0]
 	result.attempts_capacity = C.ATTEMPTS
-	if winner := C.happy_connect_take_result(connect, &result); winner >= 0 {
-		return winner, nil
+	if confirm != nil {
+		confirm.mutex.Lock()
+		defer confirm.mutex.Unlock()
 	}
-	return -1, resultError(ctx, &result, room[:], address)
+	if winner := C.happy_connect_take_result(connect, &result); winner >= 0 {
+		return winner, nil, nil
+	}
+	failed := resultError(ctx, &result, room[:], address)
+	if confirm != nil && confirm.cause != nil && result.syscall != nil && C.GoString(result.syscall) == "confirm" {
+		failed.Err = confirm.cause
+	}
+	return -1, nil, failed
 }
 
 // wait drives a connect until it is finished, with the runtime's poller.
-func wait(ctx context.Context, connect *C.happy_connect, fd C.int) error {
-	if C.drive(connect, fd) == 1 {
+func wait(ctx context.Context, connect *C.happy_connect, fd C.int, confirm *confirming) error {
+	drive := func() bool { return C.drive(connect, fd) == 1 }
+	if confirm != nil {
+		drive = func() bool {
+			confirm.mutex.Lock()
+			defer confirm.mutex.Unlock()
+			finished := C.drive(connect, fd) == 1
+			confirm.hear()
+			return finished
+		}
+	}
+	if drive() {
 		return nil
 	}
 	// The poller closes what it is given, so that it is given a descriptor of its own.
@@ -296,7 +400,7 @@ func wait(ctx context.Context, connect *C.happy_connect, fd C.int) error {
 		case <-stop:
 		}
 	}()
-	err = conn.Read(func(uintptr) bool { return C.drive(connect, fd) == 1 })
+	err = conn.Read(func(uintptr) bool { return drive() })
 	close(stop)
 	<-stopped
 	return err

@@ -5,6 +5,7 @@ package happysock_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -134,6 +135,54 @@ func TestFamiliesAndLocalAddresses(t *testing.T) {
 	}
 }
 
+func TestKnownAddressesAreAttemptedInsteadOfALookup(t *testing.T) {
+	listener, _ := listen(t, v4)
+	live := listener.Addr().(*net.TCPAddr)
+	// The delay is long: what comes first is refused, and so the next one has its turn at once.
+	dialer := &happysock.Dialer{FallbackDelay: 2 * time.Second}
+	conn, err := dialer.DialAddrs(context.Background(), []*net.TCPAddr{{IP: net.ParseIP(v6), Port: live.Port}, live})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got := conn.RemoteAddr().String(); got != live.String() {
+		t.Errorf("it arrived at %v", got)
+	}
+	for _, wrong := range [][]*net.TCPAddr{nil, {nil}, {{Port: 80}}, {live, {IP: live.IP, Port: 65536}}, {{IP: net.ParseIP("fe80::1"), Zone: "no-such"}}} {
+		conn, err := dialer.DialAddrs(context.Background(), wrong)
+		if err == nil {
+			conn.Close()
+		}
+		if !errors.As(err, new(*net.AddrError)) {
+			t.Errorf("%v: %v", wrong, err)
+		}
+	}
+}
+
+func TestEachFamilyHasALocalAddress(t *testing.T) {
+	own4, own6 := &net.TCPAddr{IP: net.ParseIP("127.0.0.9")}, &net.TCPAddr{IP: net.ParseIP(v6)}
+	dialer := &happysock.Dialer{LocalV4: own4, LocalV6: own6}
+	for network, at := range map[string]struct {
+		host string
+		own  *net.TCPAddr
+	}{"tcp4": {"127.0.0.1", own4}, "tcp6": {"::1", own6}} {
+		_, port := listen(t, at.host)
+		conn, err := dialer.Dial(network, "dual.test:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := conn.LocalAddr().(*net.TCPAddr).IP; !got.Equal(at.own.IP) {
+			t.Errorf("%s is bound to %v", network, got)
+		}
+		conn.Close()
+	}
+	for _, wrong := range []*happysock.Dialer{{LocalV4: own6}, {LocalV6: own4}, {LocalV4: own4, LocalAddr: own4}} {
+		if err, _ := refusal(t, wrong, context.Background(), "tcp", "localhost:80"); !errors.As(err, new(*net.AddrError)) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 func TestAConnectionHasDeadlines(t *testing.T) {
 	listener, port := listen(t, "127.0.0.1")
 	conn, err := (&happysock.Dialer{}).Dial("tcp", "localhost:"+port)
@@ -222,11 +271,25 @@ func TestAContextEndsItAtOnceAndLeavesNothing(t *testing.T) {
 		})
 		cancel()
 	}
-	for deadline := time.Now().Add(10 * time.Second); descriptors(t) > before && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
+	noMoreDescriptors(t, before)
+}
+
+func TestWithoutARaceASilentAddressLeavesTheOthersTheirShare(t *testing.T) {
+	_, port := listen(t, v4)
+	// Without its share of 3 s the silent address would have all of the time.
+	dialer := &happysock.Dialer{Timeout: 6 * time.Second, FallbackDelay: -1, ShareTimeout: true, GrowingDelay: true, OnlyConnectedFamilies: true}
+	conn, err := dialer.Dial("tcp", "half.test:"+port)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if after := descriptors(t); after > before {
-		t.Errorf("%d descriptors are open, %d were", after, before)
+	conn.Close()
+}
+
+func TestLibcIsAskedWhereItIsToBe(t *testing.T) {
+	for source, dialer := range map[string]*happysock.Dialer{"hosts": {}, "libc": {LookupByLibc: true}} {
+		if _, failed := refusal(t, dialer, context.Background(), "tcp", "dual.test:"+closedPort(t)); failed.Source != source {
+			t.Errorf("%q has answered, not %q", failed.Source, source)
+		}
 	}
 }
 
@@ -267,6 +330,115 @@ func TestWithAHistoryADeadFamilyCostsOneDelay(t *testing.T) {
 	if report := dialer.History.Report(); report != (happysock.HistoryReport{}) {
 		t.Errorf("%+v", report)
 	}
+}
+
+// One port of ::1, which takes connections and never answers, and of 127.0.0.1.
+func listenSilentlyFirst(t *testing.T) (net.Listener, string) {
+	listener, port := listen(t, "127.0.0.1")
+	silent, err := net.Listen("tcp", "[::1]:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	return listener, port
+}
+
+func noMoreDescriptors(t *testing.T, most int) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); descriptors(t) > most && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if after := descriptors(t); after > most {
+		t.Errorf("%d descriptors are open, %d were", after, most)
+	}
+}
+
+func TestTheHandshakeOfTLSThatIsDoneFirstWins(t *testing.T) {
+	listener, port := listenSilentlyFirst(t)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }))
+	server.Listener.Close()
+	server.Listener = listener
+	server.StartTLS()
+	defer server.Close()
+	config := server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	config.ServerName = "example.com"
+	dialer := &happysock.Dialer{Confirm: func(ctx context.Context, conn net.Conn, address string) (net.Conn, error) {
+		if address != "dual.test:"+port {
+			t.Errorf("%s was dialled", address)
+		}
+		secure := tls.Client(conn, config)
+		return secure, secure.HandshakeContext(ctx)
+	}}
+	transport := &http.Transport{DialTLSContext: dialer.DialContext}
+	defer transport.CloseIdleConnections()
+	response, err := (&http.Client{Transport: transport, Timeout: time.Minute}).Get("https://dual.test:" + port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, _ := io.ReadAll(response.Body); string(body) != "hello" {
+		t.Errorf("the answer is %q", body)
+	}
+}
+
+func TestWhatAnotherHasWonOverIsEndedAndLeavesNothing(t *testing.T) {
+	_, port := listenSilentlyFirst(t)
+	before := descriptors(t)
+	silent, ended := make(chan struct{}), make(chan error, 1)
+	dialer := &happysock.Dialer{Confirm: func(ctx context.Context, conn net.Conn, _ string) (net.Conn, error) {
+		if conn.RemoteAddr().(*net.TCPAddr).IP.To4() != nil {
+			// Whichever is attempted first, the other one is held too.
+			<-silent
+			return conn, nil
+		}
+		close(silent)
+		_, err := conn.Read(make([]byte, 1))
+		<-ctx.Done()
+		ended <- err
+		return nil, err
+	}}
+	conn, err := dialer.Dial("tcp", "dual.test:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := conn.RemoteAddr().String(); got != "127.0.0.1:"+port {
+		t.Errorf("%s has won", got)
+	}
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("reading ended with %v", err)
+	}
+	conn.Close()
+	noMoreDescriptors(t, before)
+}
+
+func TestWhenNoneIsConfirmedTheErrorSaysWhy(t *testing.T) {
+	_, port := listenSilentlyFirst(t)
+	before := descriptors(t)
+	unwanted := errors.New("unwanted")
+	dialer := &happysock.Dialer{Confirm: func(context.Context, net.Conn, string) (net.Conn, error) { return nil, unwanted }}
+	err, failed := refusal(t, dialer, context.Background(), "tcp", "dual.test:"+port)
+	if !errors.Is(err, unwanted) || len(failed.Attempts) != 2 || failed.Attempts[0].Outcome != "failed" {
+		t.Errorf("%v, %v", err, failed.Attempts)
+	}
+	dialer.Confirm = func(ctx context.Context, _ net.Conn, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	dialer.Timeout = 100 * time.Millisecond
+	if err, _ := refusal(t, dialer, context.Background(), "tcp", "dual.test:"+port); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	dialer.Confirm = func(ctx context.Context, _ net.Conn, _ string) (net.Conn, error) {
+		cancel()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	dialer.Timeout = 0
+	if err, _ := refusal(t, dialer, ctx, "tcp", "dual.test:"+port); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	noMoreDescriptors(t, before)
 }
 
 // A goroutine inside of C, or of a system call, occupies a thread. Once every dial waits, none is there.

@@ -14,6 +14,20 @@ ffi.cdef([[
 typedef uint32_t happysock_socklen_t;
 struct happysock_storage { uint16_t family; uint8_t data[118]; uint64_t aligned; };
 
+/* struct addrinfo of Linux: glibc and musl have the same. */
+struct happysock_addrinfo {
+    int ai_flags;
+    int ai_family;
+    int ai_socktype;
+    int ai_protocol;
+    happysock_socklen_t ai_addrlen;
+    void *ai_addr;
+    char *ai_canonname;
+    struct happysock_addrinfo *ai_next;
+};
+int getaddrinfo(const char *node, const char *service, const struct happysock_addrinfo *hints, struct happysock_addrinfo **ret_list);
+void freeaddrinfo(struct happysock_addrinfo *list);
+
 typedef struct happy_options {
     size_t size;
     const char *local_host;
@@ -35,7 +49,7 @@ typedef struct happy_options {
     void *trace;
     void *userdata;
     void *userdata_free;
-    const void *addresses;
+    const struct happysock_addrinfo *addresses;
     const void *local_v4;
     const void *local_v6;
     void *history;
@@ -75,7 +89,10 @@ typedef struct happy_result {
     happy_attempt *attempts;
     size_t attempts_capacity;
     size_t attempt_size;
-    uint64_t room[16];
+    int32_t unanswered_v6;
+    int32_t unanswered_v4;
+    const char *source;
+    uint64_t room[14];
 } happy_result;
 
 typedef struct happy_history happy_history;
@@ -113,8 +130,9 @@ local native = load("libhappysock.so.0") or ffi.load("happysock")
 
 local OK, ETIMEOUT, EINVALID, EAGAIN = 0, -7003, -7005, -7008
 local NO_FAST_FALLBACK, NONBLOCKING = 1, 2
-local GROWING_DELAY, SHARE_TIMEOUT, ONLY_CONNECTED_FAMILIES = 8, 16, 32
+local LOOKUP_BY_LIBC, GROWING_DELAY, SHARE_TIMEOUT, ONLY_CONNECTED_FAMILIES = 4, 8, 16, 32
 local AF_INET, AF_INET6 = 2, 10
+local SOCK_STREAM, AI_NUMERICHOST, AI_NUMERICSERV = 1, 4, 0x400
 local EINTR, AGAIN = 4, 11
 local POLLIN, POLLOUT, MSG_NOSIGNAL = 1, 4, 0x4000
 local INT_MAX = 2147483647
@@ -172,7 +190,8 @@ local FAMILIES = { [0] = 0, [4] = AF_INET, [6] = AF_INET6 }
 local KNOWN = {
     timeout = true, resolv_timeout = true, connect_timeout = true, resolution_delay = true, connection_attempt_delay = true,
     first_address_family_count = true, max_attempts = true, family = true, local_host = true, local_port = true,
-    fast_fallback = true, history = true, nat64 = true, wait = true, growing_delay = true, share_timeout = true, only_connected_families = true,
+    fast_fallback = true, history = true, nat64 = true, wait = true, growing_delay = true, share_timeout = true,
+    only_connected_families = true, lookup_by_libc = true, addresses = true, local_v4 = true, local_v6 = true,
 }
 
 local History = {}
@@ -190,6 +209,41 @@ end
 -- Forgets everything.
 function History:flush()
     native.happy_history_flush(self.native)
+end
+
+-- An address and a port, as { "192.0.2.7", 80 }: a list of one, that is freed with it.
+local function address_info(value, name, family)
+    check(value, "table", name, 5)
+    local host, port = text(value[1], name .. "'s address"), value[2] or 0
+    if type(port) ~= "number" or port % 1 ~= 0 or port < 0 or port > 65535 then
+        error(name .. ": a port is a number within 0 to 65535", 5)
+    end
+    local hints = ffi.new("struct happysock_addrinfo")
+    hints.ai_flags, hints.ai_socktype = AI_NUMERICHOST + AI_NUMERICSERV, SOCK_STREAM
+    local list = ffi.new("struct happysock_addrinfo *[1]")
+    if C.getaddrinfo(host, ("%d"):format(port), hints, list) ~= 0 then
+        error(("%s: no IP address: %s"):format(name, host), 5)
+    end
+    local info = ffi.gc(list[0], C.freeaddrinfo)
+    if family and info.ai_family ~= family then
+        error(("%s: an address of the other family: %s"):format(name, host), 5)
+    end
+    return info
+end
+
+-- Addresses as one list, and what has to live as long as it does.
+local function address_list(values)
+    check(values, "table", "addresses", 5)
+    if #values == 0 then
+        error("addresses must not be empty", 5)
+    end
+    local nodes, kept = ffi.new("struct happysock_addrinfo[?]", #values), {}
+    for index, value in ipairs(values) do
+        local info = address_info(value, "addresses", nil)
+        kept[index], nodes[index - 1] = info, info[0]
+        nodes[index - 1].ai_next = index < #values and nodes + index or nil
+    end
+    return nodes, kept
 end
 
 -- The options for C, and what has to live as long as they do.
@@ -222,10 +276,22 @@ local function native_options(options)
         end
         native_options.history, kept[3] = options.history.native, options.history
     end
+    if options.addresses ~= nil then
+        kept[5], kept[6] = address_list(options.addresses)
+        native_options.addresses = kept[5]
+    end
+    if options.local_v4 ~= nil then
+        kept[7] = address_info(options.local_v4, "local_v4", AF_INET)
+        native_options.local_v4 = kept[7].ai_addr
+    end
+    if options.local_v6 ~= nil then
+        kept[8] = address_info(options.local_v6, "local_v6", AF_INET6)
+        native_options.local_v6 = kept[8].ai_addr
+    end
     native_options.family = family
     native_options.flags = (options.fast_fallback == false and NO_FAST_FALLBACK or 0) + (options.wait and NONBLOCKING or 0)
         + (options.growing_delay and GROWING_DELAY or 0) + (options.share_timeout and SHARE_TIMEOUT or 0)
-        + (options.only_connected_families and ONLY_CONNECTED_FAMILIES or 0)
+        + (options.only_connected_families and ONLY_CONNECTED_FAMILIES or 0) + (options.lookup_by_libc and LOOKUP_BY_LIBC or 0)
     native_options.open_timeout_ms = milliseconds(options, "timeout", -1)
     native_options.resolv_timeout_ms = milliseconds(options, "resolv_timeout", -1)
     native_options.connect_timeout_ms = milliseconds(options, "connect_timeout", -1)
@@ -373,6 +439,7 @@ local function failure_of(result)
         errno = result.sys_errno ~= 0 and result.sys_errno or nil,
         syscall = string_or_nil(result.syscall),
         argument = string_or_nil(result.argument),
+        source = string_or_nil(result.source),
         attempts = attempts,
     }
 end
@@ -441,7 +508,7 @@ function happysock.start(host, port, options)
 end
 
 -- Connects and gives a socket; or nil, the sentence that a person reads and a table about it (status, timed_out, gai_error,
--- errno, syscall, attempts). Arguments that will not do are an error.
+-- errno, syscall, source, attempts). Arguments that will not do are an error.
 function happysock.connect(host, port, options)
     local connect, message, failure = start(host, port, options)
     if not connect then

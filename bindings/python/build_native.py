@@ -28,10 +28,16 @@ builder.cdef(
     #define HAPPY_ENOMEM ...
     #define HAPPY_EFORKED ...
     #define HAPPY_EAGAIN ...
+    #define HAPPY_ENOENT ...
     #define HAPPY_FLAG_NO_FAST_FALLBACK ...
+    #define HAPPY_FLAG_LOOKUP_BY_LIBC ...
     #define HAPPY_FLAG_GROWING_DELAY ...
     #define HAPPY_FLAG_SHARE_TIMEOUT ...
     #define HAPPY_FLAG_ONLY_CONNECTED_FAMILIES ...
+    #define HAPPY_FLAG_NONBLOCKING ...
+    #define HAPPY_CONFIRM_NO ...
+    #define HAPPY_CONFIRM_YES ...
+    #define HAPPY_CONFIRM_LATER ...
     #define HAPPY_OUTCOME_FAILED ...
     #define HAPPY_OUTCOME_TIMED_OUT ...
 
@@ -48,6 +54,8 @@ builder.cdef(
         ...;
     };
     struct sockaddr_storage { ...; };
+    struct sockaddr_in { ...; };
+    struct sockaddr_in6 { ...; };
     void freeaddrinfo(struct addrinfo *list);
     const char *gai_strerror(int code);
 
@@ -112,8 +120,13 @@ builder.cdef(
         int (*configure_socket)(int fd, const struct sockaddr *address, socklen_t address_length, void *userdata);
         void (*trace)(const happy_trace_event *event, void *userdata);
         void *userdata;
+        const struct addrinfo *addresses;
+        const struct sockaddr_in *local_v4;
+        const struct sockaddr_in6 *local_v6;
         happy_history *history;
         const char *nat64;
+        int (*confirm)(int fd, const struct sockaddr *address, socklen_t address_length, void *userdata);
+        void (*release_socket)(int fd, void *userdata);
         ...;
     } happy_options;
     typedef struct happy_attempt {
@@ -138,6 +151,7 @@ builder.cdef(
         uint32_t attempts_count;
         happy_attempt *attempts;
         size_t attempts_capacity;
+        const char *source;
         ...;
     } happy_result;
     int happy_result_message(const happy_result *result, char *buffer, size_t size);
@@ -147,6 +161,7 @@ builder.cdef(
                           happy_connect **ret_connect, happy_result *ret_result);
     int happy_connect_get_fd(happy_connect *self);
     int happy_connect_dispatch(happy_connect *self);
+    int happy_connect_confirm(happy_connect *self, int fd, int wanted);
     int happy_connect_take_result(happy_connect *self, happy_result *ret_result);
     void happy_connect_free(happy_connect *self);
 
@@ -154,6 +169,8 @@ builder.cdef(
     void result_init(happy_result *result);
 
     extern "Python" int configure_socket(int fd, const struct sockaddr *address, socklen_t address_length, void *userdata);
+    extern "Python" int confirm(int fd, const struct sockaddr *address, socklen_t address_length, void *userdata);
+    extern "Python" void release_socket(int fd, void *userdata);
     extern "Python" void trace(const happy_trace_event *event, void *userdata);
     """
 )

@@ -1,6 +1,7 @@
 #include "scenarios.h"
 
-static const struct scenario_group *const groups[] = {&connect_scenarios, &lookup_scenarios, &multi_scenarios};
+static const struct scenario_group *const groups[] = {&connect_scenarios, &lookup_scenarios, &multi_scenarios,
+                                                     &confirm_scenarios};
 
 /* The names are the shim's. */
 void scenarios_begin(struct world *world)

@@ -31,7 +31,7 @@ struct scenario_group {
     const struct scenario *scenarios;
     size_t count;
 };
-extern const struct scenario_group connect_scenarios, lookup_scenarios, multi_scenarios;
+extern const struct scenario_group connect_scenarios, lookup_scenarios, multi_scenarios, confirm_scenarios;
 
 /* All of them, in the order of the groups: how many, and the one at a place, NULL past the last. */
 size_t scenarios_count(void);

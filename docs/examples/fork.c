@@ -19,7 +19,7 @@ int main(int argc, char **argv)
         return 1;
     pid_t child = fork();
     if (child == 0) {
-        if (rb_getaddrinfo_happy(argv[2], "80", NULL, &list, 2000) == 0) {
+        if (rb_getaddrinfo_happy(argv[2], "80", NULL, &list, 5000) == 0) {
             printf("the child has resolved %s\n", argv[2]);
             freeaddrinfo(list);
         }

@@ -1,4 +1,4 @@
-/* A lookup with a limit of two seconds, in the place of getaddrinfo(3).
+/* A lookup with a limit of five seconds, in the place of getaddrinfo(3).
  *
  * shows: rb_getaddrinfo_happy
  * run: dual.test PORT
@@ -15,7 +15,7 @@ int main(int argc, char **argv)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
     if (argc != 3)
         return 2;
-    int code = rb_getaddrinfo_happy(argv[1], argv[2], &hints, &list, 2000);
+    int code = rb_getaddrinfo_happy(argv[1], argv[2], &hints, &list, 5000);
     if (code != 0) {
         fprintf(stderr, "%s: %s\n", argv[1],
                 code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));

@@ -26,7 +26,7 @@ int main(int argc, char **argv)
     happy_lookup *lookup = NULL;
     pthread_t thread;
     if (argc != 2 ||
-        happy_lookup_new(argv[1], "80", NULL, 2000, &lookup) != HAPPY_OK)
+        happy_lookup_new(argv[1], "80", NULL, 5000, &lookup) != HAPPY_OK)
         return 2;
     happy_lookup_start(lookup);
     if (pthread_create(&thread, NULL, other_thread,

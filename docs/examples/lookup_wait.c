@@ -13,7 +13,7 @@ int main(int argc, char **argv)
     struct addrinfo *list = NULL;
     if (argc != 2)
         return 2;
-    if (happy_lookup_new(argv[1], "80", NULL, 2000, &lookup) != HAPPY_OK ||
+    if (happy_lookup_new(argv[1], "80", NULL, 5000, &lookup) != HAPPY_OK ||
         happy_lookup_start(lookup) != HAPPY_OK) {
         fprintf(stderr, "%s\n", happy_error_message());
         happy_lookup_unref(lookup);

@@ -14,7 +14,7 @@ int main(int argc, char **argv)
     if (argc != 2 || happy_lookup_set_thread_limit(16) != HAPPY_OK)
         return 2;
     printf("at most %u threads\n", happy_lookup_get_thread_limit());
-    if (rb_getaddrinfo_happy(argv[1], "80", NULL, &list, 2000) == 0)
+    if (rb_getaddrinfo_happy(argv[1], "80", NULL, &list, 5000) == 0)
         freeaddrinfo(list);
     /* Before a fork, a change of privileges, or a seccomp filter. A worker
      * may still be on its way back. */

@@ -52,7 +52,7 @@ class Timeline:
 
 def fill_stroke(fill):
     """The edge of a bar."""
-    return "orange" if fill.startswith("url") else fill
+    return {"url(#hatch)": "orange", "url(#hatch-green)": "green"}.get(fill, fill)
 
 
 def first(trace, **wanted):
@@ -161,6 +161,55 @@ def history(theme):
         size=12.5,
         colour="faint",
     )
+    return picture
+
+
+# ---- A success that is more than TCP -----------------------------------------------------------------------
+
+
+def confirm(theme):
+    """A race that is won by a TLS handshake, past an address that takes the connection alone: confirm.json."""
+    race = json.loads((HERE / "confirm.json").read_text(encoding="utf-8"))
+    six, four = race["attempts"]
+    end, delay = race["result"]["total_ms"], four["started_ms"] - six["started_ms"]
+    picture = Picture(
+        theme,
+        680,
+        206,
+        f"A race with confirm: IPv6 connects at once and never answers TLS, IPv4 starts {delay:.0f} ms later and "
+        f"wins with its handshake after {end:.0f} ms.",
+    )
+    picture.text(20, 30, "An address that takes the connection and never answers TLS", size=16, bold=True)
+    line = Timeline(picture, end, 54)
+    bottom = line.y(2) + 2
+    for ms in range(0, int(end) + 1, 50):
+        picture.line(line.x(ms), line.top - 6, line.x(ms), bottom, "rule")
+        label = f"{ms}" + (" ms" if ms == 0 else "")
+        picture.text(line.x(ms), bottom + 16, label, size=12, colour="faint", anchor="middle")
+    for row, (label, attempt, colour, hatch, note) in enumerate(
+        (
+            ("IPv6", six, "orange", "url(#hatch)", "closed"),
+            ("IPv4", four, "green", "url(#hatch-green)", "confirmed"),
+        )
+    ):
+        line.bar(row, label, attempt["started_ms"], attempt["ended_ms"], hatch, note)
+        width = max(5.0, (attempt["connected_ms"] - attempt["started_ms"]) * line.scale)
+        picture.box(
+            line.x(attempt["started_ms"]), line.y(row), width, line.BAR, fill=colour, stroke=colour, radius=0
+        )
+    y = line.y(1) + 11
+    start = line.x(six["started_ms"])
+    picture.line(start + 2, y, line.x(four["started_ms"]) - 3, y, "faint", 1.5, arrow=True)
+    picture.line(start, y - 7, start, y + 7, "faint", 1.5)
+    middle = (start + line.x(four["started_ms"])) / 2
+    picture.text(middle, y - 5, f"{delay:.0f} ms: the race goes on", size=12, colour="faint", anchor="middle")
+    y = bottom + 42
+    for x, fill, says in (
+        (line.LEFT, "faint", "TCP"),
+        (line.LEFT + 90, "url(#hatch)", "connected, and held for its TLS handshake"),
+    ):
+        picture.box(x, y - 10, 24, 12, fill=fill, stroke=fill_stroke(fill), radius=0)
+        picture.text(x + 32, y, says, size=12.5, colour="faint")
     return picture
 
 
@@ -288,7 +337,7 @@ def gate(theme):
     return picture
 
 
-PICTURES = {"race": race, "history": history, "delays": delays, "house": house, "gate": gate}
+PICTURES = {"race": race, "history": history, "confirm": confirm, "delays": delays, "house": house, "gate": gate}
 
 
 def main():

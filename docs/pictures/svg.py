@@ -95,11 +95,17 @@ class Picture:
             f'<rect width="7" height="7" fill="{self.colour("page")}"/>'
             f'<rect width="3.5" height="7" fill="{self.colour("orange")}"/></pattern>'
         )
+        # Only where it is used.
+        parts = "\n".join(self.parts)
+        if "url(#hatch-green)" in parts:
+            hatch += hatch.replace('id="hatch"', 'id="hatch-green"').replace(
+                self.colour("orange"), self.colour("green")
+            )
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
             f'height="{height:g}" role="img" font-family="{FONT}">\n<title>{escape(self.title)}</title>\n'
             f"<defs>{heads}{hatch}</defs>\n"
             f'<rect width="{width:g}" height="{height:g}" rx="8" fill="{self.colour("page")}"/>\n'
-            + "\n".join(self.parts)
+            + parts
             + "\n</svg>\n"
         )

@@ -2,9 +2,11 @@
 
     scripts/in-test-network follow_guides.py
 
-In a page, "```c NAME" shows a file and "```console" commands ("$ ...") with what they print; a command that
-ends with & stays until the page is through. "```console not-run" needs what a test has not: the network, or
-root. The library is the one of make build, as if it were installed; the command is the one of make manual.
+In a page, "```c NAME" shows a file, and so does a link to a program on a line of its own, which the manual shows in
+full. "```console" has commands ("$ ...") with what they print; a command that ends with & stays until the page is
+through. "```console not-run" needs what a test has not: the network, or root; "```console needs NAME" a library,
+which pkg-config finds where it is. The library is the one of make build, as if it were installed; the command is the
+one of make manual. The name server of the network is asked in vain.
 """
 
 import os
@@ -24,11 +26,20 @@ LIMIT = 60
 KNOWN = {"c", "console", "ruby", "text", "json", ""}
 
 
-def blocks(text):
-    """(language, word, lines) of each code block."""
-    for match in re.finditer(r"^```(\S*) ?(.*?)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
-        language, word, body = match.groups()
-        if not language.startswith("{"):
+# What a system says that cannot do what a page shows.
+CANNOT = {"io_uring_queue_init: Operation not permitted", "io_uring_queue_init: Function not implemented"}
+
+
+def blocks(page):
+    """(language, word, lines) of each code block, and of each program that is shown."""
+    text = page.read_text(encoding="utf-8")
+    pattern = r"^```(\S*) ?(.*?)\n(.*?)^```$|^\[[^\]\n]*\]\((\S*\.[ch])\)$"
+    for match in re.finditer(pattern, text, re.DOTALL | re.MULTILINE):
+        language, word, body, shown = match.groups()
+        if shown:
+            program = page.parent / shown
+            yield "c", program.name, program.read_text(encoding="utf-8").splitlines()
+        elif not language.startswith("{"):
             yield language, word, body.splitlines()
 
 
@@ -51,9 +62,10 @@ def install(directory):
             "make",
             "-s",
             "install",
-            f"DESTDIR={stage}",
-            "PREFIX=/usr",
-            "LIBDIR=/usr/lib",
+            # Not empty, or the machine's own list of libraries would be made anew.
+            "DESTDIR=/",
+            f"PREFIX={stage}",
+            f"LIBDIR={stage}/lib",
             "STRIP=",
             "MANUAL=/nonexistent",
         ],
@@ -67,9 +79,8 @@ def install(directory):
     (programs / "happy").symlink_to(ROOT / "target/debug/happy")
     return {
         "PATH": f"{programs}:{os.environ['PATH']}",
-        "PKG_CONFIG_PATH": str(stage / "usr/lib/pkgconfig"),
-        "PKG_CONFIG_SYSROOT_DIR": str(stage),
-        "LD_LIBRARY_PATH": str(stage / "usr/lib"),
+        "PKG_CONFIG_PATH": str(stage / "lib/pkgconfig"),
+        "LD_LIBRARY_PATH": str(stage / "lib"),
     }
 
 
@@ -85,16 +96,31 @@ def wait_for_listener(port):
     raise TimeoutError(f"nobody listens on port {port}")
 
 
+def is_missing(word, page):
+    """Whether a block needs what this system has not."""
+    library = word.removeprefix("needs ")
+    if library == word:
+        return word == "not-run"
+    found = subprocess.run(["pkg-config", "--exists", library], check=False).returncode == 0
+    if not found:
+        print(f"skipped: {page.name}: pkg-config finds no {library}")
+    return not found
+
+
 def follow(page, directory, environment):
     """Yields what is wrong with a page."""
     servers = []
+    shown, words = [], set()
     try:
-        for language, word, lines in blocks(page.read_text(encoding="utf-8")):
+        for language, word, lines in blocks(page):
             if language not in KNOWN:
                 yield f"a block of {language}, which nobody checks"
             if language == "c" and word:
                 (directory / word).write_text("\n".join(lines) + "\n", encoding="utf-8")
-            if language != "console" or word == "not-run":
+                shown.append(word)
+            if language == "console":
+                words.update(" ".join(lines).split())
+            if language != "console" or is_missing(word, page):
                 continue
             for command, expected in commands(lines):
                 if command.endswith("&"):
@@ -116,8 +142,13 @@ def follow(page, directory, environment):
                     check=False,
                 )
                 printed = (done.stdout + done.stderr).splitlines()
-                if printed != expected:
+                if CANNOT.intersection(printed):
+                    print(f"skipped: {page.name}: {printed[-1]}")
+                elif printed != expected:
                     yield f"$ {command}\n    prints {printed}\n    and not {expected}"
+        for program in shown:
+            if program.endswith(".c") and program not in words:
+                yield f"{program} is shown, and no command compiles it"
     finally:
         for server in servers:
             server.kill()
@@ -127,13 +158,15 @@ def follow(page, directory, environment):
 def main():
     """Each page that has something to follow is one test."""
     failed = passed = 0
+    # It hears the questions and says nothing.
+    name_server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    name_server.bind(("127.0.0.53", 53))
     directory = Path(tempfile.mkdtemp())
     try:
         environment = {**os.environ, **install(directory)}
         for page in sorted((DOCS / "guide").glob("*.md")):
-            if not any(
-                language == "console" and word != "not-run" for language, word, _ in blocks(page.read_text())
-            ):
+            # Neither a program nor a command that could be tried.
+            if all(word == "not-run" or (not word and language != "console") for language, word, _ in blocks(page)):
                 continue
             work = directory / page.stem
             work.mkdir()
@@ -142,6 +175,7 @@ def main():
             print(f"{'FAILED' if wrong else 'ok'} {page.name}", *wrong, sep="\n    ")
     finally:
         shutil.rmtree(directory)
+        name_server.close()
     print(f"{passed} passed, {failed} failed")
     return failed != 0
 

@@ -194,7 +194,7 @@ class Manual:
             return "\n".join(["```c", *code, "```"])
 
         text = re.sub(r"^!\[(.*)\]\((.*)-light\.svg\)$", picture, text, flags=re.MULTILINE)
-        return re.sub(r"^\[.*\]\((.*\.c)\)$", program, text, flags=re.MULTILINE)
+        return re.sub(r"^\[.*\]\((.*\.[ch])\)$", program, text, flags=re.MULTILINE)
 
     def contents(self):
         """The list of functions, by the headings of the header."""

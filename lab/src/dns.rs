@@ -220,7 +220,7 @@ impl Responder for Arc<Zone> {
         vec![Outgoing { mark: Some(number), ..Outgoing::message(after, bytes) }]
     }
 
-    fn sent(&mut self, mark: usize) {
+    fn sending(&mut self, mark: usize) {
         self.note_answered(mark);
     }
 }

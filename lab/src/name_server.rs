@@ -37,7 +37,7 @@ pub struct Outgoing {
     pub bytes: Option<Vec<u8>>,
     /// Over UDP: from another port than the question was sent to, as a forger would.
     pub from_elsewhere: bool,
-    /// Handed to [`Responder::sent`] once the message is sent.
+    /// Handed to [`Responder::sending`] when the message is sent.
     pub mark: Option<usize>,
 }
 
@@ -58,8 +58,8 @@ pub trait Responder: Send + 'static {
     /// What to do about `question`, which may be any bytes. An empty list keeps silent.
     fn respond(&mut self, question: &[u8], via: Via) -> Vec<Outgoing>;
 
-    /// A message with this mark has been sent.
-    fn sent(&mut self, mark: usize) {
+    /// A message with this mark is sent next: whoever has received it finds what is noted here.
+    fn sending(&mut self, mark: usize) {
         let _ = mark;
     }
 }
@@ -251,24 +251,26 @@ impl<R: Responder> Server<R> {
         while self.pending.peek().is_some_and(|pending| pending.due <= now) {
             let Some(Pending { to, what, .. }) = self.pending.pop() else { break };
             let Outgoing { bytes, from_elsewhere, mark, .. } = what;
-            let sent = match (to, bytes) {
+            let mut note = || mark.into_iter().for_each(|mark| self.responder.sending(mark));
+            // A client that has gone, and gets nothing, does not matter.
+            match (to, bytes) {
                 (Origin::Udp(index, peer), Some(bytes)) => {
                     let sockets = &self.sockets[index];
                     let socket = if from_elsewhere { &sockets.elsewhere } else { &sockets.socket };
-                    socket.send_to(&bytes, peer).is_ok()
+                    note();
+                    let _ = socket.send_to(&bytes, peer);
                 }
-                (Origin::Tcp(number), Some(bytes)) => self.connections.get_mut(&number).is_some_and(|connection| {
-                    let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
-                    connection.stream.write_all(&[length.as_slice(), &bytes].concat()).is_ok()
-                }),
+                (Origin::Tcp(number), Some(bytes)) => {
+                    if let Some(connection) = self.connections.get_mut(&number) {
+                        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
+                        note();
+                        let _ = connection.stream.write_all(&[length.as_slice(), &bytes].concat());
+                    }
+                }
                 (Origin::Tcp(number), None) => {
                     self.connections.remove(&number);
-                    false
                 }
-                (Origin::Udp(..), None) => false,
-            };
-            if let (true, Some(mark)) = (sent, mark) {
-                self.responder.sent(mark);
+                (Origin::Udp(..), None) => (),
             }
         }
     }

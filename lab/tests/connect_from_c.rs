@@ -285,17 +285,24 @@ fn families_alternate_after_the_first_address_family_count() {
     for (count, expected) in
         [("1", [v6(1), v4(1), v6(2), v4(2), v6(3), v4(3)]), ("2", [v6(1), v6(2), v4(1), v6(3), v4(2), v4(3)])]
     {
-        let network = network((1..=3).map(|n| dead(v6(n))).chain((1..=3).map(|n| dead(v4(n)))).collect());
-        let options = ["--timeout", "8000", "--attempt-delay", "500", "--first-family-count", count];
-        connect(&network, &[&options, &PATIENT[..2]].concat());
+        let mut servers: Vec<Server> = (1..=3).map(|n| dead(v6(n))).chain((1..=3).map(|n| dead(v4(n)))).collect();
+        // The last one ends it.
+        servers[5] = Server::new(v4(3));
+        let network = network(servers);
+        let options = ["--attempt-delay", "500", "--first-family-count", count];
+        connect(&network, &[&options, &PATIENT[..2]].concat()).assert_connected_to(v4(3));
         assert_eq!(syns(&network).iter().map(|(address, _)| *address).collect::<Vec<_>>(), expected);
     }
 }
 
 #[test]
 fn the_cap_on_attempts_in_flight_holds() {
-    let network = network((1..=4).map(|n| dead(v6(n))).collect());
-    let report = connect(&network, &["--timeout", "6000", "--attempt-delay", "100", "--max-attempts", "2"]);
+    let mut servers: Vec<Server> = (1..=4).map(|n| dead(v6(n))).collect();
+    // The last one ends it.
+    servers[3] = Server::new(v6(4));
+    let network = network(servers);
+    let report = connect(&network, &["--attempt-delay", "100", "--max-attempts", "2"]);
+    report.assert_connected_to(v6(4));
     // Each in its turn, since the oldest makes room; and never three at once.
     assert_eq!(syns(&network).len(), 4);
     let attempts = report.json["attempts"].as_array().expect("there are attempts");

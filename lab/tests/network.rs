@@ -1,5 +1,6 @@
 //! The network does what the scenario says: seen from programs and sockets inside it.
 
+use std::collections::HashSet;
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
@@ -54,12 +55,14 @@ fn delay_delays_one_family_and_not_the_other() {
         connect(&network, address, 8080, PATIENCE).unwrap();
         start.elapsed()
     };
-    let (v6, v4) = (took(SERVER_V6.into()), took(SERVER_V4.into()));
-    assert!(v6 >= Duration::from_millis(900), "{v6:?}");
-    assert!(v4 < Duration::from_millis(900), "{v4:?}");
-    network.set_path(SERVER_V6.into(), Path::default());
+    const LATE: Duration = Duration::from_millis(900);
+    // On a machine that stands still for a moment one connect may be late, but not each of them.
+    let at_once = |address| (0..20).any(|_| took(address) < LATE);
     let v6 = took(SERVER_V6.into());
-    assert!(v6 < Duration::from_millis(900), "an address's own path comes before its family's: {v6:?}");
+    assert!(v6 >= LATE, "{v6:?}");
+    assert!(at_once(SERVER_V4.into()));
+    network.set_path(SERVER_V6.into(), Path::default());
+    assert!(at_once(SERVER_V6.into()), "an address's own path comes before its family's");
 }
 
 #[test]
@@ -68,8 +71,10 @@ fn a_black_hole_is_silent() {
     let error = connect(&network, SERVER_V6.into(), 8080, Duration::from_millis(300)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     let packets = network.packets().unwrap();
-    let [packet] = packets.as_slice() else { panic!("one packet was expected: {packets:?}") };
-    assert!(packet.sent && packet.kind == Kind::Syn { again: false }, "{packet:?}");
+    // The kernel sends it again after a second, which a busy machine may let pass.
+    let syns = (0..packets.len()).map(|number| Kind::Syn { again: number > 0 });
+    assert!(!packets.is_empty() && packets.iter().all(|packet| packet.sent), "{packets:?}");
+    assert!(packets.iter().map(|packet| &packet.kind).eq(&syns.collect::<Vec<_>>()), "{packets:?}");
     connect(&network, SERVER_V4.into(), 8080, PATIENCE).unwrap();
 }
 
@@ -80,8 +85,10 @@ fn a_port_that_nobody_listens_on_refuses() {
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
     let error = connect(&network, SERVER_V4.into(), 8081, PATIENCE).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
-    let resets = network.packets().unwrap().into_iter().filter(|packet| packet.kind == Kind::Reset).count();
-    assert_eq!(resets, 2);
+    // By source: a SYN that was sent again is refused again.
+    let packets = network.packets().unwrap().into_iter();
+    let resets: HashSet<_> = packets.filter(|packet| packet.kind == Kind::Reset).map(|packet| packet.source).collect();
+    assert_eq!(resets.len(), 2);
 }
 
 #[test]
@@ -130,13 +137,12 @@ fn losses_are_as_frequent_as_asked() {
 fn the_name_server_follows_its_rules() {
     let network = network(
         r#"{
-            "etc": {"resolv_options": "timeout:1 attempts:1", "search": ["example.test"],
+            "etc": {"resolv_options": "timeout:20 attempts:1", "search": ["example.test"],
                     "hosts": {"file.test": ["203.0.113.7"]}},
             "dns": {"names": {
                 "v4.test": {"A": {"addresses": ["203.0.113.1", "203.0.113.2"]}},
                 "fail.test": {"A": {"reply": "servfail"}},
                 "refuse.test": {"A": {"reply": "refused"}},
-                "mute.test": {"A": {"reply": "never"}},
                 "alias.test": {"A": {"alias": "v4.test"}},
                 "tcp.test": {"A": {"addresses": ["203.0.113.3"], "truncated": true}},
                 "*.wild.test": {"A": {"addresses": ["203.0.113.4"]}},
@@ -151,7 +157,7 @@ fn the_name_server_follows_its_rules() {
     assert_eq!(lookup(&network, "ahostsv4", "any.wild.test"), addresses(&["203.0.113.4"]));
     assert_eq!(lookup(&network, "ahostsv4", "short"), addresses(&["203.0.113.5"]));
     assert_eq!(lookup(&network, "ahostsv4", "file.test"), addresses(&["203.0.113.7"]));
-    for name in ["fail.test", "refuse.test", "mute.test", "nowhere.test"] {
+    for name in ["fail.test", "refuse.test", "nowhere.test"] {
         assert_eq!(lookup(&network, "ahostsv4", name), None, "{name}");
     }
     // AI_V4MAPPED of getent(1): there is no AAAA record, so that the A records stand in.
@@ -160,13 +166,23 @@ fn the_name_server_follows_its_rules() {
 
     let questions = network.questions();
     let of = |name: &str| questions.iter().filter(|question| question.name == name).collect::<Vec<_>>();
+    assert!(!of("v4.test").is_empty() && of("v4.test").iter().all(|question| question.answered.is_some()));
     assert!(of("tcp.test").iter().any(|question| question.tcp), "a truncated reply is asked for again over TCP");
-    assert!(of("mute.test").iter().all(|question| question.answered.is_none() && question.reply == Reply::Never));
-    assert!(of("v4.test").iter().all(|question| question.answered.is_some()));
     let of_type =
         |wanted: &str| of("v4.test").into_iter().find(|question| question.record_type == wanted).unwrap().reply;
     assert_eq!((of_type("A"), of_type("AAAA")), (Reply::Answer, Reply::NoData));
     assert!(of("file.test").is_empty(), "hosts comes before DNS");
+}
+
+#[test]
+fn a_name_server_can_be_mute() {
+    let network = network(
+        r#"{"etc": {"resolv_options": "timeout:1 attempts:1"}, "dns": {"names": {"mute.test": {"A": {"reply": "never"}}}}}"#,
+    );
+    assert_eq!(lookup(&network, "ahostsv4", "mute.test"), None);
+    let questions = network.questions();
+    assert!(!questions.is_empty());
+    assert!(questions.iter().all(|question| question.answered.is_none() && question.reply == Reply::Never));
 }
 
 #[test]
@@ -201,7 +217,8 @@ fn packets_are_seen_with_their_times() {
     let reply = at(&|kind| matches!(kind, Kind::Reply { name, answers: 1, .. } if name == "dual.test"));
     let syn = at(&|kind| *kind == Kind::Syn { again: false });
     let answer = at(&|kind| *kind == Kind::SynAck);
-    assert!(question < reply && reply < syn && syn + 50.0 <= answer, "{question} {reply} {syn} {answer}");
+    // By the clock of the day, which may be set a little meanwhile.
+    assert!(question < reply && reply < syn && syn + 49.0 <= answer, "{question} {reply} {syn} {answer}");
 }
 
 #[test]

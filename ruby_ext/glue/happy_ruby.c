@@ -127,13 +127,15 @@ happy_ruby_begin(struct happy_ruby_connect *self)
     options.lookup_flags = lookup_flags;
     options.history = request->history;
     /* Ruby's sockets have been non-blocking since 3.0. */
-    options.flags = HAPPY_FLAG_NONBLOCKING | (request->fast_fallback ? 0 : HAPPY_FLAG_NO_FAST_FALLBACK);
+    options.flags = request->flags | HAPPY_FLAG_NONBLOCKING | (request->fast_fallback ? 0 : HAPPY_FLAG_NO_FAST_FALLBACK);
     self->literal = happy_ruby_literal_family(host) != AF_UNSPEC;
     self->local_family = happy_ruby_literal_family(options.local_host);
     /* Asked for in the other family it would be an address of a wrong family, and not a name that does not exist. */
     if (happy_ruby_scoped_literal_p(host)) options.family = AF_INET6;
     /* Where CRuby races, it looks up the family of the local address alone. */
     if (happy_ruby_races_p(self)) options.family = self->local_family;
+    /* With one family there is nothing to translate. */
+    if (options.family == AF_UNSPEC) options.nat64 = request->nat64;
 
     if (known) {
         happy_ruby_known_addresses(request->addresses, self->owned);

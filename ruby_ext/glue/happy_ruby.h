@@ -74,6 +74,8 @@ struct happy_ruby_request {
     VALUE test_mode_settings;                             /* {delay: {ipv6: ms, ...}, error: {ipv4: EAI, ...}} */
     VALUE trace;                                          /* answers call(event), or nil */
     happy_history *history;                               /* lives until happy_connect_new has returned, or NULL */
+    const char *nat64;                                    /* as in happy_options; lives as long */
+    uint32_t flags;                                       /* HAPPY_FLAG_* besides those that the glue decides on */
     bool fast_fallback;
     bool ask_scheduler;                                   /* a fiber scheduler with address_resolve finds the addresses */
     bool socket_tcp;                                      /* word exceptions as Socket.tcp does, not as TCPSocket.new */

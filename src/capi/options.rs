@@ -176,6 +176,8 @@ fn defaults() -> happy_options {
         max_attempts,
         history: None,
         nat64: Nat64::Off,
+        service: None,
+        alpn: [],
         lookup: None,
         hooks: None,
         trace: false,
@@ -355,6 +357,8 @@ impl happy_options {
             history: unsafe { self.history.as_ref() }.map(happy_history::shared),
             // SAFETY: promised by the caller.
             nat64: nat64(unsafe { string(self.nat64) })?,
+            service: None,
+            alpn: &[],
             lookup: None,
             hooks: None,
             trace: self.trace.is_some(),

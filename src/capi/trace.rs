@@ -161,7 +161,7 @@ fn family_of(question: Question) -> i32 {
         QuestionKind::Aaaa => libc::AF_INET6,
         QuestionKind::A => libc::AF_INET,
         QuestionKind::Both => libc::AF_UNSPEC,
-        QuestionKind::Local | QuestionKind::Nat64Prefix => -1,
+        QuestionKind::Local | QuestionKind::Nat64Prefix | QuestionKind::Service => -1,
     }
 }
 

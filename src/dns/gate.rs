@@ -66,6 +66,10 @@ impl Variables {
         seen
     }
 
+    /// How the names begin that [`Variables::see`] takes note of.
+    pub const BEGINNINGS: [&[u8]; 5] =
+        [b"LOCALDOMAIN", b"RES", b"HOSTALIASES", b"SYSTEMD_NSS_RESOLVE_", b"SYSTEMD_ACTIVATION"];
+
     /// Takes note of the name of a variable that is set.
     pub fn see(&mut self, name: &[u8]) {
         self.resolver |= VARIABLES.contains(&name);

@@ -12,7 +12,7 @@
 //! code that leads it, and it brings a proc macro and a library of dates. So it is the oracle instead: for
 //! what it can read, the property tests and the fuzz target `dns_message` demand the same addresses of both.
 use super::answer::{Address, Addresses};
-use super::name_wire::WireName;
+use super::name_wire::{Unreadable, WireName};
 use super::question::{CLASS_IN, HEADER, RecordType};
 use super::service::ServiceRecord;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -89,8 +89,8 @@ pub enum Records {
     Malformed,
     /// No address of this name (a CNAME record alone, records of another type).
     NoAddress,
-    /// It is empty, and there is not one question before it: as an answer alone it counts, beside a good
-    /// answer it is as bad as [`Records::Malformed`]. By TCP only.
+    /// It is empty, and there is not one question before it that can be read: as an answer alone it counts,
+    /// beside a good answer it is as bad as [`Records::Malformed`].
     WithoutQuestion,
 }
 
@@ -101,6 +101,9 @@ const RCODE_NOTIMP: u8 = 4;
 const RCODE_REFUSED: u8 = 5;
 
 const TYPE_CNAME: u16 = 5;
+
+const BUFFER_OF_ONE: usize = 1024;
+const BUFFER_OF_PAIR: usize = 2048;
 
 /// The fields of a header that count.
 struct Header {
@@ -148,10 +151,11 @@ impl Header {
 /// Reads a message as an answer to `asked`. The work is bounded by its length.
 ///
 /// The id and the one question have to match. The QR bit is not looked at: glibc does not either, and servers
-/// that leave it out exist. By TCP a server failure is an answer like any other code, truncation is borne,
-/// since there is nothing left to try, and a message without one question is the answer that its code says.
-/// (glibc takes any message by TCP whose id matches; records that answer another question are not taken
-/// here.)
+/// that leave it out exist. What stands in the place of the question and is no name is an answer that nothing
+/// can be read of: glibc takes the error of its comparison for a match (`res_queriesmatch`). By TCP a server
+/// failure is an answer like any other code, truncation is borne, since there is nothing left to try, and a
+/// message without one question is the answer that its code says. (glibc takes any message by TCP whose id
+/// matches; records that answer another question are not taken here.)
 pub fn read_reply(message: &[u8], asked: Asked<'_>, transport: Transport) -> Reply {
     let Some(header) = Header::read(message) else { return Reply::TooShort };
     if header.id != asked.id {
@@ -160,15 +164,12 @@ pub fn read_reply(message: &[u8], asked: Asked<'_>, transport: Transport) -> Rep
     // Some servers refuse without copying the question.
     let bare_failure =
         transport == Transport::Udp && message.len() == HEADER && header.questions == 0 && header.is_server_failure();
-    let question = if bare_failure { None } else { Some(read_question(message, &header, asked)) };
+    let question = if bare_failure { Question::Asked(HEADER) } else { Question::read(message, &header, asked) };
     let answers_at = match question {
-        None => HEADER,
-        Some(None) if transport == Transport::Tcp && header.questions != 1 => {
-            let records = if header.answers == 0 { Records::WithoutQuestion } else { Records::Malformed };
-            return Reply::Answer(Answer { code: Code::of(header.rcode), records, addresses: Addresses::default() });
-        }
-        Some(None) => return Reply::Ignored,
-        Some(Some(at)) => at,
+        Question::Asked(at) => Some(at),
+        Question::NotAName => None,
+        Question::CutOff | Question::NotOne if transport == Transport::Tcp => None,
+        Question::Other | Question::CutOff | Question::NotOne => return Reply::Ignored,
     };
     if transport == Transport::Udp {
         if header.is_server_failure() {
@@ -181,6 +182,10 @@ pub fn read_reply(message: &[u8], asked: Asked<'_>, transport: Transport) -> Rep
             return Reply::Truncated;
         }
     }
+    let Some(answers_at) = answers_at else {
+        let records = if header.answers == 0 { Records::WithoutQuestion } else { Records::Malformed };
+        return Reply::Answer(Answer { code: Code::of(header.rcode), records, addresses: Addresses::default() });
+    };
     let (records, addresses) = match header.answers {
         0 => (Records::Nothing, Addresses::default()),
         count if asked.record_type.is_of_services() => match read_services(message, answers_at, count, asked) {
@@ -206,17 +211,47 @@ impl Code {
     }
 }
 
-/// Where the answer section begins, if the question is the one that was asked.
-fn read_question(message: &[u8], header: &Header, asked: Asked<'_>) -> Option<usize> {
-    if header.questions != 1 {
-        return None;
+/// What stands in the question section.
+enum Question {
+    /// The question that was asked; the answer section begins here.
+    Asked(usize),
+    /// Another one.
+    Other,
+    /// Something that is no name.
+    NotAName,
+    /// It goes on beyond the end of the message. What glibc makes of that hangs on what lay in its buffer
+    /// before.
+    CutOff,
+    /// There is none, or there are several.
+    NotOne,
+}
+
+impl Question {
+    fn read(message: &[u8], header: &Header, asked: Asked<'_>) -> Question {
+        if header.questions != 1 {
+            return Question::NotOne;
+        }
+        let (name, after) = match WireName::read(message, HEADER) {
+            Ok(read) => read,
+            Err(Unreadable::BeyondEnd(at)) if at < asked.buffer() => return Question::CutOff,
+            Err(_) => return Question::NotAName,
+        };
+        let Some(fields) = message.get(after..).and_then(|rest| rest.first_chunk::<4>()) else {
+            return Question::CutOff;
+        };
+        let record_type = u16::from_be_bytes([fields[0], fields[1]]);
+        let class = u16::from_be_bytes([fields[2], fields[3]]);
+        let matches = record_type == asked.record_type.code() && class == CLASS_IN && name.is_same(asked.name);
+        if matches { Question::Asked(after + 4) } else { Question::Other }
     }
-    let (name, after) = WireName::read(message, HEADER)?;
-    let fields = message.get(after..)?.first_chunk::<4>()?;
-    let record_type = u16::from_be_bytes([fields[0], fields[1]]);
-    let class = u16::from_be_bytes([fields[2], fields[3]]);
-    let matches = record_type == asked.record_type.code() && class == CLASS_IN && name.is_same(asked.name);
-    matches.then_some(after + 4)
+}
+
+impl Asked<'_> {
+    /// The size of the buffer into which glibc reads a reply that fits there: it looks for the end of the
+    /// question as far as this (`send_dg` of res_send.c, the buffers of nss_dns).
+    fn buffer(self) -> usize {
+        if self.any_class { BUFFER_OF_PAIR } else { BUFFER_OF_ONE }
+    }
 }
 
 fn read_answers(message: &[u8], mut at: usize, count: u16, asked: Asked<'_>) -> (Records, Addresses) {
@@ -230,7 +265,7 @@ fn read_answers(message: &[u8], mut at: usize, count: u16, asked: Asked<'_>) -> 
         }
         if record.record_type == TYPE_CNAME {
             // The owner is not looked at: glibc's historic precedent.
-            let Some((target, _)) = WireName::read(message, record.data_at) else {
+            let Ok((target, _)) = WireName::read(message, record.data_at) else {
                 return (Records::Malformed, addresses);
             };
             addresses.ttl = smaller(addresses.ttl, record.ttl);
@@ -263,7 +298,7 @@ fn read_services(
             continue;
         }
         if record.record_type == TYPE_CNAME {
-            alias = Some(WireName::read(message, record.data_at)?.0);
+            alias = Some(WireName::read(message, record.data_at).ok()?.0);
         } else if record.record_type == asked.record_type.code() {
             services.push(ServiceRecord::read(&message[record.data_at..record.end])?);
         } else {
@@ -310,7 +345,8 @@ impl Leftover {
             self.has_answers = count != [0, 0];
         }
         if message.len() > HEADER {
-            let fields = WireName::read(message, HEADER).and_then(|(_, after)| message.get(after..)?.first_chunk());
+            let fields =
+                WireName::read(message, HEADER).ok().and_then(|(_, after)| message.get(after..)?.first_chunk());
             self.asks_for_a = fields == Some(&[0, RecordType::A.code() as u8, 0, CLASS_IN as u8]);
         }
     }
@@ -334,7 +370,7 @@ struct Record {
 
 impl Record {
     fn read(message: &[u8], at: usize) -> Option<Record> {
-        let (owner, after) = WireName::read(message, at)?;
+        let (owner, after) = WireName::read(message, at).ok()?;
         let fields = message.get(after..)?.first_chunk::<10>()?;
         let data_at = after + 10;
         let end = data_at + usize::from(u16::from_be_bytes([fields[8], fields[9]]));

@@ -26,6 +26,15 @@ pub struct WireName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAName;
 
+/// Why there is no name at a place of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// What stands there is none, whatever follows the message.
+    NotAName,
+    /// It goes on at this place, which is beyond the end of the message.
+    BeyondEnd(usize),
+}
+
 impl WireName {
     /// From presentation form: labels between dots, `\` before a character or three decimal digits. With or
     /// without a dot at the end; `""` and `"."` are the root.
@@ -68,38 +77,40 @@ impl WireName {
         Ok(name)
     }
 
-    /// The name that stands at `at` in `message`, and the place after it there. None if it is not a name or
-    /// does not end within the message.
-    pub fn read(message: &[u8], at: usize) -> Option<(WireName, usize)> {
+    /// The name that stands at `at` in `message`, and the place after it there.
+    pub fn read(message: &[u8], at: usize) -> Result<(WireName, usize), Unreadable> {
         let mut name = WireName { octets: [0; LONGEST_NAME], length: 0 };
         let mut length = 0;
         let (mut at, mut after) = (at, None);
         let mut pointers = 0;
         loop {
-            let octet = *message.get(at)?;
+            let octet = *message.get(at).ok_or(Unreadable::BeyondEnd(at))?;
             match octet {
                 0 => break,
                 1..=63 => {
-                    let label = message.get(at..at + 1 + usize::from(octet))?;
+                    let end = at + 1 + usize::from(octet);
                     // The root label has to fit after it.
-                    name.octets[..LONGEST_NAME - 1].get_mut(length..length + label.len())?.copy_from_slice(label);
+                    let room = name.octets[..LONGEST_NAME - 1].get_mut(length..length + end - at);
+                    let room = room.ok_or(Unreadable::NotAName)?;
+                    let label = message.get(at..end).ok_or(Unreadable::BeyondEnd(message.len()))?;
+                    room.copy_from_slice(label);
                     length += label.len();
                     at += label.len();
                 }
                 0xc0.. => {
                     pointers += 1;
                     if pointers > MOST_POINTERS {
-                        return None;
+                        return Err(Unreadable::NotAName);
                     }
-                    let low = *message.get(at + 1)?;
+                    let low = *message.get(at + 1).ok_or(Unreadable::BeyondEnd(at + 1))?;
                     after = after.or(Some(at + 2));
                     at = usize::from(octet & 0x3f) << 8 | usize::from(low);
                 }
-                _ => return None,
+                _ => return Err(Unreadable::NotAName),
             }
         }
         name.length = (length + 1) as u8;
-        Some((name, after.unwrap_or(at + 1)))
+        Ok((name, after.unwrap_or(at + 1)))
     }
 
     pub fn octets(&self) -> &[u8] {

@@ -56,8 +56,11 @@ impl QueryName<'_> {
         if self.name.is_empty() && self.domain.is_none() {
             return Err(NotAName);
         }
-        let domain = self.domain.into_iter().flat_map(|domain| [b".", domain]);
-        WireName::from_presentation([self.name].into_iter().chain(domain).flatten().copied())
+        let name = self.name.iter().copied();
+        match self.domain {
+            None => WireName::from_presentation(name),
+            Some(domain) => WireName::from_presentation(name.chain([b'.']).chain(domain.iter().copied())),
+        }
     }
 }
 

@@ -140,7 +140,7 @@ impl ServiceRecord {
     /// what is known has the form that it must have.
     pub fn read(data: &[u8]) -> Option<ServiceRecord> {
         let priority = u16::from_be_bytes(*data.first_chunk()?);
-        let (target, after) = WireName::read(data, 2)?;
+        let (target, after) = WireName::read(data, 2).ok()?;
         if data.get(2..after)? != target.octets() {
             return None;
         }

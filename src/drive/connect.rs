@@ -1,11 +1,12 @@
 //! One race, waited for with poll(2) or by a foreign scheduler.
 
+use super::few::Few;
 use super::key::Key;
 use super::plan::Plan;
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use super::running::Running;
-use crate::lookup::{Client, Mailbox, Query, Reason, WalkId, Watcher};
+use crate::lookup::{Client, Mailbox, Query, Reason, ServiceQuestion, WalkId, Watcher};
 use crate::race::{Permits, Placed};
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::poll::{self, PollFd, milliseconds_until};
@@ -131,6 +132,11 @@ impl Reactor for Surroundings {
     fn look_up(&mut self, now: Instant, query: &Query) -> Result<WalkId, Reason> {
         let client = self.client.get_or_insert_with(|| Box::new(Client::lone()));
         client.begin(now, query, 0, &mut self.watch)
+    }
+
+    fn look_up_services(&mut self, now: Instant, query: &Query, question: ServiceQuestion) -> Option<WalkId> {
+        let client = self.client.get_or_insert_with(|| Box::new(Client::lone()));
+        client.begin_services(now, query, question, 0, &mut self.watch).ok()
     }
 
     fn may_block(&self) -> bool {
@@ -418,12 +424,12 @@ impl Connect {
         fds.extend(wake_up.map(|fd| PollFd::new(fd, Interest::Readable)));
         let polled = poll::poll(&mut fds, limit);
         let now = Instant::now();
-        let ready: Vec<Key> = match &polled {
-            Ok(_) => self.watched().zip(&fds).filter(|(_, fd)| fd.is_ready()).map(|((key, ..), _)| key).collect(),
-            Err(_) => Vec::new(),
-        };
+        let mut ready = Few::new();
+        if polled.is_ok() {
+            self.watched().zip(&fds).filter(|(_, fd)| fd.is_ready()).for_each(|((key, ..), _)| ready.push(key));
+        }
         self.surroundings.watch = Watch::Poll(fds);
-        self.hand_in_ready(now, ready);
+        self.hand_in_ready(now, &ready);
         polled.map(drop)
     }
 
@@ -434,17 +440,17 @@ impl Connect {
         self.running.watched().chain(of_lookups)
     }
 
-    fn hand_in_ready(&mut self, now: Instant, ready: Vec<Key>) {
+    fn hand_in_ready(&mut self, now: Instant, ready: &Few<Key>) {
         let Surroundings { watch, client, .. } = &mut self.surroundings;
         if let Some(client) = client {
-            for key in &ready {
+            for key in ready.iter() {
                 if let Key::Lookup(socket) = key {
                     client.ready(now, *socket, watch);
                 }
             }
         }
-        for key in ready {
-            self.running.ready(now, key, &mut self.surroundings);
+        for key in ready.iter() {
+            self.running.ready(now, *key, &mut self.surroundings);
         }
     }
 
@@ -453,8 +459,9 @@ impl Connect {
         let Watch::Epoll { set, ready, .. } = &mut self.surroundings.watch else { return Ok(()) };
         set.wait(ready, milliseconds_until(limit.map(|limit| now + limit), now))?;
         let now = Instant::now();
-        let keys: Vec<Key> = ready.iter().map(|ready| Key::from_bits(ready.token())).collect();
-        self.hand_in_ready(now, keys);
+        let mut keys = Few::new();
+        ready.iter().for_each(|ready| keys.push(Key::from_bits(ready.token())));
+        self.hand_in_ready(now, &keys);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! What a race has from the history of earlier connects, and gives to it.
 
+use super::few::Few;
 use crate::history::{Beginning, History};
 use crate::lookup::order::Surroundings;
 use crate::race::{AttemptId, AttemptOutcome, Family, Race, Route, is_loopback};
@@ -12,15 +13,15 @@ pub(super) struct Learning {
     history: Arc<History>,
     beginning: Beginning,
     /// What routes have told of destinations: their source, and what is known of a handshake.
-    routes: Vec<(IpAddr, IpAddr, Option<Duration>)>,
-    /// The source of each attempt, where it has one.
-    sources: Vec<Option<IpAddr>>,
+    routes: Few<(IpAddr, IpAddr, Option<Duration>)>,
+    /// The sources of attempts, where they have one.
+    sources: Few<(AttemptId, IpAddr)>,
 }
 
 impl Learning {
     pub fn new(history: Arc<History>, now: Instant) -> Learning {
         let beginning = history.begin_race(now);
-        Learning { history, beginning, routes: Vec::new(), sources: Vec::new() }
+        Learning { history, beginning, routes: Few::new(), sources: Few::new() }
     }
 
     /// The family that does not answer in the network where this system is now, of those with which a race
@@ -63,12 +64,7 @@ impl Learning {
     ) -> Option<Duration> {
         let route = self.routes.iter().find(|(known, ..)| *known == destination).copied();
         let source = if is_loopback(destination) { None } else { source_of(route.map(|(_, source, _)| source)) };
-        if self.sources.is_empty() {
-            // Most races make one attempt; a vector would make room for four.
-            self.sources.reserve_exact(1);
-        }
-        self.sources.resize(attempt.0 as usize, None);
-        self.sources.push(source);
+        source.into_iter().for_each(|source| self.sources.push((attempt, source)));
         match route {
             _ if !others_may_follow => None,
             Some((_, of_route, retransmission)) if Some(of_route) == source => retransmission,
@@ -79,8 +75,8 @@ impl Learning {
     /// Gives the history what a finished race has found. Handshakes are timed as the driver has seen them: to
     /// ask the kernel (`TCP_INFO`) would be the dearest part of it all.
     pub fn learn(&self, now: Instant, race: &Race) {
-        for (place, (attempt, source)) in std::iter::zip(race.attempts(), &self.sources).enumerate() {
-            let Some(source) = *source else { continue };
+        for &(id, source) in self.sources.iter() {
+            let attempt = &race.attempts()[id.0 as usize];
             match attempt.outcome {
                 AttemptOutcome::Connected => {
                     let measured = attempt.connected.map(|at| at.saturating_duration_since(attempt.started));
@@ -94,7 +90,7 @@ impl Learning {
                 {
                     self.history.answered(now, source);
                 }
-                _ if race.went_unanswered(AttemptId(place as u32)) => self.history.unanswered(now, source),
+                _ if race.went_unanswered(id) => self.history.unanswered(now, source),
                 _ => {}
             }
         }

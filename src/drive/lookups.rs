@@ -4,13 +4,15 @@ use super::few::Few;
 use super::plan::address_family;
 use super::reactor::Reactor;
 use crate::lookup::{Answer, Form, Found, Query, Reason, Source, Told, WalkId, order};
-use crate::race::{AnsweredBy, Families, Family, LookupError, LookupId, Question, QuestionKind, Urgency};
+use crate::race::{AnsweredBy, Families, Family, LookupError, LookupId, NameId, Question, QuestionKind, Urgency};
 use std::net::SocketAddr;
 use std::time::Instant;
 
 /// What a race has that looks something up. A race without a lookup has none of it; thousands of names may be
 /// in memory at once, so what few need is in a box.
 pub(super) struct Lookups {
+    /// What the race calls the host.
+    name: NameId,
     remote: Query,
     local: Option<Box<Query>>,
     families: Families,
@@ -55,8 +57,9 @@ impl Asked {
 }
 
 impl Lookups {
-    pub fn new(remote: Query, local: Option<Query>, families: Families) -> Lookups {
+    pub fn new(name: NameId, remote: Query, local: Option<Query>, families: Families) -> Lookups {
         Lookups {
+            name,
             families,
             unstarted: 0,
             port: 0,
@@ -155,20 +158,21 @@ impl Lookups {
         self.why_libc
     }
 
-    /// The driver's client has the last word of a family of the host.
-    pub fn told(&mut self, told: Told) {
+    /// The driver's client has the last word of a family of a name; hands it back if it is not this host.
+    pub fn told(&mut self, told: Told) -> Option<Told> {
         if !matches!(self.host, Host::Walks(walk) if walk == told.walk) {
-            return;
+            return Some(told);
         }
         let family = if told.family == libc::AF_INET6 { Family::V6 } else { Family::V4 };
         let by = told.by;
         let answer = told.into_answer(self.port);
         self.host_answered(family, answer, by);
+        None
     }
 
     /// A family of the host is known: what asks for it already is ready.
     fn host_answered(&mut self, family: Family, answer: Answer, by: AnsweredBy) {
-        let question = Question::host(QuestionKind::of(family));
+        let question = Question { name: self.name, kind: QuestionKind::of(family) };
         let source = Some(Box::new(Source::ready(answer, by)));
         let mut running = self.running.iter_mut();
         if let Some(asked) = running.find(|asked| asked.question == question && asked.waits_for_host()) {
@@ -289,7 +293,7 @@ impl Lookups {
             QuestionKind::Aaaa => self.remote.with(libc::AF_INET6, Form::Unsorted),
             QuestionKind::A => self.remote.with(libc::AF_INET, Form::Unsorted),
             QuestionKind::Both => self.remote.with(address_family(self.families), Form::Addresses),
-            QuestionKind::Nat64Prefix => unreachable!("its name is not the host's"),
+            QuestionKind::Nat64Prefix | QuestionKind::Service => unreachable!("no question for the host's addresses"),
             QuestionKind::Local => {
                 let local = self.local.as_ref().expect("a local address is asked for only where one was given");
                 local.with(libc::AF_UNSPEC, Form::Addresses)

@@ -5,6 +5,7 @@
 //! [`crate::race`].
 #![forbid(unsafe_code)]
 
+mod binding;
 mod blocking;
 mod connect;
 mod connecting;
@@ -19,8 +20,10 @@ mod plan;
 mod reactor;
 mod report;
 mod running;
+mod service;
 mod target;
 
+pub use binding::ServiceBinding;
 pub use blocking::{ConnectError, connect, connect_with};
 pub use connect::{Connect, Signals};
 pub use connecting::Connecting;

@@ -1,7 +1,8 @@
 //! What one connect is to do, checked.
 
+use super::binding::ServicePlan;
 use crate::history::History;
-use crate::lookup::{Form, Hints, LookupCallback, Query, QueryArgument, Rejection};
+use crate::lookup::{Form, Hints, LookupCallback, Query, QueryArgument, Rejection, ServiceQuestion};
 use crate::race::{Families, Family, IPV4_ONLY, Nat64, Settings};
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -79,6 +80,10 @@ pub enum Argument {
     ReleaseSocket,
     /// [`Options::nat64`].
     Nat64,
+    /// [`Options::service`].
+    Service,
+    /// [`Options::alpn`].
+    Alpn,
     /// The handle itself.
     Handle,
     /// Who is told of the end.
@@ -112,6 +117,8 @@ impl Argument {
             Argument::FirstAddressFamilyCount => c"first_address_family_count",
             Argument::ReleaseSocket => c"release_socket",
             Argument::Nat64 => c"nat64",
+            Argument::Service => c"service",
+            Argument::Alpn => c"alpn",
             Argument::Handle => c"self",
             Argument::Done => c"done",
             Argument::RetConnect => c"ret_connect",
@@ -190,6 +197,16 @@ pub struct Options<'a> {
     /// What is done with IPv4 addresses on a network without IPv4: with [`Nat64::Discover`] or prefixes they are
     /// attempted through the network's translator (RFC 8305, section 7). Only with both families.
     pub nat64: Nat64,
+    /// The service bindings of the host are asked for and followed (RFC 9460): `https`, `_PORT._https` for
+    /// another port than 443, or `_PORT._SCHEME` or `_SCHEME`. They tell other names and ports to connect to,
+    /// sooner or later than the host's own addresses, which come last; [`Report::binding`](super::Report::binding)
+    /// says which one has won. Only where this library asks name servers itself; elsewhere, and for a host that
+    /// is an address, it is as if there were none. Not together with `addresses`, `nat64` or without
+    /// `fast_fallback`.
+    pub service: Option<&'a str>,
+    /// The protocols that the caller speaks, by their ALPN ids: bindings that offer none of them are left out.
+    /// Empty: any. Of use only with `service`.
+    pub alpn: &'a [&'a [u8]],
     /// Stands in for libc's lookup of the remote host.
     pub lookup: Option<Arc<LookupCallback>>,
     /// What the connect calls while it runs.
@@ -227,6 +244,8 @@ impl Default for Options<'_> {
             only_connected_families: false,
             history: None,
             nat64: Nat64::Off,
+            service: None,
+            alpn: &[],
             lookup: None,
             hooks: None,
             trace: false,
@@ -267,6 +286,8 @@ pub struct Plan {
     pub(super) local: Option<Query>,
     /// What tells the prefixes of the network's translator, where they may have to be found out.
     pub(super) prefixes: Option<Query>,
+    /// What is asked beside the addresses.
+    pub(super) service: Option<Box<ServicePlan>>,
     /// What attempts are bound to, where that need not be looked up: one of a family at most.
     pub(super) local_addresses: Box<[SocketAddr]>,
     /// The addresses of a host that needs no lookup.
@@ -329,6 +350,7 @@ impl Plan {
                 c"cannot be set together with resolv_timeout_ms or connect_timeout_ms",
             ));
         }
+        let bindings = service_plan(host, options)?;
         let settings = Settings {
             families: options.families,
             fast_fallback: options.fast_fallback,
@@ -342,6 +364,7 @@ impl Plan {
             connect_limit: options.connect_timeout,
             open_limit: options.open_timeout,
             nat64: options.nat64.clone(),
+            service: bindings.is_some(),
             share_open_limit: options.share_open_timeout,
             trace: options.trace,
             confirm: options.confirm && options.hooks.is_some(),
@@ -356,6 +379,7 @@ impl Plan {
             remote,
             local,
             prefixes,
+            service: bindings,
             local_addresses,
             literal,
             settings,
@@ -378,6 +402,34 @@ fn prefixes(options: &Options<'_>) -> Result<Option<Query>, PlanError> {
         .map_err(|_| PlanError::OutOfMemory)?
         .with(libc::AF_INET6, Form::Unsorted);
     Ok(Some(if options.lookup_by_libc { query.for_libc() } else { query }))
+}
+
+/// What is asked for the bindings of the service; None: nothing is, or the host can have none.
+fn service_plan(host: Option<&CStr>, options: &Options<'_>) -> Result<Option<Box<ServicePlan>>, PlanError> {
+    let Some(service) = options.service else {
+        let alone = PlanError::invalid(Argument::Alpn, c"is of use only together with service");
+        return if options.alpn.is_empty() { Ok(None) } else { Err(alone) };
+    };
+    let refused = |reason| Err(PlanError::invalid(Argument::Service, reason));
+    // Any host shows whether it is one.
+    if ServiceQuestion::new(b"a", service).is_err() {
+        return refused(c"is not of the form https, _PORT._https, _PORT._SCHEME or _SCHEME");
+    }
+    if options.addresses.is_some() {
+        return refused(c"cannot be set together with addresses");
+    }
+    if !options.fast_fallback {
+        return refused(c"needs fast fallback");
+    }
+    if options.nat64 != Nat64::Off {
+        return refused(c"cannot be set together with nat64");
+    }
+    if options.alpn.iter().any(|id| id.is_empty() || id.len() > usize::from(u8::MAX)) {
+        return Err(PlanError::invalid(Argument::Alpn, c"has an id that is not 1 to 255 bytes long"));
+    }
+    let question = host.and_then(|host| ServiceQuestion::new(host.to_bytes(), service).ok());
+    let alpn = || options.alpn.iter().map(|id| id.to_vec()).collect();
+    Ok(question.map(|question| Box::new(ServicePlan { question, alpn: alpn() })))
 }
 
 fn check(query: &Query, host: Argument, service: Argument) -> Result<(), PlanError> {

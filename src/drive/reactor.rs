@@ -1,7 +1,7 @@
 //! What surrounds a race: who waits for its descriptors, and what it may start at this moment.
 
 use super::key::Key;
-use crate::lookup::{Mailbox, Query, Reason, WalkId};
+use crate::lookup::{Mailbox, Query, Reason, ServiceQuestion, WalkId};
 use crate::race::Permits;
 use crate::sys::Interest;
 use std::io;
@@ -29,6 +29,8 @@ pub trait Reactor {
     /// # Errors
     /// Why only libc can do it.
     fn look_up(&mut self, now: Instant, query: &Query) -> Result<WalkId, Reason>;
+    /// Begins to ask for the service bindings of the host of a query; None: nobody can be asked here.
+    fn look_up_services(&mut self, now: Instant, query: &Query, question: ServiceQuestion) -> Option<WalkId>;
     /// Lets go of such a lookup.
     fn abandon(&mut self, now: Instant, walk: WalkId);
     /// Whether the thread that drives has nothing else to do, and nobody can interrupt it, so that it may

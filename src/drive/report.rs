@@ -1,5 +1,6 @@
 //! What a race came to.
 
+use super::binding::ServiceBinding;
 use crate::race::{AnsweredBy, Attempt, Family, Operation, Outcome};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -19,6 +20,9 @@ pub struct Report<'a> {
     pub began: Instant,
     /// Who has told the addresses of the host, last.
     pub answered_by: AnsweredBy,
+    /// What led to the winner, where that was a binding of the service; None without one: the address is the
+    /// host's own.
+    pub binding: Option<&'a ServiceBinding>,
     /// Why libc was asked for the host, where this library would else have asked by itself: a sentence's
     /// part, as in "libc was asked, since nscd is running". None: libc was not asked.
     pub why_libc: Option<&'static str>,

@@ -5,14 +5,15 @@ use super::discovery::Discovery;
 use super::key::Key;
 use super::learning::Learning;
 use super::lookups::Lookups;
-use super::plan::{Plan, Verdict};
+use super::plan::{Plan, Verdict, address_family};
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
+use super::service::{Service, ToldBindings};
 use crate::lookup::order::Surroundings;
-use crate::lookup::{Answer, Found, Reason, Told, policy};
+use crate::lookup::{Answer, Found, Reason, Told, by_configured_families, policy};
 use crate::race::{
-    Action, AnsweredBy, AttemptId, Event, Failure, Family, LookupId, Nat64, Operation, Outcome, Placed, PolicyTable,
-    Question, QuestionKind, Race, Settings, Wanted,
+    Action, AnsweredBy, AttemptId, Event, Failure, Family, HOST, LookupId, NameId, Nat64, Operation, Outcome, Placed,
+    PolicyTable, Question, QuestionKind, Race, Settings, Wanted,
 };
 use crate::sys::{Interest, errno_of};
 use std::io;
@@ -28,6 +29,7 @@ pub struct Running {
     began: Instant,
     lookups: Option<Box<Lookups>>,
     discovery: Option<Box<Discovery>>,
+    service: Option<Box<Service>>,
     dials: Dials,
     /// Its lookups or all of it has a limit.
     has_limit: bool,
@@ -41,9 +43,8 @@ pub struct Running {
 impl Running {
     /// Begins a race: its limits count from `now`.
     pub fn new(plan: Plan, now: Instant) -> Running {
-        let Plan { remote, local, prefixes, local_addresses, literal, settings, preferred_family, nonblocking, .. } =
-            plan;
-        let (hooks, history) = (plan.hooks, plan.history);
+        let Plan { remote, local, prefixes, service, local_addresses, literal, settings, preferred_family, .. } = plan;
+        let (nonblocking, hooks, history) = (plan.nonblocking, plan.hooks, plan.history);
         let policy = match preferred_family {
             None => policy(),
             Some(family) => Arc::new(PolicyTable::preferring(&policy(), family)),
@@ -56,9 +57,16 @@ impl Running {
         let is_translated = |family| settings.nat64 != Nat64::Off && family == Family::V4;
         let not_asked = if may_be_left_out { family_without_network() } else { None };
         let not_asked = not_asked.filter(|&family| !is_translated(family));
+        let (remote, not_configured) = match literal.addresses() {
+            None => by_configured_families(remote, address_family(settings.families)),
+            Some(_) => (remote, None),
+        };
+        let not_asked = not_configured.or(not_asked);
         let settings = Settings { preferred_family, unanswered, not_asked, policy, ..settings };
+        let service = service.filter(|_| settings.service && literal.addresses().is_none());
+        let service = service.map(|plan| Box::new(Service::new(remote.clone(), *plan, settings.asked())));
         let lookups = (literal.addresses().is_none() || local.is_some())
-            .then(|| Box::new(Lookups::new(remote, local, settings.asked())));
+            .then(|| Box::new(Lookups::new(HOST, remote, local, settings.asked())));
         let discovery = prefixes.map(|query| Box::new(Discovery::new(query)));
         let has_limit = settings.resolve_limit.is_some() || settings.open_limit.is_some();
         let confirm = settings.confirm;
@@ -74,6 +82,7 @@ impl Running {
             why_libc: None,
             lookups,
             discovery,
+            service,
             learning,
             dials: Dials::new(nonblocking, confirm, hooks, local_addresses),
         }
@@ -81,8 +90,9 @@ impl Running {
 
     /// A lookup has left its token in the mailbox: hands what has been answered to the race.
     pub fn lookup_finished(&mut self, now: Instant) {
-        while let Some((lookup, question, answer, by)) = self.lookups.as_mut().and_then(|lookups| lookups.next_answer())
-        {
+        loop {
+            let answer = self.every_lookups().find_map(Lookups::next_answer);
+            let Some((lookup, question, answer, by)) = answer else { break };
             self.answered(now, lookup, question, (answer, by));
         }
         if let Some((lookup, answer, by)) = self.discovery.as_mut().and_then(|discovery| discovery.take()) {
@@ -99,18 +109,38 @@ impl Running {
 
     /// The driver's client has the last word of a family of a name: hands it to the race.
     pub fn told(&mut self, now: Instant, told: Told) {
-        let of_host = match &mut self.discovery {
+        let told = match &mut self.discovery {
             None => Some(told),
             Some(discovery) => discovery.told(told),
         };
-        if let (Some(lookups), Some(told)) = (&mut self.lookups, of_host) {
-            lookups.told(told);
+        let told = match (&mut self.lookups, told) {
+            (Some(lookups), Some(told)) => lookups.told(told),
+            (_, told) => told,
+        };
+        if let (Some(service), Some(told)) = (&mut self.service, told)
+            && let Ok(Some(bindings)) = service.told(told)
+        {
+            self.bound(now, bindings);
         }
         self.lookup_finished(now);
     }
 
+    /// The bindings of the service are known, or why they are not.
+    fn bound(&mut self, now: Instant, (lookup, bindings, by): ToldBindings) {
+        match bindings {
+            Ok(bindings) => self.race.handle(now, Event::ServiceAnswered { lookup, bindings: &bindings, by }),
+            Err(error) => self.race.handle(now, Event::LookupFailed { lookup, error, by }),
+        }
+    }
+
+    /// The lookups of the host, and of the names that the bindings of the service lead to.
+    fn every_lookups(&mut self) -> impl Iterator<Item = &mut Lookups> {
+        let of_service = self.service.as_mut().map(|service| service.targets_mut()).unwrap_or_default();
+        self.lookups.as_deref_mut().into_iter().chain(of_service)
+    }
+
     fn answered(&mut self, now: Instant, lookup: LookupId, question: Question, (answer, by): (Answer, AnsweredBy)) {
-        if question.kind != QuestionKind::Local {
+        if question.kind != QuestionKind::Local && question.name == HOST {
             self.answered_by = by;
         }
         match answer.map(Found::into_addresses) {
@@ -202,12 +232,13 @@ impl Running {
             if let Some(Action::Ask { lookup, question, urgency }) = action {
                 match question.kind {
                     QuestionKind::Nat64Prefix => now = self.discover(now, lookup, reactor),
-                    _ => self.lookups().ask(lookup, question, urgency, reactor),
+                    QuestionKind::Service => self.ask_for_service(now, lookup, reactor),
+                    _ => self.lookups(question.name).ask(lookup, question, urgency, reactor),
                 }
                 continue;
             }
             // Questions that come in a row are started together: one hand-off to the workers.
-            if self.lookups.as_ref().is_some_and(|lookups| lookups.has_unstarted()) {
+            if self.every_lookups().any(|lookups| lookups.has_unstarted()) {
                 now = self.start_lookups(now, reactor);
                 if action.is_none() {
                     // What needed no worker is answered already, and may have given something to do.
@@ -226,11 +257,14 @@ impl Running {
     fn carry_out(&mut self, now: Instant, action: Action, surroundings: &mut Surroundings, reactor: &mut impl Reactor) {
         match action {
             Action::Ask { .. } => unreachable!("taken in by advance"),
-            Action::Hasten { lookup } => self.lookups().hasten(lookup),
+            Action::Hasten { lookup } => self.every_lookups().for_each(|lookups| lookups.hasten(lookup)),
             Action::AbandonLookup { lookup } => {
                 let discovery = self.discovery.as_mut();
                 if !discovery.is_some_and(|discovery| discovery.abandon(now, Some(lookup), reactor)) {
-                    self.lookups().abandon(now, lookup, reactor);
+                    self.lookups(HOST).abandon(now, lookup, reactor);
+                }
+                if let Some(service) = &mut self.service {
+                    service.abandon(now, lookup, reactor);
                 }
             }
             Action::FindConnectivity { family } => {
@@ -280,8 +314,8 @@ impl Running {
     /// Starts the lookups that were asked and hands in what is answered already; answers with the time
     /// afterwards, since starting may have made threads.
     fn start_lookups(&mut self, now: Instant, reactor: &mut impl Reactor) -> Instant {
-        self.lookups().start(now, reactor);
-        self.why_libc = self.lookups().why_libc();
+        self.every_lookups().for_each(|lookups| lookups.start(now, reactor));
+        self.why_libc = self.lookups.as_ref().and_then(|lookups| lookups.why_libc());
         let now = Instant::now();
         self.lookup_finished(now);
         now
@@ -295,8 +329,20 @@ impl Running {
         now
     }
 
-    fn lookups(&mut self) -> &mut Lookups {
-        self.lookups.as_mut().expect("a race asks only where there is something to look up")
+    /// Asks for the bindings of the service; where nobody can be asked there are none.
+    fn ask_for_service(&mut self, now: Instant, lookup: LookupId, reactor: &mut impl Reactor) {
+        let service = self.service.as_mut().expect("asked for only where they are wanted");
+        if !service.begin(now, lookup, reactor) {
+            self.bound(now, (lookup, Ok(Vec::new()), AnsweredBy::Nobody));
+        }
+    }
+
+    fn lookups(&mut self, name: NameId) -> &mut Lookups {
+        let lookups = match &mut self.service {
+            Some(service) if name != HOST => service.target(name),
+            _ => self.lookups.as_deref_mut(),
+        };
+        lookups.expect("a race asks only where there is something to look up")
     }
 
     /// Closes every socket that is left, the winner excepted, and lets go of every lookup.
@@ -308,11 +354,15 @@ impl Running {
         if let Some(mut discovery) = self.discovery.take() {
             discovery.abandon(now, None, reactor);
         }
+        if let Some(service) = &mut self.service {
+            service.close(now, reactor);
+        }
     }
 
     /// Whether the answer of a lookup may come through the mailbox.
     pub fn has_workers(&self) -> bool {
-        self.lookups.as_ref().is_some_and(|lookups| lookups.has_workers())
+        let of_service = self.service.as_ref().map(|service| service.targets()).unwrap_or_default();
+        self.lookups.as_deref().into_iter().chain(of_service).any(Lookups::has_workers)
             || self.discovery.as_ref().is_some_and(|discovery| discovery.has_worker())
     }
 
@@ -352,7 +402,8 @@ impl Running {
     /// The lookups and attempts that are in flight.
     pub fn in_flight(&self) -> InFlight {
         let discovers = self.discovery.as_ref().is_some_and(|discovery| discovery.is_running());
-        let lookups = self.lookups.as_ref().map_or(0, |lookups| lookups.len()) + usize::from(discovers);
+        let of_service = self.service.as_ref().map_or(0, |service| service.len());
+        let lookups = self.lookups.as_ref().map_or(0, |lookups| lookups.len()) + usize::from(discovers) + of_service;
         InFlight { lookups: lookups as u32, attempts: self.dials.len() as u32 }
     }
 
@@ -365,6 +416,11 @@ impl Running {
     pub fn report(&mut self) -> Option<Report<'_>> {
         let outcome = self.race.outcome()?;
         let socket = self.dials.take_winner();
+        let winner = match outcome {
+            Outcome::Connected { attempt } => self.race.attempts().get(attempt.0 as usize),
+            _ => None,
+        };
+        let binding = winner.and_then(|attempt| self.service.as_ref()?.binding(attempt.binding?));
         let unanswered = [Family::V6, Family::V4].into_iter().find(|&family| self.race.is_unanswered(family));
         Some(Report {
             outcome,
@@ -373,6 +429,7 @@ impl Running {
             began: self.began,
             unanswered,
             answered_by: self.answered_by,
+            binding,
             why_libc: self.why_libc.map(Reason::text),
         })
     }

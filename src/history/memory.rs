@@ -362,6 +362,7 @@ mod tests {
     fn a_handshake_whose_first_packet_was_sent_again_is_not_measured() {
         let (history, now) = history();
         history.connected(now, ip(V4), ip("198.51.100.7"), Some(ms(40)));
+        history.connected(now, ip(V4), ip("198.51.100.7"), Some(ms(1_000)));
         history.connected(now, ip(V4), ip("198.51.100.7"), Some(ms(1_040)));
         assert_eq!(history.of(now, ip(V4), ip("198.51.100.7")).round_trip, Some(ms(40)));
         history.connected(now, ip(V4), ip("198.51.100.8"), Some(ms(3_040)));
@@ -382,6 +383,33 @@ mod tests {
         assert!(history.is_unanswered(now + PERIOD, ip(V6)));
         history.connected(now + PERIOD, ip(V6), ip("2001:db8::9"), None);
         assert!(!history.is_unanswered(now + PERIOD, ip(V6)));
+    }
+
+    #[test]
+    fn networks_are_counted_by_their_family() {
+        let (history, now) = history();
+        history.unanswered(now, ip(V4));
+        let report = Report { destinations: 0, networks: 1, unanswered_v6: 0, unanswered_v4: 1 };
+        assert_eq!(history.report(now), report);
+    }
+
+    // As in a child: the number of a process changes with each fork.
+    #[test]
+    fn in_another_process_nothing_is_known_or_learnt() {
+        let (mut history, now) = history();
+        assert!(!history.is_forked());
+        history.connected(now, ip(V4), ip("198.51.100.7"), Some(ms(40)));
+        history.unanswered(now, ip(V6));
+        history.generation += 1;
+        assert!(history.is_forked());
+        assert_eq!(history.of(now, ip(V4), ip("198.51.100.7")), Known::default());
+        assert!(!history.is_unanswered(now, ip(V6)));
+        assert_eq!((history.begin_race(now), history.report(now)), (Beginning::default(), Report::default()));
+        history.connected(now, ip(V4), ip("198.51.100.8"), None);
+        history.flush();
+        history.generation -= 1;
+        let report = Report { destinations: 1, networks: 2, unanswered_v6: 1, unanswered_v4: 0 };
+        assert_eq!(history.report(now), report);
     }
 
     #[test]
@@ -423,6 +451,32 @@ mod tests {
             history.unanswered(now + Duration::from_secs(number), IpAddr::from((number as u32 + 1).to_be_bytes()));
         }
         assert_eq!(history.state().unwrap().networks.len(), MOST_NETWORKS);
+    }
+
+    #[test]
+    fn of_those_that_were_used_in_one_second_a_quarter_goes() {
+        let (history, now) = history();
+        for number in 0..=MOST_DESTINATIONS as u32 {
+            history.connected(now, ip(V4), IpAddr::from(number.to_be_bytes()), None);
+        }
+        assert_eq!(history.report(now).destinations as usize, MOST_DESTINATIONS * 3 / 4 + 1);
+    }
+
+    #[test]
+    fn the_network_goes_of_which_nothing_was_heard_for_the_longest_time() {
+        let (history, now) = history();
+        let network = |number: usize| IpAddr::from((number as u32 + 1).to_be_bytes());
+        let second = |number: usize| now + Duration::from_secs(number as u64);
+        for number in 0..MOST_NETWORKS {
+            history.unanswered(second(number), network(number));
+        }
+        history.answered(second(MOST_NETWORKS), network(0));
+        history.unanswered(second(MOST_NETWORKS + 1), network(MOST_NETWORKS));
+        let at = second(MOST_NETWORKS + 1);
+        assert!(!history.is_unanswered(at, network(1)));
+        let left: Vec<_> = (2..=MOST_NETWORKS).filter(|&number| history.is_unanswered(at, network(number))).collect();
+        assert_eq!(left.len(), MOST_NETWORKS - 1);
+        assert_eq!(history.report(at).networks as usize, MOST_NETWORKS);
     }
 
     /// With the table of hashbrown: a power of two of slots, seven eighths of them used, one byte beside

@@ -13,7 +13,7 @@ use crate::sys::fork::PerProcess;
 use crate::sys::wake::Waker;
 use crate::sys::{fork, module, thread};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// How many workers there may be unless [`set_thread_limit`] says otherwise.
@@ -45,15 +45,25 @@ pub fn set_thread_limit(limit: usize) {
     THREAD_LIMIT.store(limit.max(1), Ordering::Relaxed);
 }
 
-/// How long [`end_idle_workers`] waits for the threads that it has told to leave; they have nothing left to
-/// do but that.
+/// How long [`end_idle_workers`] waits for workers whose job is done, and for the threads that it has told to
+/// leave: they have nothing left to do but that.
 const LEAVE_TIME: Duration = Duration::from_secs(1);
 
 /// Has the idle workers leave, and returns when their threads have ended. Whether there is no worker left:
-/// one that is at a job is not waited for.
+/// one that is at a job is not waited for. One whose outcome can be seen is not at it any more: whoever was
+/// given an answer finds the worker that brought it among the idle ones.
 pub(super) fn end_idle_workers<J: Job>() -> bool {
+    end_idle_workers_within::<J>(LEAVE_TIME)
+}
+
+fn end_idle_workers_within<J: Job>(patience: Duration) -> bool {
     let pool = Pool::<J>::current();
     let mut shared = pool.lock();
+    shared.awaited += 1;
+    let still_returning = |_: &mut Shared<J>| pool.returning.load(Ordering::Relaxed) > 0;
+    let waited = pool.returned.wait_timeout_while(shared, patience, still_returning);
+    (shared, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    shared.awaited -= 1;
     let leaving = std::mem::take(&mut shared.idle);
     for seat in &leaving {
         seat.dismissed.store(true, Ordering::Relaxed);
@@ -66,7 +76,7 @@ pub(super) fn end_idle_workers<J: Job>() -> bool {
     }
     let mut gone = true;
     for seat in &leaving {
-        gone &= thread::wait_until_gone(seat.thread, LEAVE_TIME);
+        gone &= thread::wait_until_gone(seat.thread, patience);
     }
     none_left && gone
 }
@@ -137,6 +147,11 @@ impl Place {
 
 pub(super) struct Pool<J: Job> {
     shared: Mutex<Shared<J>>,
+    /// Workers that have handed in an outcome, or are about to, and have not come back to the queue. Raised
+    /// before the outcome can be seen, lowered under the lock.
+    returning: AtomicUsize,
+    /// Signalled when one of those has come back and somebody waits for it.
+    returned: Condvar,
 }
 
 struct Shared<J> {
@@ -148,6 +163,8 @@ struct Shared<J> {
     workers: usize,
     /// Workers that were called or started, and have not yet come to the queue.
     coming: usize,
+    /// How many wait for workers to come back.
+    awaited: usize,
     /// What the workers do.
     crew: Crew,
 }
@@ -255,8 +272,11 @@ impl<J: Job> Pool<J> {
                 idle: Vec::new(),
                 workers: 0,
                 coming: 0,
+                awaited: 0,
                 crew: Crew::default(),
             }),
+            returning: AtomicUsize::new(0),
+            returned: Condvar::new(),
         })
     }
 
@@ -319,10 +339,17 @@ impl<J: Job> Pool<J> {
                 for call in calls.into_iter().flatten() {
                     self.carry_out(call);
                 }
-                serve(&job);
+                let returns = self.serve(&job);
                 drop(job);
                 shared = self.lock();
                 shared.crew.ends(ticket);
+                if returns {
+                    // Who waits goes on when the lock is free: then this worker is idle, or at its next job.
+                    self.returning.fetch_sub(1, Ordering::Relaxed);
+                    if shared.awaited > 0 {
+                        self.returned.notify_all();
+                    }
+                }
             }
             if shared.workers > thread_limit() {
                 break;
@@ -351,6 +378,29 @@ impl<J: Job> Pool<J> {
         }
         shared.workers -= 1;
     }
+
+    /// Does a job, if it is still wanted. Meanwhile the worker holds nothing of it but the work. Whether an
+    /// outcome was handed in: then the worker is counted as returning.
+    fn serve(&self, job: &Weak<J>) -> bool {
+        let Some(wanted) = job.upgrade() else { return false };
+        wanted.place().ticket.store(0, Ordering::Relaxed);
+        let Some(work) = wanted.begin() else { return false };
+        drop(wanted);
+        let outcome = J::work(work);
+        let Some(wanted) = job.upgrade() else { return false };
+        // Before the owner is given it, so that no follower is served that the owner is about to give up.
+        let place = wanted.place();
+        if J::has_found(&outcome)
+            && place.priority == Priority::Leading
+            && let Some(link) = place.link.get()
+        {
+            link.leader_has_found();
+        }
+        // Seen by whoever sees the outcome, which is released to its owner after this.
+        self.returning.fetch_add(1, Ordering::Relaxed);
+        wanted.finish(outcome);
+        true
+    }
 }
 
 /// The size of a worker's stack in this process: larger than in its parent.
@@ -374,25 +424,6 @@ fn spawn<J: Job>() -> std::io::Result<()> {
             outcome => return outcome,
         }
     }
-}
-
-/// Does a job, if it is still wanted. Meanwhile the worker holds nothing of it but the work.
-fn serve<J: Job>(job: &Weak<J>) {
-    let Some(wanted) = job.upgrade() else { return };
-    wanted.place().ticket.store(0, Ordering::Relaxed);
-    let Some(work) = wanted.begin() else { return };
-    drop(wanted);
-    let outcome = J::work(work);
-    let Some(wanted) = job.upgrade() else { return };
-    // Before the owner is given it, so that no follower is served that the owner is about to give up.
-    let place = wanted.place();
-    if J::has_found(&outcome)
-        && place.priority == Priority::Leading
-        && let Some(link) = place.link.get()
-    {
-        link.leader_has_found();
-    }
-    wanted.finish(outcome);
 }
 
 #[cfg(all(test, not(loom)))]
@@ -477,5 +508,76 @@ mod tests {
         raise(&*follower);
         assert_eq!(begins.recv_timeout(patience), Ok(3));
         assert!(!follower.place.is_queued());
+    }
+
+    /// A job whose outcome is seen before its worker goes on: that is told when it may.
+    struct Answer {
+        place: Place,
+        seen: mpsc::Sender<()>,
+        may_go_on: Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl Job for Answer {
+        type Work = ();
+        type Outcome = ();
+        fn place(&self) -> &Place {
+            &self.place
+        }
+        fn is_over(&self) -> bool {
+            false
+        }
+        fn begin(self: &Arc<Answer>) -> Option<()> {
+            Some(())
+        }
+        fn work(_work: ()) {}
+        fn has_found(_outcome: &()) -> bool {
+            true
+        }
+        fn finish(&self, _outcome: ()) {
+            self.seen.send(()).unwrap();
+            // An error is the word as well: the sender is gone.
+            let _ = self.may_go_on.lock().unwrap().recv();
+        }
+        fn give_up(&self, sys_errno: i32) {
+            panic!("a thread can be had: {sys_errno}");
+        }
+        fn pool() -> &'static PerProcess<Pool<Answer>> {
+            static POOL: PerProcess<Pool<Answer>> = PerProcess::new();
+            &POOL
+        }
+    }
+
+    #[test]
+    fn a_worker_whose_outcome_was_seen_is_waited_for_and_ends() {
+        let patience = Duration::from_secs(60);
+        let (seen, sees) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel();
+        let job = Arc::new(Answer { place: Place::now(), seen, may_go_on: Mutex::new(may_go_on) });
+        assert!(submit(std::slice::from_ref(&job)));
+        sees.recv_timeout(patience).unwrap();
+        // Not before somebody waits for it.
+        let let_go = std::thread::spawn(move || {
+            while Pool::<Answer>::current().lock().awaited == 0 {
+                std::thread::yield_now();
+            }
+            drop(go_on);
+        });
+        assert!(end_idle_workers_within::<Answer>(patience), "the worker is left");
+        let_go.join().unwrap();
+        assert_eq!(Pool::<Answer>::current().lock().workers, 0);
+    }
+
+    #[test]
+    fn a_worker_at_a_job_is_not_waited_for() {
+        let (begun, begins) = mpsc::channel();
+        let (done, dones) = mpsc::channel();
+        let (end, ends) = mpsc::channel();
+        let task = Arc::new(Task { place: Place::now(), work: Mutex::new(Some((begun, ends, 1))), done, number: 1 });
+        assert!(submit(std::slice::from_ref(&task)));
+        let patience = Duration::from_secs(60);
+        begins.recv_timeout(patience).unwrap();
+        assert!(!end_idle_workers::<Task>());
+        end.send(true).unwrap();
+        dones.recv_timeout(patience).unwrap();
     }
 }

@@ -92,8 +92,7 @@ pub fn look_up_services(host: &CStr, service: &str, timeout: Option<Duration>) -
         let now = Instant::now();
         client.expire(now, &mut Nobody);
         if let Some(delivery) = client.next_delivery() {
-            delivery.told.into_answer(0).map_err(NoServices::Failed)?;
-            return Ok(client.take_services().unwrap_or_default());
+            return delivery.told.into_services().map_err(NoServices::Failed);
         }
         if deadline.is_some_and(|deadline| deadline <= now) {
             return Err(NoServices::Failed(LookupError::system(libc::ETIMEDOUT)));

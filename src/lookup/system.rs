@@ -63,12 +63,19 @@ struct Environment {
     wants_libc: bool,
 }
 
+/// How the variables begin that are looked at.
+const BEGINNINGS: [&[u8]; 6] = {
+    let [a, b, c, d, e] = Variables::BEGINNINGS;
+    [a, b, c, d, e, SWITCH]
+};
+const SWITCH: &[u8] = b"HAPPYSOCK_DNS=libc";
+
 impl Environment {
     fn now() -> Environment {
         let mut variables = Variables::default();
         let mut wants_libc = false;
-        process::environment(b"LRHS", |variable| {
-            wants_libc |= variable == b"HAPPYSOCK_DNS=libc";
+        process::environment(&BEGINNINGS, |variable| {
+            wants_libc |= variable == SWITCH;
             variables.see(variable.split(|&byte| byte == b'=').next().unwrap_or_default());
         });
         Environment { variables, wants_libc }

@@ -1,4 +1,5 @@
 //! Candidates and attempts: their numbers, and how an attempt stands.
+use super::bindings::BindingId;
 use super::family::Family;
 use super::settings::Limit;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,6 +21,8 @@ pub struct Attempt {
     /// The IPv4 address that the destination stands for, where it leads to a translator (NAT64): the
     /// destination was synthesized from it, here or by a name server.
     pub embedded: Option<Ipv4Addr>,
+    /// The binding of the service that leads there (`Settings::service`); None: it is the host's own address.
+    pub binding: Option<BindingId>,
     /// When the driver was told to begin.
     pub started: Instant,
     /// When its connection was made; None before. With `Settings::confirm` it is held from then on.

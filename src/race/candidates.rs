@@ -1,5 +1,6 @@
 //! The candidates that were not tried yet, in the order of their arrival.
 use super::attempt::CandidateId;
+use super::bindings::{Group, UNBOUND};
 use super::family::Family;
 use super::loopback::is_loopback;
 use super::order::{self, Placed, Rank};
@@ -11,6 +12,8 @@ pub(super) struct Candidate {
     pub(super) address: SocketAddr,
     /// The IPv4 address that it stands for, where it leads to a translator: it is sorted as that.
     pub(super) embedded: Option<Ipv4Addr>,
+    /// All of a group go before those of the next one.
+    pub(super) group: Group,
     /// None until its route was asked for. Then that of an unusable destination until the route is known.
     pub(super) rank: Option<Rank>,
 }
@@ -22,7 +25,7 @@ impl Candidate {
     }
 
     /// The family whose turns it takes.
-    fn family(&self) -> Family {
+    pub(super) fn family(&self) -> Family {
         if self.embedded.is_some() { Family::V4 } else { Family::of_packets(&self.address) }
     }
 }
@@ -31,7 +34,6 @@ impl Candidate {
 pub(super) struct Candidates {
     /// Those whose route was asked for stand before those whose route was not, since both come in by arrival.
     untried: Vec<Candidate>,
-    next_id: u32,
 }
 
 impl Candidates {
@@ -48,11 +50,8 @@ impl Candidates {
         self.untried.reserve_exact(count);
     }
 
-    pub(super) fn add(&mut self, address: SocketAddr, embedded: Option<Ipv4Addr>) -> CandidateId {
-        let id = CandidateId(self.next_id);
-        self.next_id += 1;
-        self.untried.push(Candidate { id, address, embedded, rank: None });
-        id
+    pub(super) fn add(&mut self, candidate: Candidate) {
+        self.untried.push(candidate);
     }
 
     pub(super) fn contains(&self, address: &SocketAddr) -> bool {
@@ -90,16 +89,34 @@ impl Candidates {
         self.untried.retain(keep);
     }
 
+    /// Gives each the group that it belongs to now.
+    pub(super) fn regroup(&mut self, group_of: impl Fn(&SocketAddr) -> Option<Group>) {
+        for candidate in &mut self.untried {
+            candidate.group = group_of(&candidate.address).unwrap_or(UNBOUND);
+        }
+    }
+
+    /// The group whose turn it is.
+    pub(super) fn first_group(&self) -> Group {
+        self.untried.iter().map(|candidate| candidate.group).min().unwrap_or(UNBOUND)
+    }
+
     /// The places of those whose rank is known, best first.
     fn order(&self) -> Vec<usize> {
         let ranks: Vec<&Rank> = self.untried.iter().map_while(|candidate| candidate.rank.as_ref()).collect();
-        order::sorted(&ranks)
+        let mut places = order::sorted(&ranks);
+        places.sort_by_key(|&place| self.untried[place].group);
+        places
     }
 
-    /// Takes out the best one: of the family `wanted` if it has any, otherwise of all.
+    /// Takes out the best one of the first group: of the family `wanted` if it has any, otherwise of all.
     pub(super) fn take_best(&mut self, wanted: Option<Family>) -> Option<Candidate> {
         let places = self.order();
-        let of_wanted = |place: &&usize| Some(self.untried[**place].family()) == wanted;
+        let group = self.first_group();
+        let of_wanted = |place: &&usize| {
+            let candidate = &self.untried[**place];
+            candidate.group == group && Some(candidate.family()) == wanted
+        };
         // Without any rank there is only one, or the order is not asked for.
         let place = places.iter().find(of_wanted).or(places.first()).copied().unwrap_or(0);
         self.take(place)
@@ -115,14 +132,16 @@ impl Candidates {
         }
         let ranked = places.iter().filter_map(|&place| {
             let candidate = &self.untried[place];
-            Some((candidate.address, candidate.rank.as_ref()?))
+            Some((candidate, candidate.rank.as_ref()?))
         });
-        let before = std::iter::once(None).chain(ranked.clone().map(|(_, rank)| Some(rank)));
+        let before = std::iter::once(None).chain(ranked.clone().map(Some));
         std::iter::zip(ranked, before)
-            .map(|((address, rank), before)| Placed {
-                address,
+            .map(|((candidate, rank), before)| Placed {
+                address: candidate.address,
                 is_usable: rank.is_usable(),
-                rule: before.map(|before| before.decided_by(rank)),
+                rule: before
+                    .filter(|(before, _)| before.group == candidate.group)
+                    .map(|(_, before)| before.decided_by(rank)),
             })
             .collect()
     }

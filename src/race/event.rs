@@ -1,5 +1,6 @@
 //! What happens to a race.
 use super::attempt::{AttemptId, CandidateId, Failure};
+use super::bindings::Binding;
 use super::family::Family;
 use super::lookup_error::LookupError;
 use super::order::Route;
@@ -28,6 +29,16 @@ pub enum Event<'a> {
         /// Why.
         error: LookupError,
         /// Who has said so; for the trace alone.
+        by: AnsweredBy,
+    },
+    /// The bindings of a service that the client can use. None of them is a failure with no data: the race goes
+    /// on as if it had not asked (RFC 9460, section 3).
+    ServiceAnswered {
+        /// Which one.
+        lookup: LookupId,
+        /// At most [`MOST_BINDINGS`](super::MOST_BINDINGS) are used.
+        bindings: &'a [Binding],
+        /// Who has answered; for the trace alone.
         by: AnsweredBy,
     },
     /// The answer to `Action::FindRoute`.

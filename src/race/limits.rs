@@ -6,7 +6,6 @@ use super::lookup_error::LookupError;
 use super::machine::{Race, Setback};
 use super::order::Rank;
 use super::outcome::Outcome;
-use super::question::{Question, QuestionKind};
 use super::settings::{LEAST_SHARE, Limit};
 use super::trace::TraceKind;
 use std::time::{Duration, Instant};
@@ -76,12 +75,13 @@ impl Race {
     }
 
     /// Whether the Resolution Delay has nothing to wait for: the preferred family's answer is here or will
-    /// not come, or this system or the local address could not use it.
+    /// not come, or this system or the local address could not use it; and so is what bindings lead to.
     pub(super) fn resolution_delay_is_moot(&self) -> bool {
         let preferred = self.settings.preferred_family;
-        !self.lookups.is_unfinished(Question::host(QuestionKind::of(preferred)))
+        let family_is_moot = !self.is_missing(preferred)
             || self.unconnected.contains(preferred)
-            || self.local_families.is_some_and(|families| !families.contains(preferred))
+            || self.local_families.is_some_and(|families| !families.contains(preferred));
+        family_is_moot && !self.awaits_service()
     }
 
     fn expire_resolution_delay(&mut self, now: Instant) {

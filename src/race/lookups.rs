@@ -26,19 +26,21 @@ struct Lookup {
 pub(super) struct Lookups(Vec<Lookup>);
 
 impl Lookups {
-    /// The lookups for `settings`; `remote`: whether the host has to be looked up at all.
-    pub(super) fn new(settings: &Settings, remote: bool) -> Lookups {
+    /// The lookups for `settings`; `is_remote`: whether the host has to be looked up at all.
+    pub(super) fn new(settings: &Settings, is_remote: bool) -> Lookups {
         let preferred = settings.preferred_family;
         let of = |family: Family| Some(QuestionKind::of(family));
         let remote = match settings.asked() {
-            _ if !remote => [None, None],
+            _ if !is_remote => [None, None],
             Families::Only(family) => [of(family), None],
             Families::Both if !settings.fast_fallback => [Some(QuestionKind::Both), None],
             // RFC 8305, section 3: AAAA first, A right after it. The two are one action apart.
             Families::Both => [of(preferred), of(preferred.other())],
         };
         let local = settings.local.then_some(QuestionKind::Local);
-        let wanted = remote.into_iter().chain([local]).flatten();
+        // Version 3, section 4.1: SVCB or HTTPS goes first.
+        let service = settings.service.then_some(QuestionKind::Service);
+        let wanted = [service].into_iter().chain(remote).chain([local]).flatten();
         // Thousands of races wait with these in memory: exactly as many as there are, and nothing for none.
         let mut lookups = Vec::with_capacity(wanted.clone().count());
         lookups.extend(wanted.map(|kind| Lookup {
@@ -95,6 +97,11 @@ impl Lookups {
     /// Whether an answer may still come, be it asked already or not.
     pub(super) fn is_unfinished(&self, question: Question) -> bool {
         self.0.iter().any(|lookup| lookup.question == question && lookup.standing != Standing::Ended)
+    }
+
+    /// Whether an answer may still come to a question of a kind.
+    pub(super) fn any_unfinished_of(&self, is_meant: impl Fn(&Question) -> bool) -> bool {
+        self.0.iter().any(|lookup| lookup.standing != Standing::Ended && is_meant(&lookup.question))
     }
 
     pub(super) fn any_unfinished(&self) -> bool {

@@ -5,13 +5,15 @@
 //! one action or passes to the next; what expires by time alone (in `limits`) is settled before the first
 //! step.
 use super::action::{Action, Permits, Wanted};
-use super::attempt::{Attempt, AttemptId, AttemptOutcome};
+use super::attempt::{Attempt, AttemptId, AttemptOutcome, CandidateId};
+use super::bindings::{Group, Service};
 use super::candidates::{Candidate, Candidates};
 use super::family::{Family, FamilySet};
 use super::log::Log;
 use super::lookup_error::LookupError;
 use super::lookups::Lookups;
 use super::loopback::is_loopback;
+use super::nat64::Nat64;
 use super::order::{Placed, Rank, Route};
 use super::outcome::Outcome;
 use super::settings::{
@@ -20,7 +22,7 @@ use super::settings::{
 };
 use super::trace::{Trace, TraceKind};
 use super::translation::Translation;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// One race. See the module's documentation.
@@ -47,10 +49,14 @@ pub struct Race {
     connectivity_asked: FamilySet,
     /// In a box, since few races have it.
     pub(super) translation: Option<Box<Translation>>,
+    /// As the translation.
+    pub(super) service: Option<Box<Service>>,
     pub(super) candidates: Candidates,
+    /// The number of the next one. Not in the struct above, where it would take eight octets.
+    next_candidate: u32,
     /// Since when there are candidates, if there are.
     pub(super) candidates_since: Instant,
-    /// The candidate that went first, as long as its place in the whole list may matter.
+    /// The candidate that went first, of its group, as long as its place in the whole list may matter.
     pub(super) head: Option<Candidate>,
     pub(super) attempts: Vec<Attempt>,
     /// From when the delay to the next attempt counts: the latest start, or when that was due if it came
@@ -106,6 +112,7 @@ impl Race {
         if unanswered == Some(settings.preferred_family) {
             settings.preferred_family = settings.preferred_family.other();
         }
+        settings.service &= remote && settings.fast_fallback && settings.nat64 == Nat64::Off;
         settings.connection_attempt_delay =
             settings.connection_attempt_delay.clamp(CONNECTION_ATTEMPT_DELAY_MIN, CONNECTION_ATTEMPT_DELAY_MAX);
         let mut race = Race {
@@ -120,7 +127,9 @@ impl Race {
             unconnected: FamilySet::default(),
             connectivity_asked: FamilySet::default(),
             translation: Translation::new(&settings),
+            service: settings.service.then(Box::default),
             candidates: Candidates::default(),
+            next_candidate: 0,
             candidates_since: now,
             head: None,
             attempts: Vec::new(),
@@ -143,6 +152,14 @@ impl Race {
             race.note_silence(now, family);
         }
         race
+    }
+
+    /// Takes in a candidate.
+    pub(super) fn add(&mut self, address: SocketAddr, embedded: Option<Ipv4Addr>, group: Group) -> CandidateId {
+        let id = CandidateId(self.next_candidate);
+        self.next_candidate += 1;
+        self.candidates.add(Candidate { id, address, embedded, group, rank: None });
+        id
     }
 
     /// The next thing to do, None when there is nothing more at this moment.
@@ -306,8 +323,10 @@ impl Race {
             self.candidates.take_oldest()?
         };
         let (destination, embedded) = (candidate.address, candidate.embedded);
+        let binding = self.service.as_ref().and_then(|service| service.binding(candidate.group));
+        let is_head = !self.attempts.iter().any(|attempt| attempt.binding == binding);
         // Only what is still to come can make it matter.
-        if self.attempts.is_empty() && self.others_may_follow() {
+        if is_head && self.others_may_follow() {
             self.head = Some(candidate);
         }
         if self.timer_traced && !self.pulled_forward {
@@ -326,6 +345,7 @@ impl Race {
         self.attempts.push(Attempt {
             destination,
             embedded,
+            binding,
             started: now,
             connected: None,
             ended: None,
@@ -345,10 +365,13 @@ impl Race {
     /// Decided at each start, over the whole list, tried and untried: a family that answers late is placed as
     /// if it had been there from the beginning (version 3, section 7).
     fn next_family(&self) -> Option<Family> {
-        let first = self.candidates.first_family(self.head.as_ref()?);
-        let of_first = |attempt: &&Attempt| attempt.family() == first;
-        let tried = self.attempts.iter().filter(of_first).count();
-        let tried_of_other = self.attempts.len() - tried;
+        let group = self.candidates.first_group();
+        let head = self.head.as_ref().filter(|head| head.group == group)?;
+        let first = self.candidates.first_family(head);
+        let binding = self.service.as_ref().and_then(|service| service.binding(group));
+        let of_group = self.attempts.iter().filter(|attempt| attempt.binding == binding);
+        let tried = of_group.clone().filter(|attempt| attempt.family() == first).count();
+        let tried_of_other = of_group.count() - tried;
         let first_count = self.settings.first_address_family_count.max(1) as usize;
         // So many of the first family go before the next one of the other.
         Some(if tried < first_count + tried_of_other { first } else { first.other() })

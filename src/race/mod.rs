@@ -47,6 +47,7 @@
 
 mod action;
 mod attempt;
+mod bindings;
 mod candidates;
 mod event;
 mod family;
@@ -64,6 +65,7 @@ pub mod order;
 mod outcome;
 pub mod policy;
 mod question;
+mod service;
 mod settings;
 mod silence;
 mod synthesis;
@@ -72,6 +74,7 @@ mod translation;
 
 pub use action::{Action, Permits, Wanted};
 pub use attempt::{Attempt, AttemptId, AttemptOutcome, CandidateId, Failure, Operation};
+pub use bindings::{Binding, BindingId, MOST_BINDINGS};
 pub use event::Event;
 pub use family::Family;
 pub use gai_conf::{GaiConf, MissingNumber};

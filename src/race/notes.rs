@@ -1,12 +1,13 @@
 //! What a race notes of each event. Nothing is decided here except what no later event can change.
 use super::attempt::{Attempt, AttemptId, AttemptOutcome, CandidateId, Failure};
+use super::bindings::UNBOUND;
 use super::event::Event;
 use super::family::Family;
 use super::lookup_error::LookupError;
 use super::machine::{Race, Setback};
 use super::order::{Rank, Route};
 use super::outcome::Outcome;
-use super::question::{LookupId, QuestionKind};
+use super::question::{HOST, LookupId, QuestionKind};
 use super::trace::{AnsweredBy, TraceKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ impl Race {
         match event {
             Event::Answered { lookup, addresses, by } => self.note_answer(now, lookup, addresses, by),
             Event::LookupFailed { lookup, error, by } => self.note_lookup_failure(now, lookup, error, by),
+            Event::ServiceAnswered { lookup, bindings, by } => self.note_bindings(now, lookup, bindings, by),
             Event::RouteFound { candidate, route } => self.note_route(now, candidate, route),
             Event::ConnectivityFound { family, connected } => self.note_connectivity(family, connected),
             Event::HandshakeExpected { attempt, within } => {
@@ -53,6 +55,10 @@ impl Race {
         if question.kind == QuestionKind::Nat64Prefix {
             return self.note_prefixes(now, lookup, addresses, by);
         }
+        if question.kind == QuestionKind::Service {
+            // Addresses are no bindings.
+            return self.note_lookup_failure(now, lookup, LookupError::NO_DATA, by);
+        }
         // A lookup callback may answer with both families whatever it was asked. Only what was asked for
         // counts.
         let family = question.kind.family();
@@ -67,7 +73,11 @@ impl Race {
             self.local_families = Some(addresses.iter().map(Family::of).collect());
             return;
         }
-        self.admit(now, addresses.iter().filter(asked_for));
+        if self.service.is_some() {
+            self.note_addresses(now, question, addresses.iter().filter(asked_for).copied().collect());
+        } else {
+            self.admit(now, addresses.iter().filter(asked_for));
+        }
         self.begin_resolution_delay(now);
     }
 
@@ -75,11 +85,16 @@ impl Race {
         let Some(question) = self.lookups.pending(lookup) else { return };
         self.lookups.ended(lookup);
         self.log.add(now, TraceKind::LookupFailed { lookup, question, error, by });
-        self.hasten_at_once(now);
+        // That a service has no bindings says nothing of the addresses.
+        if question.kind != QuestionKind::Service {
+            self.hasten_at_once(now);
+        }
         match question.kind {
             QuestionKind::Local => self.end = Some(Outcome::LocalFailed { error }),
             // A network without a translator is no fault of the host.
-            QuestionKind::Nat64Prefix => {}
+            QuestionKind::Nat64Prefix | QuestionKind::Service => {}
+            // The host is what the caller has asked for.
+            _ if question.name != HOST => {}
             QuestionKind::Aaaa | QuestionKind::A | QuestionKind::Both => {
                 self.resolve_error = Some(self.resolve_error.map_or(error, |earlier| earlier.or_more_telling(error)));
             }
@@ -87,11 +102,17 @@ impl Race {
     }
 
     /// RFC 8305, section 3: a positive answer waits for the preferred family's, counted from this answer on.
+    /// So does one for the bindings of the service (version 3, section 4.2).
     /// There is nothing to wait for if that family's answer is here, or if loopback is all there is: both
     /// families of it are one host.
-    fn begin_resolution_delay(&mut self, now: Instant) {
+    pub(super) fn begin_resolution_delay(&mut self, now: Instant) {
         let delay = self.settings.resolution_delay;
         if self.resolution_delay_is_moot() || self.only_loopback() || delay.is_zero() {
+            return;
+        }
+        if let Some(service) = &mut self.service
+            && (std::mem::replace(&mut service.delayed, true) || !self.attempts.is_empty())
+        {
             return;
         }
         self.resolution_delay_ends = Some(now.checked_add(delay).unwrap_or(now + FAR_AWAY));
@@ -154,7 +175,7 @@ impl Race {
         self.candidates.reserve(addresses.clone().count());
         for &address in addresses {
             if !self.is_known(&address) {
-                let candidate = self.candidates.add(address, None);
+                let candidate = self.add(address, None, UNBOUND);
                 self.log.add(now, TraceKind::CandidateAdded { candidate, address });
             }
         }

@@ -144,9 +144,11 @@ fn common_prefix_on_link(source: Ipv4Addr, destination: Ipv4Addr, prefix_length:
 /// 8, which a policy table can make so: rules 9 and 10 applied pair by pair may then go round in a circle,
 /// and which of them counts hangs on who was compared with whom.
 pub fn sorted(ranks: &[&Rank]) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..ranks.len()).collect();
-    let mut room = places.clone();
-    merge_sort(&mut places, &mut room, &|&one, &other| ranks[one].compare(ranks[other]).then(one.cmp(&other)));
+    // The room that sorting takes lies behind them.
+    let mut places: Vec<usize> = (0..ranks.len()).chain(0..ranks.len()).collect();
+    let (sorted, room) = places.split_at_mut(ranks.len());
+    merge_sort(sorted, room, &|&one, &other| ranks[one].compare(ranks[other]).then(one.cmp(&other)));
+    places.truncate(ranks.len());
     places
 }
 

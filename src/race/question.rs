@@ -22,6 +22,9 @@ pub enum QuestionKind {
     /// The IPv6 addresses of [`IPV4_ONLY`](super::IPV4_ONLY), whatever the host is: they tell the prefixes of the
     /// network's translator (RFC 7050).
     Nat64Prefix,
+    /// The service bindings of the host (RFC 9460), with `Settings::service`; answered by
+    /// `Event::ServiceAnswered`.
+    Service,
 }
 
 impl QuestionKind {
@@ -38,7 +41,7 @@ impl QuestionKind {
         match self {
             QuestionKind::Aaaa => Some(Family::V6),
             QuestionKind::A => Some(Family::V4),
-            QuestionKind::Both | QuestionKind::Local | QuestionKind::Nat64Prefix => None,
+            QuestionKind::Both | QuestionKind::Local | QuestionKind::Nat64Prefix | QuestionKind::Service => None,
         }
     }
 }

@@ -103,6 +103,9 @@ pub struct Settings {
     pub confirm: bool,
     /// What is done with IPv4 addresses on a network without IPv4. Only with both families.
     pub nat64: Nat64,
+    /// The service bindings of the host are asked for, and the race follows them (RFC 9460, version 3). Without
+    /// fast fallback, with NAT64 and towards addresses it has no effect.
+    pub service: bool,
     /// Without fast fallback an attempt gets an equal share of what is left of the open limit,
     /// [`LEAST_SHARE`] at least, and all of it at the last address: one that does not answer leaves the
     /// others their turn.
@@ -131,6 +134,7 @@ impl Default for Settings {
             open_limit: None,
             confirm: false,
             nat64: Nat64::Off,
+            service: false,
             share_open_limit: false,
             trace: false,
         }

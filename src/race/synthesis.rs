@@ -5,6 +5,7 @@
 //! nothing else is left to attempt: until then the IPv4 addresses are held. An address that a name server has
 //! synthesized (DNS64) is known by its prefix; it counts as the IPv4 address that it stands for, and is that
 //! again where IPv4 has a network.
+use super::bindings::UNBOUND;
 use super::candidates::Candidate;
 use super::family::Family;
 use super::lookup_error::LookupError;
@@ -111,7 +112,7 @@ impl Race {
         for candidate in taken {
             match translation.extract(&candidate.address) {
                 // DNS64 has made it: it stays what it is, and is sorted as what it stands for.
-                Some(v4) => drop(self.candidates.add(candidate.address, Some(v4))),
+                Some(v4) => drop(self.add(candidate.address, Some(v4), UNBOUND)),
                 None => {
                     self.drop_candidate(now, &candidate);
                     addresses.push(candidate.address);
@@ -173,7 +174,7 @@ impl Race {
         if self.candidates.is_empty() {
             self.candidates_since = now;
         }
-        let candidate = self.candidates.add(address, embedded);
+        let candidate = self.add(address, embedded, UNBOUND);
         if let Some(v4) = embedded {
             self.log.add(now, TraceKind::AddressSynthesized { candidate, address, v4 });
         }

@@ -27,18 +27,29 @@ pub enum Stamp {
 
 impl Stamp {
     fn of(metadata: &Metadata) -> Stamp {
+        let stamp = Stamp::whenever(metadata);
+        let Stamp::File { modified, changed, .. } = stamp else { return stamp };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let old_enough = |(seconds, nanoseconds): (i64, i64)| {
             let time = Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanoseconds).unwrap_or(0));
             // A time in the future tells nothing.
             now.checked_sub(time).is_some_and(|age| age > TICK)
         };
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        let changed = (metadata.ctime(), metadata.ctime_nsec());
-        if !metadata.is_file() || !old_enough(modified) || !old_enough(changed) {
+        if old_enough(modified) && old_enough(changed) { stamp } else { Stamp::Unsteady }
+    }
+
+    /// The same, however young it is.
+    fn whenever(metadata: &Metadata) -> Stamp {
+        if !metadata.is_file() {
             return Stamp::Unsteady;
         }
-        Stamp::File { device: metadata.dev(), inode: metadata.ino(), size: metadata.len(), modified, changed }
+        Stamp::File {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
     }
 
     /// Of the file at `path`, as it is now.
@@ -51,7 +62,11 @@ impl Stamp {
 
     /// Whether the file at `path` is still the one that was stamped so.
     pub fn is_current(&self, path: &str) -> bool {
-        *self != Stamp::Unsteady && Stamp::now(path) == *self
+        if *self == Stamp::Unsteady {
+            return false;
+        }
+        // What is equal to a stamp is old enough, as that was.
+        *self == std::fs::metadata(path).as_ref().map_or(Stamp::Missing, Stamp::whenever)
     }
 }
 

@@ -85,7 +85,7 @@ impl Netlink {
 
     /// Hands the body of each answer of type `wanted` to `take`, up to the end of a dump or else the first.
     fn answers(&mut self, wanted: u16, dump: bool, mut take: impl FnMut(&[u8])) -> io::Result<()> {
-        let mut buffer = [0; BUFFER];
+        let mut buffer = [const { MaybeUninit::uninit() }; BUFFER];
         loop {
             let Some(mut rest) = self.receive(&mut buffer)? else { continue };
             while !rest.is_empty() {
@@ -112,7 +112,7 @@ impl Netlink {
     }
 
     /// One datagram; None if it is not from the kernel.
-    fn receive<'a>(&self, buffer: &'a mut [u8; BUFFER]) -> io::Result<Option<&'a [u8]>> {
+    fn receive<'a>(&self, buffer: &'a mut [MaybeUninit<u8>; BUFFER]) -> io::Result<Option<&'a [u8]>> {
         // SAFETY: sockaddr_nl is plain data for which all zeros is a value.
         let mut from: libc::sockaddr_nl = unsafe { MaybeUninit::zeroed().assume_init() };
         let mut length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
@@ -131,7 +131,10 @@ impl Netlink {
         if received < 0 {
             return Err(io::Error::last_os_error());
         }
-        let datagram = buffer.get(..received as usize).ok_or_else(malformed)?;
+        let received = buffer.get(..received as usize).ok_or_else(malformed)?;
+        // SAFETY: so many bytes were received, into the buffer's beginning, and bytes lie there as a slice of them
+        // does.
+        let datagram = unsafe { std::slice::from_raw_parts(received.as_ptr().cast(), received.len()) };
         Ok(Some(datagram).filter(|_| from.nl_pid == 0))
     }
 }

@@ -14,18 +14,22 @@ pub fn glibc_version() -> Option<(u32, u32)> {
     Some((parts.next()??, parts.next()??))
 }
 
-/// Shows `see` each variable of the environment whose name begins with one of these letters, "NAME=value". As
-/// getenv(3), and as whoever calls that, it must not meet a setenv(3) of another thread. It takes no lock, since the child of a fork may have
-/// inherited that locked.
-pub fn environment(letters: &[u8], mut see: impl FnMut(&[u8])) {
+/// Shows `see` each variable of the environment that begins so, "NAME=value". As getenv(3), and as whoever
+/// calls that, it must not meet a setenv(3) of another thread. It takes no lock, since the child of a fork
+/// may have inherited that locked.
+pub fn environment(beginnings: &[&[u8]], mut see: impl FnMut(&[u8])) {
     // SAFETY: the list ends with a null pointer and its strings with a zero byte; nobody changes it meanwhile, as
     // said above.
     unsafe {
         let mut place = environ;
         while !place.is_null() && !(*place).is_null() {
-            // Nearly all begin with another letter, and are not read to their end.
-            if letters.contains(&(*place).cast::<u8>().read()) {
-                see(CStr::from_ptr(*place).to_bytes());
+            let variable = *place;
+            // Nearly all begin otherwise, and are not read to their end: none of these bytes is zero.
+            let begins_with = |beginning: &&[u8]| {
+                (0..beginning.len()).all(|at| beginning[at] == variable.cast::<u8>().add(at).read())
+            };
+            if beginnings.iter().any(begins_with) {
+                see(CStr::from_ptr(variable).to_bytes());
             }
             place = place.add(1);
         }

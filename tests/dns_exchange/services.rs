@@ -155,6 +155,9 @@ fn a_key_that_is_mandatory_and_not_known_or_not_there_makes_a_record_useless() {
     assert_eq!(usable("0000 0002 0003", &[]), Err(Unusable::MissingMandatoryKey(3)));
     assert!(usable("0000 0002 0003 0003 0002 0035", &[]).is_ok());
     assert!(usable("029b 0000", &[]).is_ok(), "what is not mandatory is passed over");
+    // The last key that is known, and the first that is not.
+    assert!(usable("0000 0002 0006 0006 0010 20010db8000000000000000000000001", &[]).is_ok());
+    assert_eq!(usable("0000 0002 0007 0007 0000", &[]), Err(Unusable::UnknownMandatoryKey(7)));
 }
 
 #[test]

@@ -187,7 +187,11 @@ fn facts_that_need_libc() {
     let sortlist = resolv_conf("sortlist 192.0.2.0\n");
     let strict = ResolvConf { strict_error: true, ..resolv_conf("") };
     let unsure = resolv_conf("options ndots:-1\n");
-    let variables = |name: &'static str| Variables::among([name.as_bytes()]);
+    let variables = |name: &'static str| {
+        // Whoever looks through the environment passes no other name on.
+        assert!(Variables::BEGINNINGS.iter().any(|beginning| name.as_bytes().starts_with(beginning)));
+        Variables::among([name.as_bytes()])
+    };
     for (facts, reason) in [
         (Facts { glibc: None, ..facts(usual) }, Reason::AnotherLibc),
         (Facts { glibc: Some((2, 33)), ..facts(usual) }, Reason::OldGlibc),

@@ -123,6 +123,7 @@ fn settings(bytes: &mut Bytes<'_>) -> Settings {
         open_limit: bytes.limit(),
         confirm: first_address_family_count & 0x80 != 0,
         trace: flags & 0x80 != 0,
+        service: first_address_family_count & 0x0c == 0x0c,
         nat64: match first_address_family_count >> 6 {
             0 | 1 => Nat64::Off,
             2 => Nat64::Discover,
@@ -215,12 +216,12 @@ impl Play {
                 self.now = self.race.deadline().map_or(self.now, |deadline| deadline.max(self.now)) + late;
             }
             4..=6 => {
-                let lookup = LookupId(u32::from(bytes.next() % 4));
+                let lookup = self.some_lookup(bytes);
                 let addresses = bytes.addresses();
                 self.answer(lookup, &addresses);
             }
             7 => {
-                let lookup = LookupId(u32::from(bytes.next() % 4));
+                let lookup = self.some_lookup(bytes);
                 let gai_error = GAI_ERRORS[usize::from(bytes.next() % 8)];
                 self.fail_lookup(lookup, LookupError { gai_error, sys_errno: 0 });
             }
@@ -261,6 +262,11 @@ impl Play {
         }
     }
 
+    /// A lookup that may have been asked; a race that asks for bindings may have many.
+    fn some_lookup(&self, bytes: &mut Bytes<'_>) -> LookupId {
+        LookupId(u32::from(bytes.next() % if self.settings.service { 20 } else { 4 }))
+    }
+
     /// Hands in an event that must change nothing.
     fn ignored(&mut self, event: Event<'_>) {
         let before = format!("{:?}", self.race);
@@ -273,6 +279,9 @@ impl Play {
         let Some(question) = self.take_pending(lookup) else { return self.ignored(event) };
         if question.kind == QuestionKind::Nat64Prefix {
             return self.answer_prefix(lookup, addresses.is_empty());
+        }
+        if question.kind == QuestionKind::Service {
+            return self.answer_service(lookup, addresses);
         }
         if question.kind == QuestionKind::Local {
             self.local_families = addresses.iter().map(Family::of).collect();
@@ -293,6 +302,21 @@ impl Play {
         self.race.handle(self.now, Event::Answered { lookup, addresses, by: AnsweredBy::Nobody });
     }
 
+    /// A binding for each address, which is its hint; some lead to the same name, or to another port.
+    fn answer_service(&mut self, lookup: LookupId, addresses: &[SocketAddr]) {
+        let binding = |(place, address): (usize, &SocketAddr)| Binding {
+            priority: (place as u16 + u16::from(self.seed)) % 3,
+            target: NameId((place % 4) as u32),
+            port: (place % 2 == 1).then_some(8443),
+            hints: vec![*address],
+        };
+        if !addresses.is_empty() {
+            self.hasten_at = Some(self.now + HASTEN_AFTER);
+        }
+        let bindings: Vec<Binding> = addresses.iter().enumerate().map(binding).collect();
+        self.race.handle(self.now, Event::ServiceAnswered { lookup, bindings: &bindings, by: AnsweredBy::Nobody });
+    }
+
     fn end_by(&mut self, event: Event<'_>) {
         if self.decided {
             return self.ignored(event);
@@ -305,7 +329,9 @@ impl Play {
         let event = Event::LookupFailed { lookup, error, by: AnsweredBy::Nobody };
         let Some(question) = self.take_pending(lookup) else { return self.ignored(event) };
         self.decided = question.kind == QuestionKind::Local;
-        self.hasten_at = Some(self.now);
+        if question.kind != QuestionKind::Service {
+            self.hasten_at = Some(self.now);
+        }
         self.race.handle(self.now, event);
     }
 
@@ -390,11 +416,18 @@ impl Play {
                 assert_eq!(lookup.0 as usize, self.asked.len(), "numbered otherwise than asked");
                 // Of two families the second gives way while the first is pending; nothing was hastened
                 // before it was asked.
-                let second = question.kind.family().is_some() && !self.pending.is_empty();
+                let other = question.kind.family().map(|family| QuestionKind::of(family.other()));
+                let of_the_other = |pending: &LookupId| {
+                    let pending = self.asked[pending.0 as usize];
+                    pending.name == question.name && Some(pending.kind) == other
+                };
+                let second = self.pending.iter().any(of_the_other);
                 assert_eq!(urgency == Urgency::WhenFree, second);
                 if second {
+                    if self.when_free.is_empty() {
+                        self.hasten_at = None;
+                    }
                     self.when_free.push(lookup);
-                    self.hasten_at = None;
                 }
                 self.asked.push(question);
                 self.pending.push(lookup);
@@ -448,7 +481,7 @@ impl Play {
     }
 
     fn is_plain_question(&self, question: Question) -> bool {
-        let of_host = !matches!(question.kind, QuestionKind::Local | QuestionKind::Nat64Prefix);
+        let of_host = !matches!(question.kind, QuestionKind::Local | QuestionKind::Nat64Prefix | QuestionKind::Service);
         !self.settings.fast_fallback && self.settings.asked() == Families::Both && of_host
     }
 

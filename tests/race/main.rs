@@ -21,5 +21,6 @@ mod section_3;
 mod section_4;
 mod section_5;
 mod section_6;
+mod service;
 mod trace;
 mod without_fast_fallback;

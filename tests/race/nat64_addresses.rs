@@ -158,6 +158,20 @@ fn what_is_no_prefix_is_refused() {
     assert_eq!("discover".parse(), Ok(Nat64::Discover));
     let two = vec![Nat64Prefix::WELL_KNOWN, prefix("2001:db8::/32")];
     assert_eq!("64:ff9b::/96,2001:db8::/32".parse(), Ok(Nat64::Prefixes(two.into())));
+    let eight = "a::/96,b::/96,c::/96,d::/96,e::/96,f::/96,a1::/96,a2::/96";
+    assert!(matches!(eight.parse(), Ok(Nat64::Prefixes(prefixes)) if prefixes.len() == MOST_PREFIXES));
+}
+
+#[test]
+fn an_error_says_what_is_wrong() {
+    for (error, word) in [
+        (InvalidNat64::Malformed, "discover"),
+        (InvalidNat64::Length, "length"),
+        (InvalidNat64::Bits, "bit"),
+        (InvalidNat64::TooMany, "more than 8"),
+    ] {
+        assert!(error.to_string().contains(word), "{error}");
+    }
 }
 
 proptest! {

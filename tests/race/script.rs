@@ -3,7 +3,7 @@
 //!
 //! Addresses have short names: `v6.1` is 2001:db8::1, `v4.1` is 192.0.2.1, `loop6` and `loop4` are loopback; `64:1`
 //! is 2001:db8:64::192.0.2.1, as a translator knows 192.0.2.1;
-//! any other word is read as an IP address. The port is always 80. Actions are compared as text: `ask AAAA`,
+//! any other word is read as an IP address. The port is 80, unless it stands behind: `v6.1@8443`. Actions are compared as text: `ask AAAA`,
 //! `start v6.1`, `abandon v4.1`, `drop A` (a lookup), `hasten A`, `finish ...`. What is asked only when
 //! somebody is free to look it up reads `ask A when free`.
 use happysock::race::*;
@@ -16,6 +16,7 @@ pub const A: Question = Question::host(QuestionKind::A);
 pub const ANY: Question = Question::host(QuestionKind::Both);
 pub const LOCAL: Question = Question::host(QuestionKind::Local);
 pub const PREFIX: Question = Question::host(QuestionKind::Nat64Prefix);
+pub const HTTPS: Question = Question::host(QuestionKind::Service);
 
 pub const NONAME: i32 = -2;
 pub const AGAIN: i32 = -3;
@@ -35,6 +36,7 @@ pub fn ms(milliseconds: u64) -> Duration {
 
 /// An address by its short name.
 pub fn address(name: &str) -> SocketAddr {
+    let (name, port) = name.split_once('@').map_or((name, 80), |(name, port)| (name, port.parse().unwrap()));
     let ip: IpAddr = match name.split_once('.') {
         Some(("v6", number)) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number.parse().unwrap()).into(),
         Some(("v4", number)) => Ipv4Addr::new(192, 0, 2, number.parse().unwrap()).into(),
@@ -46,7 +48,22 @@ pub fn address(name: &str) -> SocketAddr {
         _ if name == "loop4" => Ipv4Addr::LOCALHOST.into(),
         _ => name.parse().unwrap(),
     };
-    SocketAddr::new(ip, 80)
+    SocketAddr::new(ip, port)
+}
+
+fn binding(text: &str) -> Binding {
+    let mut words = text.split_whitespace();
+    let priority = words.next().unwrap().parse().unwrap();
+    let target = words.next().unwrap();
+    let (target, port) = target.split_once('@').map_or((target, None), |(target, port)| (target, Some(port)));
+    let target = if target == "." { HOST } else { NameId(target.parse().unwrap()) };
+    let port = port.map(|port| port.parse().unwrap());
+    Binding { priority, target, port, hints: words.map(address).collect() }
+}
+
+/// The question about a target.
+pub fn of_target(number: u32, question: Question) -> Question {
+    Question { name: NameId(number), kind: question.kind }
 }
 
 pub fn addresses(names: &str) -> Vec<SocketAddr> {
@@ -55,7 +72,8 @@ pub fn addresses(names: &str) -> Vec<SocketAddr> {
 
 /// The short name of an address.
 pub fn name(address: &SocketAddr) -> String {
-    match address.ip() {
+    let port = if address.port() == 80 { String::new() } else { format!("@{}", address.port()) };
+    let ip = match address.ip() {
         ip if ip == Ipv6Addr::LOCALHOST => "loop6".into(),
         ip if ip == Ipv4Addr::LOCALHOST => "loop4".into(),
         IpAddr::V6(v6) if v6.segments()[..7] == [0x2001, 0xdb8, 0, 0, 0, 0, 0] => format!("v6.{}", v6.segments()[7]),
@@ -64,18 +82,20 @@ pub fn name(address: &SocketAddr) -> String {
         }
         IpAddr::V4(v4) if v4.octets()[..3] == [192, 0, 2] => format!("v4.{}", v4.octets()[3]),
         other => other.to_string(),
-    }
+    };
+    ip + &port
 }
 
-fn question_name(question: Question) -> &'static str {
-    assert_eq!(question.name, HOST);
-    match question.kind {
+fn question_name(question: Question) -> String {
+    let kind = match question.kind {
         QuestionKind::Aaaa => "AAAA",
         QuestionKind::A => "A",
         QuestionKind::Both => "any",
         QuestionKind::Local => "local",
         QuestionKind::Nat64Prefix => "nat64",
-    }
+        QuestionKind::Service => "HTTPS",
+    };
+    if question.name == HOST { kind.into() } else { format!("{kind} of {}", question.name.0) }
 }
 
 /// A route with the source that a host with one global address of each family would use.
@@ -264,6 +284,14 @@ impl Script {
         self.event(Event::Answered { lookup, addresses: &addresses(names), by: AnsweredBy::Nobody })
     }
 
+    /// The bindings of the service, one after the other with semicolons between them: the priority; the
+    /// target, `.` for the host or the number of a name, perhaps with a port (`1@8443`); hints.
+    pub fn tells(&mut self, bindings: &str) -> &mut Script {
+        let lookup = self.lookup(HTTPS);
+        let bindings: Vec<Binding> = bindings.split(';').filter(|text| !text.trim().is_empty()).map(binding).collect();
+        self.event(Event::ServiceAnswered { lookup, bindings: &bindings, by: AnsweredBy::Nobody })
+    }
+
     pub fn fails_to_resolve(&mut self, question: Question, gai_error: i32) -> &mut Script {
         let lookup = self.lookup(question);
         self.event(Event::LookupFailed {
@@ -279,7 +307,7 @@ impl Script {
         LookupId(place.unwrap_or(self.asked.len()) as u32)
     }
 
-    fn lookup_name(&self, lookup: LookupId) -> &'static str {
+    fn lookup_name(&self, lookup: LookupId) -> String {
         question_name(self.asked[lookup.0 as usize])
     }
 

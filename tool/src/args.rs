@@ -11,6 +11,7 @@ const AFTER_HELP: &str = "\
 Examples:
   happy connect example.org 443
   printf 'HEAD / HTTP/1.0\\r\\n\\r\\n' | happy connect example.org 80
+  printf 'HEAD / HTTP/1.0\\r\\n\\r\\n' | happy connect --tls example.org 443
   happy lookup --compare example.org
   happy check example.org example.net:80
   happy check --watch <list
@@ -195,8 +196,8 @@ pub struct ConnectArguments {
     #[arg(short = 'z', long, conflicts_with = "pipe")]
     pub zero: bool,
     /// Count a connection only when its TLS handshake is done: an address that takes connections and never
-    /// answers is left behind. Nothing is passed on
-    #[arg(long, conflicts_with = "pipe")]
+    /// answers is left behind. What is passed on goes through TLS
+    #[arg(long)]
     pub tls: bool,
     /// Trust the certificates of this file (PEM) instead of the system's
     #[arg(long, value_name = "FILE", requires = "tls")]
@@ -232,6 +233,15 @@ pub struct ConnectArguments {
     /// for the prefix (RFC 7050); or prefixes with commas between, such as 64:ff9b::/96
     #[arg(long, value_name = "PREFIXES", conflicts_with_all = ["v4", "v6"], help_heading = "Addresses")]
     pub nat64: Option<happysock::race::Nat64>,
+    /// Ask for the bindings of a service too, and follow them (HTTPS and SVCB records, RFC 9460): https,
+    /// _PORT._https, _SCHEME or _PORT._SCHEME
+    #[arg(short, long, value_name = "SERVICE", conflicts_with_all = ["addresses", "nat64", "no_fast_fallback"],
+          help_heading = "Addresses")]
+    pub service: Option<String>,
+    /// The protocols that a client of the service speaks, by their ALPN ids: bindings without one of them are
+    /// left out. With --tls they are offered in the handshake
+    #[arg(long, value_name = "ID,...", value_delimiter = ',', requires = "service", help_heading = "Addresses")]
+    pub alpn: Vec<String>,
     #[command(flatten)]
     pub race: RaceOptions,
     #[command(flatten)]

@@ -19,6 +19,8 @@ struct Row {
     /// From where a wait of its own led to its start.
     waited_from: Option<f64>,
     started: f64,
+    /// From when on it was held for its TLS handshake.
+    held_from: Option<f64>,
     ended: Option<f64>,
     is_lookup: bool,
 }
@@ -57,6 +59,13 @@ pub fn lines_in(record: &Record, now_ms: f64, frame: &Frame, look: &Look) -> Vec
     let scale = Scale { end: frame.end_ms.max(0.001), columns: bar_columns };
     let mut lines: Vec<String> = rows.iter().map(|row| line(row, end, &scale, label_columns, look)).collect();
     lines.push(look.paint(Paint::Quiet, &format!("{}{}", " ".repeat(before_bar), axis(&scale))));
+    if record.has_held() {
+        let (connecting, held) = (attempt_body(look), held_body(look));
+        let legend = format!("{connecting}{connecting} TCP  {held}{held} TLS handshake");
+        // Below the bars, unless it is wider than they are.
+        let indent = before_bar.min(look.width.saturating_sub(legend.chars().count()));
+        lines.push(look.paint(Paint::Quiet, &format!("{}{legend}", " ".repeat(indent))));
+    }
     lines
 }
 
@@ -115,6 +124,8 @@ fn lookup_row(record: &Record, lookup: &Lookup) -> Row {
         "AAAA" => "IPv6 lookup".to_owned(),
         "A" => "IPv4 lookup".to_owned(),
         "local" => "local address".to_owned(),
+        "service" => "bindings".to_owned(),
+        text if text.contains(" of target ") => text.to_owned(),
         _ => "lookup".to_owned(),
     };
     let (state, paint) = match lookup.outcome {
@@ -126,7 +137,7 @@ fn lookup_row(record: &Record, lookup: &Lookup) -> Row {
         LookupOutcome::Abandoned => ("no answer".to_owned(), Paint::Bad),
     };
     let (started, ended) = (lookup.started_ms, lookup.ended_ms);
-    Row { label, state, paint, waited_from: None, started, ended, is_lookup: true }
+    Row { label, state, paint, waited_from: None, started, held_from: None, ended, is_lookup: true }
 }
 
 /// Why a lookup failed, in a word or two.
@@ -164,6 +175,7 @@ fn attempt_row(record: &Record, number: usize, attempt: &Attempt) -> Row {
         paint,
         waited_from: waited_from.map(|wait| wait.started_ms),
         started: attempt.started_ms,
+        held_from: attempt.connected_ms,
         ended: attempt.ended_ms,
         is_lookup: false,
     }
@@ -195,17 +207,23 @@ fn line(row: &Row, now: f64, scale: &Scale, label_columns: usize, look: &Look) -
     .to_owned()
 }
 
-/// Dots while it waited, then a line while it ran: thin for a lookup, thick for an attempt.
+fn attempt_body(look: &Look) -> &'static str {
+    look.letters("━", "=")
+}
+
+/// Another pattern, and not another colour: what an attempt does after TCP.
+fn held_body(look: &Look) -> &'static str {
+    look.letters("▒", "%")
+}
+
+/// Dots while it waited, then a line while it ran: thin for a lookup, thick for an attempt, dense while that was
+/// held.
 fn bar(row: &Row, now: f64, scale: &Scale, look: &Look) -> String {
     let start = scale.column(row.started);
     let end = scale.column(row.ended.unwrap_or(now)).max(start);
     let waited_from = row.waited_from.map_or(start, |from| scale.column(from).min(start));
-    let body = match (row.is_lookup, look.unicode) {
-        (true, true) => "─",
-        (true, false) => "-",
-        (false, true) => "━",
-        (false, false) => "=",
-    };
+    let held_from = row.held_from.map_or(end, |from| scale.column(from).clamp(start, end));
+    let body = if row.is_lookup { look.letters("─", "-") } else { attempt_body(look) };
     // Its last column says how it stands: it goes on, it was reached, it was not.
     let tip = match row.paint {
         _ if row.ended.is_none() => look.letters("╸", ">"),
@@ -219,7 +237,10 @@ fn bar(row: &Row, now: f64, scale: &Scale, look: &Look) -> String {
         "{}{}{}",
         " ".repeat(waited_from),
         look.paint(Paint::Quiet, &look.letters("·", ".").repeat(start - waited_from)),
-        look.paint(paint, &format!("{}{tip}", body.repeat(end - start))),
+        look.paint(
+            paint,
+            &format!("{}{}{tip}", body.repeat(held_from - start), held_body(look).repeat(end - held_from))
+        ),
     )
 }
 

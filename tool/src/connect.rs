@@ -8,7 +8,7 @@ use crate::live::Live;
 use crate::look::{Look, Paint};
 use crate::names;
 use crate::output;
-use crate::pipe;
+use crate::pipe::{self, Peer};
 use crate::race::Starter;
 use crate::record::{Record, Status};
 use crate::repeat;
@@ -17,7 +17,7 @@ use anyhow::Result;
 use console::Term;
 use happysock::{Connect, History, Options, Plan, PlanError};
 use std::ffi::{CStr, CString};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,18 +29,21 @@ pub fn run(arguments: &ConnectArguments, look: &LookOptions, interrupts: &Interr
     let show = !arguments.quiet && !arguments.output.json;
     let learns = arguments.repeat > 1 && !arguments.no_history;
     let history = learns.then(|| Arc::new(History::new(Instant::now())));
-    let tls =
-        arguments.tls.then(|| Tls::new(without_brackets(&arguments.host), arguments.tls_ca.as_deref())).transpose()?;
+    let host = without_brackets(&arguments.host);
+    let tls = || Tls::new(host, arguments.tls_ca.as_deref(), &arguments.alpn);
+    let tls = arguments.tls.then(tls).transpose()?;
     let mut records = Vec::new();
-    let mut connection = None;
+    let mut connection: Option<Arc<dyn Peer>> = None;
     for _ in 0..arguments.repeat {
-        let (record, socket) =
+        let (record, peer) =
             race(arguments, (history.as_ref(), tls.as_ref()), &term, &look, show && arguments.repeat == 1, interrupts)?;
         if arguments.output.json {
             output::print_json(&record)?;
         }
         records.push(record);
-        connection = socket;
+        if let Some(before) = std::mem::replace(&mut connection, peer) {
+            before.leave();
+        }
         if show && arguments.repeat > 1 {
             repeat::show_one(&term, &look, &records);
         }
@@ -56,8 +59,10 @@ pub fn run(arguments: &ConnectArguments, look: &LookOptions, interrupts: &Interr
     if let Some(code) = interrupts.exit_code() {
         return Ok(code);
     }
-    if let (true, Some(socket)) = (passes, connection) {
-        pipe::run(socket)?;
+    match connection {
+        Some(peer) if passes => pipe::run(peer)?,
+        Some(peer) => peer.leave(),
+        None => {}
     }
     Ok(records
         .iter()
@@ -68,7 +73,7 @@ pub fn run(arguments: &ConnectArguments, look: &LookOptions, interrupts: &Interr
 }
 
 fn passes(arguments: &ConnectArguments) -> bool {
-    let may = arguments.repeat == 1 && !arguments.zero && !arguments.tls && !arguments.output.json;
+    let may = arguments.repeat == 1 && !arguments.zero && !arguments.output.json;
     may && (arguments.pipe.is_some() || pipe::input_is_given())
 }
 
@@ -80,7 +85,7 @@ fn race(
     look: &Look,
     show: bool,
     interrupts: &Interrupts,
-) -> Result<(Record, Option<TcpStream>)> {
+) -> Result<(Record, Option<Arc<dyn Peer>>)> {
     let starter = Starter::new(tls);
     let plan = plan(arguments, history, &starter)?;
     let mut record = Record::new("connect", &arguments.host, &arguments.port);
@@ -99,7 +104,7 @@ fn race(
     for (address, reason) in end.handshake_failures {
         eprintln!("happy: TLS with {address}: {reason}");
     }
-    Ok((record, end.socket))
+    Ok((record, end.peer))
 }
 
 fn with_title(record: &Record, now: f64, look: &Look) -> Vec<String> {
@@ -140,6 +145,7 @@ fn plan(arguments: &ConnectArguments, history: Option<&Arc<History>>, starter: &
     let local_port = arguments.local_port.as_deref().map(|text| c_string("--local-port", text)).transpose()?;
     let addresses = addresses(arguments)?;
     let race = &arguments.race;
+    let alpn: Vec<&[u8]> = arguments.alpn.iter().map(String::as_bytes).collect();
     let defaults = Options::default();
     let options = Options {
         local_host: local_host.as_deref(),
@@ -164,6 +170,8 @@ fn plan(arguments: &ConnectArguments, history: Option<&Arc<History>>, starter: &
         max_attempts: race.max_attempts,
         history: history.cloned(),
         nat64: arguments.nat64.clone().unwrap_or_default(),
+        service: arguments.service.as_deref(),
+        alpn: &alpn,
         hooks: Some(starter.hooks()),
         trace: true,
         confirm: arguments.tls,

@@ -1,7 +1,7 @@
 //! What a race cost, against the best that was possible and against no race at all.
 
 use crate::names;
-use crate::record::{Attempt, AttemptState, Cost, LookupOutcome, Record, Status, WaitKind};
+use crate::record::{Attempt, AttemptState, Binding, Cost, LookupOutcome, Record, Status, WaitKind};
 
 /// How long connect(2) takes to give up on an address that does not answer (tcp(7)). The kernel repeats the
 /// SYN `tcp_syn_linear_timeouts` times after a second each, then `tcp_syn_retries` times after doubled waits,
@@ -27,11 +27,12 @@ pub fn of(record: &Record) -> Option<Cost> {
     let winner = record.winner()?;
     let handshake = took(winner);
     let best_ms = known_at(record, winner) + handshake;
-    let before: f64 = record.attempts[..result.attempt?]
+    let before: Option<f64> = record.attempts[..result.attempt?]
         .iter()
         .map(|attempt| match attempt.outcome {
-            AttemptState::Failed => took(attempt),
-            _ => silence_ms(),
+            AttemptState::Failed => Some(took(attempt)),
+            // The system gives up on addresses that do not answer, and not on handshakes above TCP.
+            _ => attempt.connected_ms.is_none().then(silence_ms),
         })
         .sum();
     let answered = record.lookups.iter().filter(|lookup| lookup.outcome != LookupOutcome::Abandoned);
@@ -39,7 +40,7 @@ pub fn of(record: &Record) -> Option<Cost> {
     Some(Cost {
         best_ms: round(best_ms),
         extra_ms: round((result.total_ms - best_ms).max(0.0)),
-        one_by_one_ms: round(lookups + before + handshake),
+        one_by_one_ms: before.map(|before| round(lookups + before + handshake)),
     })
 }
 
@@ -71,6 +72,7 @@ pub fn sentences(record: &Record) -> Vec<String> {
         winner.family,
         ms(result.total_ms)
     )];
+    all.extend(result.binding.as_ref().map(Binding::sentence));
     let known = cost.best_ms - took(winner);
     let parts =
         if known > 0.0 { format!(" (lookup {}, handshake {})", ms(known), ms(took(winner))) } else { String::new() };
@@ -80,11 +82,12 @@ pub fn sentences(record: &Record) -> Vec<String> {
         let why = why_longer(record);
         all.push(format!("The best possible was {}{parts}: {} went to {why}.", ms(cost.best_ms), ms(cost.extra_ms)));
     }
-    if cost.one_by_one_ms > result.total_ms * 2.0 && cost.one_by_one_ms > result.total_ms + 50.0 {
-        all.push(format!(
-            "One address after the other, without a race, it would have taken {}.",
-            ms(cost.one_by_one_ms)
-        ));
+    match cost.one_by_one_ms {
+        Some(took) if took > result.total_ms * 2.0 && took > result.total_ms + 50.0 => {
+            all.push(format!("One address after the other, without a race, it would have taken {}.", ms(took)));
+        }
+        Some(_) => {}
+        None => all.push("One address after the other, without a race, it would not have come to an end.".to_owned()),
     }
     all
 }
@@ -102,6 +105,9 @@ fn why_longer(record: &Record) -> String {
     let silent: Vec<&Attempt> = before.iter().filter(|attempt| attempt.outcome != AttemptState::Failed).collect();
     match silent[..] {
         [] => {}
+        [one] if one.connected_ms.is_some() => {
+            reasons.push(format!("waiting for {}, which did not answer TLS", one.address));
+        }
         [one] => reasons.push(format!("waiting for {}, which did not answer", one.address)),
         ref several => reasons.push(format!("waiting for {} addresses that did not answer", several.len())),
     }

@@ -102,20 +102,36 @@ impl Look {
     pub fn wrap(&self, text: &str) -> Vec<String> {
         let width = self.width.min(100);
         let mut lines = vec![String::new()];
-        for word in text.split_whitespace() {
+        for word in words(text) {
             let line = lines.last_mut().expect("there is always one");
-            let needed = console::measure_text_width(line) + 1 + console::measure_text_width(word);
+            let needed = console::measure_text_width(line) + 1 + console::measure_text_width(&word);
             if line.is_empty() {
-                line.push_str(word);
+                line.push_str(&word);
             } else if needed <= width {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             } else {
-                lines.push(word.to_owned());
+                lines.push(word);
             }
         }
         lines
     }
+}
+
+/// What no line is broken within: the words, a number with its unit for one.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let is_unit = matches!(word.trim_end_matches([',', '.', ':', ';', ')']), "ms" | "s");
+        match words.last_mut() {
+            Some(number) if is_unit && number.ends_with(|letter: char| letter.is_ascii_digit()) => {
+                number.push(' ');
+                number.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
 }
 
 /// As setlocale(3) looks for it: the first of the three that is set.
@@ -124,4 +140,18 @@ fn speaks_utf8() -> bool {
     let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default();
     let locale = locale.to_ascii_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_keeps_its_unit() {
+        let look = Look { color: false, unicode: true, width: 20, moves: false, height: 24 };
+        assert_eq!(
+            look.wrap("the same order, 8.23 ms. After 3 tries"),
+            ["the same order,", "8.23 ms. After 3", "tries"]
+        );
+    }
 }

@@ -25,6 +25,7 @@ mod recording;
 mod repeat;
 mod run;
 mod services;
+mod session;
 mod sweep;
 mod targets;
 mod tls;

@@ -1,6 +1,6 @@
 //! Names and sentences for what the library and the system say in numbers.
 
-use happysock::race::{Family, Limit, LookupError, Operation, QuestionKind, Rule};
+use happysock::race::{Family, HOST, Limit, LookupError, Operation, Question, QuestionKind, Rule};
 use nix::errno::Errno;
 
 /// netdb.h of glibc; the libc crate has no name for it.
@@ -93,15 +93,17 @@ pub fn rule(rule: Rule) -> &'static str {
     }
 }
 
-/// A question, as dig(1) would name it.
-pub fn question(kind: QuestionKind) -> &'static str {
-    match kind {
+/// A question, as dig(1) would name it; of which target of a service, where it is not of the host.
+pub fn question(question: Question) -> String {
+    let kind = match question.kind {
         QuestionKind::Aaaa => "AAAA",
         QuestionKind::A => "A",
         QuestionKind::Both => "both",
         QuestionKind::Local => "local",
         QuestionKind::Nat64Prefix => "nat64-prefix",
-    }
+        QuestionKind::Service => "service",
+    };
+    if question.name == HOST { kind.to_owned() } else { format!("{kind} of target {}", question.name.0) }
 }
 
 /// The flag that sets a limit.
@@ -133,6 +135,8 @@ pub fn argument(argument: happysock::Argument) -> &'static str {
         A::ResolutionDelay => "--resolution-delay",
         A::ConnectionAttemptDelay => "--attempt-delay",
         A::FirstAddressFamilyCount => "--first-family-count",
+        A::Service => "--service",
+        A::Alpn => "--alpn",
         _ => "the arguments",
     }
 }

@@ -2,8 +2,9 @@
 //! it.
 //!
 //! A lookup is a thin bar, an attempt a thick one, a wait a dotted line. What connected is filled, what
-//! failed is filled and crossed out at its end, what nobody answered is hollow. The colours are of Okabe's
-//! and Ito's palette, which all kinds of eyes tell apart.
+//! failed is filled and crossed out at its end, what nobody answered is hollow. While an attempt is held for its
+//! TLS handshake its bar is hatched. The colours are of Okabe's and Ito's palette, which all kinds of eyes tell
+//! apart; no meaning rests on them alone.
 
 use crate::chart;
 use crate::names;
@@ -27,6 +28,7 @@ const PANEL: i32 = MARGIN + LABELS + BARS + REMARKS;
 const HEAD: i32 = 78;
 const ROW: i32 = 26;
 const FOOT: i32 = 44;
+const LEGEND: i32 = 22;
 
 const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 const FAINT: RGBColor = RGBColor(0x70, 0x70, 0x70);
@@ -83,7 +85,8 @@ fn plan(records: &[Record]) -> Result<(Vec<&Record>, i32, i32)> {
         plotters::style::register_font(FONT, style, bytes).map_err(|_| anyhow!("the font cannot be read"))?;
     }
     let width = PANEL * shown.len() as i32 + MARGIN;
-    Ok((shown, width, HEAD + ROW * rows as i32 + FOOT))
+    let legend = if shown.iter().any(|record| record.has_held()) { LEGEND } else { 0 };
+    Ok((shown, width, HEAD + ROW * rows as i32 + FOOT + legend))
 }
 
 type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
@@ -111,6 +114,7 @@ enum Shape {
     Filled,
     Crossed,
     Hollow,
+    Hatched,
 }
 
 impl<B: DrawingBackend> Panel<'_, B> {
@@ -128,7 +132,7 @@ impl<B: DrawingBackend> Panel<'_, B> {
         for (number, attempt) in record.attempts.iter().enumerate() {
             self.attempt(record.lookups.len() + number, attempt, record)?;
         }
-        Ok(())
+        if record.has_held() { self.legend(rows) } else { Ok(()) }
     }
 
     /// Upright lines at round times, with the times below.
@@ -158,6 +162,8 @@ impl<B: DrawingBackend> Panel<'_, B> {
             "AAAA" => "look up IPv6 (AAAA)",
             "A" => "look up IPv4 (A)",
             "local" => "look up the local address",
+            "service" => "look up the bindings of the service",
+            text if text.contains(" of target ") => text,
             _ => "look up both families",
         };
         let (from, to) = (lookup.started_ms, lookup.ended_ms.unwrap_or(record.span_ms()));
@@ -183,18 +189,42 @@ impl<B: DrawingBackend> Panel<'_, B> {
     fn attempt(&self, row: usize, attempt: &Attempt, record: &Record) -> Drawn<B> {
         let (from, to) = (attempt.started_ms, attempt.ended_ms.unwrap_or(record.span_ms()));
         let took = names::duration_ms(to - from);
+        let held = attempt.connected_ms;
         let (color, shape, remark) = match attempt.outcome {
             AttemptState::Connected => (CONNECTED, Shape::Filled, format!("✓ connected, {took}")),
             AttemptState::Failed => (FAILED, Shape::Crossed, format!("{}, {took}", chart::attempt_failure(attempt))),
             AttemptState::TimedOut => (TIMED_OUT, Shape::Crossed, format!("time limit, {took}")),
+            AttemptState::Abandoned if held.is_some() => (FAINT, Shape::Hollow, format!("no handshake, {took}")),
             AttemptState::Abandoned => (FAINT, Shape::Hollow, format!("no answer, {took}")),
             AttemptState::Running => (FAINT, Shape::Hollow, took),
         };
         let ink = if attempt.outcome == AttemptState::Connected { CONNECTED } else { INK };
         self.label(row, &attempt.address, &ink)?;
         self.wait(row, attempt, record)?;
-        self.bar(row, from, to, 8, &color, &shape)?;
+        match held {
+            // TCP went well, whatever came of the handshake.
+            Some(held) => {
+                self.bar(row, held, to, 8, &color, &Shape::Hatched)?;
+                self.bar(row, from, held, 8, &color, &Shape::Filled)?;
+                if let Shape::Crossed = shape {
+                    self.cross(row, to, 8)?;
+                }
+            }
+            None => self.bar(row, from, to, 8, &color, &shape)?,
+        }
         self.remark(row, to, &remark, &ink)
+    }
+
+    /// What the two parts of the bars are; only where there are two.
+    fn legend(&self, rows: usize) -> Drawn<B> {
+        let y = HEAD + ROW * rows as i32 + FOOT;
+        for (x, shape, says) in
+            [(LABELS, Shape::Filled, "TCP"), (LABELS + 80, Shape::Hatched, "connected, held for its TLS handshake")]
+        {
+            self.block((x, x + 24), y, 6, &FAINT, &shape)?;
+            self.text(x + 31, y, 13.0, &FAINT, false, HPos::Left, says)?;
+        }
+        Ok(())
     }
 
     /// What an attempt waited for before it began: a dotted line that leads to it, with its name above.
@@ -228,24 +258,34 @@ impl<B: DrawingBackend> Panel<'_, B> {
     }
 
     fn bar(&self, row: usize, from: f64, to: f64, half: i32, color: &RGBColor, shape: &Shape) -> Drawn<B> {
-        let (left, y) = (self.x(from), self.y(row));
+        let left = self.x(from);
         // The shortest can still be seen.
         let right = self.x(to).max(left + 3);
+        self.block((left, right), self.y(row), half, color, shape)?;
+        if let Shape::Crossed = shape { self.cross(row, to, half.max(6)) } else { Ok(()) }
+    }
+
+    fn block(&self, (left, right): (i32, i32), y: i32, half: i32, color: &RGBColor, shape: &Shape) -> Drawn<B> {
         let corners = [self.at((left, y - half)), self.at((right, y + half))];
-        match shape {
-            Shape::Hollow => {
-                self.area.draw(&Rectangle::new(corners, WHITE.filled()))?;
-                self.area.draw(&Rectangle::new(corners, color.stroke_width(self.zoom as u32)))?;
-            }
-            Shape::Filled => self.area.draw(&Rectangle::new(corners, color.filled()))?,
-            Shape::Crossed => {
-                self.area.draw(&Rectangle::new(corners, color.filled()))?;
-                let arm = half.max(6);
-                self.line((right - arm, y - arm), (right + arm, y + arm), &INK, 2)?;
-                self.line((right - arm, y + arm), (right + arm, y - arm), &INK, 2)?;
+        if let Shape::Filled | Shape::Crossed = shape {
+            return self.area.draw(&Rectangle::new(corners, color.filled()));
+        }
+        self.area.draw(&Rectangle::new(corners, WHITE.filled()))?;
+        if let Shape::Hatched = shape {
+            // Strokes that rise to the right, cut where the block ends.
+            for foot in (left - 2 * half..right).step_by(6) {
+                let (low, high) = ((left - foot).max(0), (right - foot).min(2 * half));
+                self.line((foot + low, y + half - low), (foot + high, y + half - high), color, 2)?;
             }
         }
-        Ok(())
+        self.area.draw(&Rectangle::new(corners, color.stroke_width(self.zoom as u32)))
+    }
+
+    /// Where something ended badly.
+    fn cross(&self, row: usize, at: f64, arm: i32) -> Drawn<B> {
+        let (x, y) = (self.x(at), self.y(row));
+        self.line((x - arm, y - arm), (x + arm, y + arm), &INK, 2)?;
+        self.line((x - arm, y + arm), (x + arm, y - arm), &INK, 2)
     }
 
     /// In the picture's own pixels: how far right a time is, how far down a row.

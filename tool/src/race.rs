@@ -1,12 +1,13 @@
 //! One race, run on a thread of its own while this one watches.
 
 use crate::interrupt::Interrupts;
+use crate::pipe::Peer;
 use crate::record::{Record, ms};
 use crate::tls::{Handshakes, Tls};
 use happysock::race::{Placed, Trace};
-use happysock::{Connect, Hooks, Verdict};
+use happysock::{Connect, Hooks, ServiceBinding, Verdict};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -23,13 +24,15 @@ enum News {
 /// What is left of a race.
 #[derive(Default)]
 pub struct End {
-    pub socket: Option<TcpStream>,
+    pub peer: Option<Arc<dyn Peer>>,
     /// Of a rehearsal that came to its end: the addresses in their order.
     pub order: Option<Vec<Placed>>,
     /// The handshakes that have failed, and why.
     pub handshake_failures: Vec<(SocketAddr, String)>,
     /// Why libc was asked for the host, if it was.
     why_libc: Option<&'static str>,
+    /// What led to the winner.
+    binding: Option<ServiceBinding>,
 }
 
 /// Passes what the race traces on to the thread that watches, and what has connected to its handshake.
@@ -101,10 +104,19 @@ impl Starter {
             }
             let report = connect.report();
             let why_libc = report.as_ref().and_then(|report| report.why_libc);
+            let binding = report.as_ref().and_then(|report| report.binding.cloned());
             let socket = report.and_then(|report| report.socket).map(TcpStream::from);
+            let peer = socket.map(|socket| -> Arc<dyn Peer> {
+                let handshakes = watcher.handshakes.as_ref();
+                match handshakes.and_then(|handshakes| handshakes.take_done(socket.as_raw_fd())) {
+                    // It has a descriptor of its own for the same connection.
+                    Some(session) => Arc::new(session),
+                    None => Arc::new(socket),
+                }
+            });
             let order = connect.order().map(<[Placed]>::to_vec);
             let failures = watcher.handshakes.as_ref().map(Handshakes::failures).unwrap_or_default();
-            let end = End { socket, order, why_libc, handshake_failures: failures };
+            let end = End { peer, order, why_libc, binding, handshake_failures: failures };
             let _ = watcher.news.send(News::Ended(Box::new(end)));
         })?;
         let end = interrupts.during(
@@ -128,6 +140,7 @@ impl Starter {
         );
         // It has sent its last; a panic of its own would be a fault of the library.
         record.note_why_libc(end.why_libc);
+        record.note_binding(end.binding.as_ref());
         driver.join().map_err(|_| std::io::Error::other("the race ended in a panic"))?;
         Ok(end)
     }

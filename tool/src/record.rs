@@ -1,6 +1,7 @@
 //! A race as it is kept: what is drawn, written as JSON, and read back from there. json.md describes it.
 
 use crate::names;
+use happysock::ServiceBinding;
 use happysock::race::{self, AnsweredBy, LookupError};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -36,8 +37,10 @@ pub struct Cost {
     /// What it took longer than that.
     pub extra_ms: f64,
     /// What a program would have taken that waits for both lookups and then tries one address after the
-    /// other, each until the system gives up.
-    pub one_by_one_ms: f64,
+    /// other, each until the system gives up. None: one has connected, and its TLS handshake had no end that
+    /// the system would set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_by_one_ms: Option<f64>,
 }
 
 /// How it ended.
@@ -52,6 +55,44 @@ pub struct Ending {
     /// The limit that ended it, by its flag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
+    /// The binding of the service that led to the winner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
+}
+
+/// What a binding of a service says of the server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Binding {
+    pub priority: u16,
+    pub target: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    pub alpn: Vec<String>,
+    /// In hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ech: Option<String>,
+}
+
+impl From<&ServiceBinding> for Binding {
+    fn from(binding: &ServiceBinding) -> Binding {
+        Binding {
+            priority: binding.priority,
+            target: binding.target.clone(),
+            port: binding.port,
+            // An ALPN id is text as a rule.
+            alpn: binding.alpn.iter().map(|id| id.escape_ascii().to_string()).collect(),
+            ech: binding.ech.as_ref().map(|ech| ech.iter().map(|octet| format!("{octet:02x}")).collect()),
+        }
+    }
+}
+
+impl Binding {
+    /// As a person reads it.
+    pub fn sentence(&self) -> String {
+        let speaks = if self.alpn.is_empty() { String::new() } else { format!(", for {}", self.alpn.join(" or ")) };
+        let ech = if self.ech.is_some() { ", with Encrypted Client Hello" } else { "" };
+        format!("A binding of the service led to {}{speaks}{ech}.", self.target)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +111,7 @@ pub enum Status {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lookup {
-    /// AAAA, A, both or local.
+    /// AAAA, A, both, local, service, or of a name that a binding leads to: `AAAA of target 1`.
     pub question: String,
     pub started_ms: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -303,6 +344,11 @@ impl Record {
             attempts: Vec::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Whether an attempt has connected and was held for its TLS handshake.
+    pub fn has_held(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.connected_ms.is_some())
     }
 
     /// What has the name of the race for its title.

@@ -2,9 +2,10 @@
 
 use crate::names;
 use crate::record::{
-    Attempt, AttemptState, Ending, Error, Event, Lookup, LookupOutcome, Record, Source, SourceKind, Status, Step, Wait,
-    WaitKind, address_text, ms,
+    Attempt, AttemptState, Binding, Ending, Error, Event, Lookup, LookupOutcome, Record, Source, SourceKind, Status,
+    Step, Wait, WaitKind, address_text, ms,
 };
+use happysock::ServiceBinding;
 use happysock::race::{AnsweredBy, AttemptOutcome, Family, Limit, Outcome, TraceKind};
 
 impl Record {
@@ -26,10 +27,17 @@ impl Record {
         }
     }
 
+    /// Takes in what led to the winner, which is known at the end.
+    pub fn note_binding(&mut self, binding: Option<&ServiceBinding>) {
+        if let (Some(result), Some(binding)) = (&mut self.result, binding) {
+            result.binding = Some(Binding::from(binding));
+        }
+    }
+
     fn step(&mut self, at: f64, kind: &TraceKind) -> Step {
         match *kind {
             TraceKind::LookupStarted { lookup, question, .. } => {
-                let question = names::question(question.kind).to_owned();
+                let question = names::question(question);
                 let outcome = LookupOutcome::Running;
                 let (addresses, source) = (Vec::new(), None);
                 // Lookups are numbered in the order in which they start.
@@ -47,23 +55,19 @@ impl Record {
             }
             TraceKind::LookupAnswered { lookup, question, addresses, by } => {
                 self.end_lookup(lookup.0, at, LookupOutcome::Answered, by, None);
-                Step::LookupAnswered {
-                    lookup: lookup.0,
-                    question: names::question(question.kind).to_owned(),
-                    count: addresses,
-                }
+                Step::LookupAnswered { lookup: lookup.0, question: names::question(question), count: addresses }
             }
             TraceKind::LookupFailed { lookup, question, error, by } => {
                 let error = Error::from(error);
                 self.end_lookup(lookup.0, at, LookupOutcome::Failed, by, Some(error.clone()));
-                Step::LookupFailed { lookup: lookup.0, question: names::question(question.kind).to_owned(), error }
+                Step::LookupFailed { lookup: lookup.0, question: names::question(question), error }
             }
             TraceKind::LookupAbandoned { lookup, question } => {
                 self.end_lookup(lookup.0, at, LookupOutcome::Abandoned, AnsweredBy::Nobody, None);
-                Step::LookupAbandoned { lookup: lookup.0, question: names::question(question.kind).to_owned() }
+                Step::LookupAbandoned { lookup: lookup.0, question: names::question(question) }
             }
             TraceKind::LookupHastened { lookup, question } => {
-                Step::LookupHastened { lookup: lookup.0, question: names::question(question.kind).to_owned() }
+                Step::LookupHastened { lookup: lookup.0, question: names::question(question) }
             }
             TraceKind::ResolutionDelayStarted { delay } => {
                 self.waits.push(Wait { kind: WaitKind::ResolutionDelay, started_ms: at, ended_ms: None });
@@ -191,7 +195,7 @@ impl Record {
             Outcome::Cancelled => (Status::Cancelled, "ended before there was a connection".to_owned()),
             Outcome::Broken { sys_errno } => (Status::Broken, names::errno_text(sys_errno).to_owned()),
         };
-        Ending { status, message, total_ms, attempt, limit }
+        Ending { status, message, total_ms, attempt, limit, binding: None }
     }
 }
 

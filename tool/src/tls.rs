@@ -2,6 +2,7 @@
 //! it is told to the race by the thread that drives that.
 
 use crate::exit::Usage;
+use crate::session::Session;
 use anyhow::{Context, Result};
 use happysock::{Connect, Signals, Verdict};
 use rustls::pki_types::pem::PemObject;
@@ -24,7 +25,8 @@ pub struct Tls {
 
 impl Tls {
     /// Trusts the certificates of the file, or without one those of the system.
-    pub fn new(host: &str, authorities: Option<&Path>) -> Result<Tls> {
+    /// The name is that of the host also where a binding of a service leads to another one (RFC 9460, section 9.1).
+    pub fn new(host: &str, authorities: Option<&Path>, alpn: &[String]) -> Result<Tls> {
         let name = ServerName::try_from(host.strip_suffix('.').unwrap_or(host).to_owned())
             .map_err(|_| Usage(format!("HOST: \"{host}\" is no name that a certificate can have")))?;
         let mut roots = RootCertStore::empty();
@@ -40,8 +42,9 @@ impl Tls {
         if roots.is_empty() {
             anyhow::bail!("--tls: no certificate to trust was found; --tls-ca names a file");
         }
-        let config = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
-        Ok(Tls { config, name })
+        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|id| id.clone().into_bytes()).collect();
+        Ok(Tls { config: Arc::new(config), name })
     }
 }
 
@@ -54,6 +57,8 @@ pub struct Handshakes {
     ends: Mutex<Receiver<Ended>>,
     /// The race, which is made later.
     race: OnceLock<Arc<Signals>>,
+    /// Those that are done and were told of, by the race's socket: the race has taken the first.
+    done: Mutex<HashMap<RawFd, Session>>,
     /// Those that failed, and why.
     failures: Mutex<Vec<(SocketAddr, String)>>,
 }
@@ -69,14 +74,15 @@ struct Held {
 struct Ended {
     fd: RawFd,
     stream: Arc<TcpStream>,
-    outcome: io::Result<()>,
+    outcome: io::Result<ClientConnection>,
 }
 
 impl Handshakes {
     pub fn new(tls: Tls) -> Handshakes {
         let (ended, ends) = channel();
         let (held, ends) = (Mutex::default(), Mutex::new(ends));
-        Handshakes { tls, held, ended, ends, race: OnceLock::new(), failures: Mutex::default() }
+        let race = OnceLock::new();
+        Handshakes { tls, held, ended, ends, race, done: Mutex::default(), failures: Mutex::default() }
     }
 
     /// The race that is interrupted when one has ended; to be said before it is driven.
@@ -134,11 +140,18 @@ impl Handshakes {
             }
             let Some(held) = all.remove(&fd) else { continue };
             drop(all);
-            race.confirm(fd, outcome.is_ok());
-            if let Err(error) = outcome {
-                lock(&self.failures).push((held.address, error.to_string()));
+            let answered = race.confirm(fd, outcome.is_ok());
+            match outcome {
+                Ok(client) if answered => drop(lock(&self.done).insert(fd, Session::new(client, stream))),
+                Ok(_) => {}
+                Err(error) => lock(&self.failures).push((held.address, error.to_string())),
             }
         }
+    }
+
+    /// What became of the handshake over the socket that the race was won with.
+    pub fn take_done(&self, fd: RawFd) -> Option<Session> {
+        lock(&self.done).remove(&fd)
     }
 
     /// Those that have failed, and why.
@@ -147,16 +160,12 @@ impl Handshakes {
     }
 }
 
-/// The whole handshake. Nothing is said over the connection, so it is closed as TLS has it at once.
-fn shake_hands(mut client: ClientConnection, mut stream: &TcpStream) -> io::Result<()> {
+/// The whole handshake, and nothing behind it.
+fn shake_hands(mut client: ClientConnection, mut stream: &TcpStream) -> io::Result<ClientConnection> {
     while client.is_handshaking() {
         client.complete_io(&mut stream)?;
     }
-    client.send_close_notify();
-    while client.wants_write() {
-        client.write_tls(&mut stream)?;
-    }
-    Ok(())
+    Ok(client)
 }
 
 /// What a thread that has panicked left is whole: nothing of it is changed in steps.

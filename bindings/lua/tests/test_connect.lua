@@ -29,6 +29,29 @@ return {
         support.close(fd)
         support.close(listener)
     end },
+    { name = "known addresses are attempted instead of a lookup", run = function()
+        local listener, port = support.listen(V4)
+        -- The delay is long: what comes first is refused, and so the next one has its turn at once.
+        local options = { addresses = { { "2001:db8:1::1", port }, { V4, port } }, connection_attempt_delay = 2 }
+        local socket = assert(happysock.connect("no.such.host.test", 1, options))
+        equal(socket.address, V4)
+        socket:close()
+        support.close(listener)
+        options = { addresses = { { "127.0.0.1", 1 }, { "::1", 2 } }, fast_fallback = false }
+        local attempts = select(3, happysock.connect("no.such.host.test", 1, options)).attempts
+        equal(attempts[1].address .. " " .. attempts[1].port, "127.0.0.1 1")
+        equal(attempts[2].address .. " " .. attempts[2].port, "::1 2")
+    end },
+    { name = "each family has a local address", run = function()
+        -- Neither is one of this system's, so that it is told whether it was bound to.
+        local options = { local_v4 = { "198.51.100.9" }, local_v6 = { "2001:db8:9::9", 0 } }
+        local attempts = select(3, happysock.connect("dual.test", support.closed_port(), options)).attempts
+        equal(#attempts, 2)
+        for _, attempt in ipairs(attempts) do
+            equal(attempt.syscall, "bind(2)")
+            equal(attempt.errno, 99)
+        end
+    end },
     { name = "a failure is nil, a sentence and the attempts", run = function()
         local port = support.closed_port()
         local socket, message, failure = happysock.connect("dual.test", port)
@@ -56,6 +79,12 @@ return {
         equal(socket.address, V4)
         socket:close()
         support.close(listener)
+    end },
+    { name = "libc is asked where it is to be", run = function()
+        for source, by_libc in pairs({ hosts = false, libc = true }) do
+            local options = { lookup_by_libc = by_libc }
+            equal(select(3, happysock.connect("dual.test", support.closed_port(), options)).source, source)
+        end
     end },
     { name = "limits", run = function()
         takes(2.9, 30, function()
@@ -100,6 +129,13 @@ return {
             ["family must be 4, 6 or 0"] = { "localhost", 80, { family = 5 } },
             ["history must be made by"] = { "localhost", 80, { history = {} } },
             ["nat64: the length of a prefix"] = { "localhost", 80, { nat64 = "64:ff9b::/95" } },
+            ["addresses must be a table"] = { "localhost", 80, { addresses = V4 } },
+            ["addresses must not be empty"] = { "localhost", 80, { addresses = {} } },
+            ["addresses: no IP address: localhost"] = { "localhost", 80, { addresses = { { "localhost", 80 } } } },
+            ["addresses: a port is"] = { "localhost", 80, { addresses = { { V4, 65536 } } } },
+            ["local_v4: an address of the other"] = { "localhost", 80, { local_v4 = { "::1" } } },
+            ["local_v6's address must be a string"] = { "localhost", 80, { local_v6 = {} } },
+            ["local_v4: cannot be set together"] = { "localhost", 80, { local_v4 = { V4 }, local_host = V4 } },
             ["nat64 must be a string"] = { "localhost", 80, { nat64 = true } },
             ["wait must be a function"] = { "localhost", 80, { wait = 5 } },
             ["open_timeout_ms: cannot be set together"] = { "localhost", 80, { timeout = 1, connect_timeout = 1 } },

@@ -12,6 +12,12 @@ export class History {
   report(): { destinations: number; networks: number; unansweredV6: number; unansweredV4: number };
 }
 
+/** An IP address and a port: a net.SocketAddress is one. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port?: number;
+}
+
 /** What one connect is to do. Times are in milliseconds. */
 export interface ConnectOptions {
   /** A name or an address; localhost unless given. */
@@ -23,6 +29,14 @@ export interface ConnectOptions {
   timeout?: number;
   localAddress?: string;
   localPort?: number;
+  /** What attempts of each family are bound to. Not together with localAddress and localPort. */
+  localV4?: Endpoint;
+  localV6?: Endpoint;
+  /**
+   * Attempted instead of what a lookup finds, each with `port` unless it has one of its own; what dns.lookup() gives with `all` will do.
+   * Sorted and raced as an answer is; without a race, in the order given.
+   */
+  addresses?: Endpoint[];
   /** How long an IPv4 answer waits for the IPv6 answer (RFC 8305, section 3): 50. */
   resolutionDelay?: number;
   /** The time between two attempts (RFC 8305, section 5), held within 10 to 2000: 250. */
@@ -33,8 +47,27 @@ export interface ConnectOptions {
   maxAttempts?: number;
   /** false: one address after the other, without a race. */
   autoSelectFamily?: boolean;
+  /** true: each delay between attempts is twice the one before it, up to 2000. */
+  growingDelay?: boolean;
+  /** true: without a race, each address gets an equal share of what is left of `timeout`, 2000 at least. */
+  shareTimeout?: boolean;
+  /** true: a family that this system has no network in is not asked for. */
+  onlyConnectedFamilies?: boolean;
+  /** true: the host is looked up by libc, on a thread of happysock's, also where happysock could do it without one. */
+  lookupByLibc?: boolean;
+  /**
+   * On a network without IPv4, reaches IPv4 addresses through its translator (NAT64): 'discover' asks the network for its prefix; or
+   * prefixes with commas between, such as '64:ff9b::/96'.
+   */
+  nat64?: string;
   /** What earlier connects have learnt, and where this one adds what it learns. */
   history?: History;
+  /**
+   * Asked, where to be connected is not all that counts, what it makes of a connection: that, such as a TLSSocket after its handshake, or
+   * nothing for the socket itself. Each connected attempt is asked while the race goes on; the first whose promise is fulfilled wins, and
+   * connect() gives what was made; the others' signals are aborted and their sockets destroyed. Rejected: this attempt has failed.
+   */
+  confirm?: (socket: Socket, options: { signal: AbortSignal }) => Promise<Socket | void>;
   allowHalfOpen?: boolean;
   noDelay?: boolean;
   keepAlive?: boolean;
@@ -62,6 +95,8 @@ export interface ConnectError extends NodeJS.ErrnoException {
   address?: string;
   port?: number;
   attempts: Attempt[];
+  /** Who has answered the lookup: 'hosts', 'dns', 'resolve' (systemd-resolved) or 'libc'. */
+  source?: string;
 }
 
 /** A connected socket. Nothing blocks the loop, and none of libuv's threads is used. */

@@ -1,5 +1,6 @@
 /*
- * happysock as an addon of Node.js: start(host, port, options, done) and cancel(connect), and the three of a history.
+ * happysock as an addon of Node.js: start(host, port, options, done, told), confirm(connect, fd, wanted) and cancel(connect),
+ * and the three of a history.
  *
  * A connect is one descriptor, which the loop of this environment watches by uv_poll_t: nothing blocks the loop, and none of
  * libuv's threads is used. What is checked here is what could not be told apart later; lib/index.js does the rest.
@@ -8,6 +9,7 @@
  * environment ends (process.exit, the end of a worker).
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <happysock.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -21,11 +23,30 @@
 
 enum { ATTEMPTS = 64 };
 
+/* A socket that is held, and a descriptor of its own for it; or -1: it is taken back. */
+struct told {
+    int fd;
+    int own;
+};
+
+/*
+ * What the library has told in a dispatch, in its order, for `told` to hear after that: JavaScript may end the connect. Each socket
+ * is told of twice at most, which there is room for from its first time on.
+ */
+struct holding {
+    struct told *told;
+    size_t count;
+    size_t heard;
+    size_t room;
+};
+
 struct connecting {
     uv_poll_t poll;
     happy_connect *connect;
+    struct holding *holding;
     napi_env env;
     napi_ref done;
+    napi_ref told;
     napi_ref handle;
     napi_async_context context;
     napi_async_cleanup_hook_handle cleanup;
@@ -96,6 +117,7 @@ static napi_value result_object(napi_env env, const happy_result *result)
         set_string(env, object, "code", uv_err_name(-result->sys_errno));
     set_string(env, object, "syscall", result->syscall);
     set_string(env, object, "argument", result->argument);
+    set_string(env, object, "source", result->source);
     set_address(env, object, &result->address, result->address_length);
     if (happy_result_message(result, message, sizeof message) >= 0)
         set_string(env, object, "message", message);
@@ -119,6 +141,42 @@ static napi_value result_object(napi_env env, const happy_result *result)
     return object;
 }
 
+/* ---- Sockets that are held -------------------------------------------------------------------------------------------- */
+
+static int hold(int fd, const struct sockaddr *address, socklen_t address_length, void *userdata)
+{
+    struct holding *self = userdata;
+    struct told *grown = realloc(self->told, (self->room + 2) * sizeof *grown);
+    int own;
+    (void)address, (void)address_length;
+    if (!grown)
+        return HAPPY_CONFIRM_NO;
+    self->told = grown;
+    own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0)
+        return HAPPY_CONFIRM_NO;
+    self->room += 2;
+    self->told[self->count++] = (struct told){fd, own};
+    return HAPPY_CONFIRM_LATER;
+}
+
+static void take_back(int fd, void *userdata)
+{
+    struct holding *self = userdata;
+    self->told[self->count++] = (struct told){fd, -1};
+}
+
+static void free_holding(struct holding *self)
+{
+    if (!self)
+        return;
+    for (; self->heard < self->count; self->heard++)
+        if (self->told[self->heard].own >= 0)
+            close(self->told[self->heard].own);
+    free(self->told);
+    free(self);
+}
+
 /* ---- The life of a connect -------------------------------------------------------------------------------------------- */
 
 static void closed(uv_handle_t *handle)
@@ -128,6 +186,8 @@ static void closed(uv_handle_t *handle)
     if (!self->ending && napi_open_handle_scope(self->env, &scope) == napi_ok) {
         napi_async_destroy(self->env, self->context);
         napi_delete_reference(self->env, self->done);
+        if (self->told)
+            napi_delete_reference(self->env, self->told);
         napi_delete_reference(self->env, self->handle);
         napi_close_handle_scope(self->env, scope);
     }
@@ -144,6 +204,8 @@ static void end(struct connecting *self)
     /* The loop has let go of the descriptor, which is the connect's. */
     happy_connect_free(self->connect);
     self->connect = NULL;
+    free_holding(self->holding);
+    self->holding = NULL;
     uv_close((uv_handle_t *)&self->poll, closed);
 }
 
@@ -155,13 +217,45 @@ static void environment_ends(napi_async_cleanup_hook_handle handle, void *data)
     end(self);
 }
 
+/* Calls a function of JavaScript; false where it was not called. An exception of it goes the way of every uncaught one. */
+static bool call(struct connecting *self, napi_ref function, size_t count, const napi_value *arguments)
+{
+    napi_env env = self->env;
+    napi_value callee, receiver, exception;
+    if (napi_get_reference_value(env, function, &callee) != napi_ok || napi_get_global(env, &receiver) != napi_ok)
+        return false;
+    if (napi_make_callback(env, self->context, receiver, callee, count, arguments, NULL) == napi_pending_exception) {
+        napi_get_and_clear_last_exception(env, &exception);
+        napi_fatal_exception(env, exception);
+    }
+    return true;
+}
+
+/* Tells what was told, until that ends the connect. */
+static void tell(struct connecting *self)
+{
+    while (self->holding && self->holding->heard < self->holding->count) {
+        const struct told told = self->holding->told[self->holding->heard++];
+        napi_handle_scope scope;
+        napi_value arguments[2];
+        bool called = false;
+        if (napi_open_handle_scope(self->env, &scope) == napi_ok) {
+            called = napi_create_int32(self->env, told.fd, &arguments[0]) == napi_ok &&
+                     napi_create_int32(self->env, told.own, &arguments[1]) == napi_ok && call(self, self->told, 2, arguments);
+            napi_close_handle_scope(self->env, scope);
+        }
+        if (!called && told.own >= 0)
+            close(told.own);
+    }
+}
+
 static void finished(struct connecting *self)
 {
     happy_attempt attempts[ATTEMPTS];
     happy_result result = HAPPY_RESULT_INIT;
     napi_env env = self->env;
     napi_handle_scope scope;
-    napi_value done, receiver, argument;
+    napi_value argument;
     result.attempts = attempts;
     result.attempts_capacity = ATTEMPTS;
     int fd = happy_connect_take_result(self->connect, &result);
@@ -172,17 +266,8 @@ static void finished(struct connecting *self)
         return;
     }
     argument = result_object(env, &result);
-    if (argument && napi_get_reference_value(env, self->done, &done) == napi_ok &&
-        napi_get_global(env, &receiver) == napi_ok) {
-        /* An exception of the function goes the way of every uncaught one. */
-        if (napi_make_callback(env, self->context, receiver, done, 1, &argument, NULL) == napi_pending_exception) {
-            napi_value exception;
-            napi_get_and_clear_last_exception(env, &exception);
-            napi_fatal_exception(env, exception);
-        }
-    } else if (fd >= 0) {
+    if ((!argument || !call(self, self->done, 1, &argument)) && fd >= 0)
         close(fd);
-    }
     napi_close_handle_scope(env, scope);
 }
 
@@ -191,7 +276,9 @@ static void readable(uv_poll_t *poll, int status, int events)
     struct connecting *self = poll->data;
     (void)status;
     (void)events;
-    if (happy_connect_dispatch(self->connect) != HAPPY_EAGAIN)
+    bool is_finished = happy_connect_dispatch(self->connect) != HAPPY_EAGAIN;
+    tell(self);
+    if (is_finished && self->connect)
         finished(self);
 }
 
@@ -239,6 +326,70 @@ static void number_property(napi_env env, napi_value object, const char *name, i
         *ret_number = number >= INT32_MAX ? INT32_MAX : number <= INT32_MIN ? INT32_MIN : (int32_t)number;
 }
 
+/* Addresses that lib/index.js has checked, as a list of getaddrinfo(3): for `addresses` and the local ones. */
+struct endpoints {
+    struct addrinfo *nodes;
+    uint32_t count;
+};
+
+static void free_endpoints(struct endpoints *self)
+{
+    for (uint32_t index = 0; index < self->count; index++)
+        free(self->nodes[index].ai_addr);
+    free(self->nodes);
+}
+
+static bool parse_endpoint(napi_env env, napi_value list, uint32_t index, struct addrinfo *node)
+{
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    napi_value endpoint;
+    if (napi_get_element(env, list, index, &endpoint) != napi_ok)
+        return false;
+    char *address = string_property(env, endpoint, "address");
+    char *port = address ? string_property(env, endpoint, "port") : NULL;
+    /* A zone whose interface is not there is what can be wrong still. */
+    bool parsed = port && getaddrinfo(address, port, &hints, &found) == 0;
+    free(address);
+    free(port);
+    if (!parsed) {
+        napi_throw_type_error(env, "ERR_INVALID_IP_ADDRESS", "the zone of an address is unknown");
+        return false;
+    }
+    node->ai_family = found->ai_family;
+    node->ai_addrlen = found->ai_addrlen;
+    node->ai_addr = malloc(found->ai_addrlen);
+    if (node->ai_addr)
+        memcpy(node->ai_addr, found->ai_addr, found->ai_addrlen);
+    else
+        napi_throw_error(env, "ENOMEM", "out of memory");
+    freeaddrinfo(found);
+    return node->ai_addr != NULL;
+}
+
+/* Empty where the property is not given; with an exception pending where it will not do. */
+static struct endpoints endpoints_property(napi_env env, napi_value object, const char *name)
+{
+    struct endpoints self = {NULL, 0};
+    napi_value list;
+    bool given = false;
+    uint32_t count = 0;
+    if (napi_get_named_property(env, object, name, &list) != napi_ok || napi_is_array(env, list, &given) != napi_ok || !given ||
+        napi_get_array_length(env, list, &count) != napi_ok || count == 0)
+        return self;
+    self.nodes = calloc(count, sizeof *self.nodes);
+    if (!self.nodes) {
+        napi_throw_error(env, "ENOMEM", "out of memory");
+        return self;
+    }
+    while (self.count < count && parse_endpoint(env, list, self.count, &self.nodes[self.count])) {
+        if (self.count > 0)
+            self.nodes[self.count - 1].ai_next = &self.nodes[self.count];
+        self.count++;
+    }
+    return self;
+}
+
 static bool is_exception_pending(napi_env env)
 {
     bool pending = true;
@@ -246,8 +397,8 @@ static bool is_exception_pending(napi_env env)
     return pending;
 }
 
-/* Watches the descriptor of a connect that has begun. Throws where that cannot be. */
-static napi_value watch(napi_env env, happy_connect *connect, napi_value done)
+/* Watches the descriptor of a connect that has begun, whose `holding` it takes. Throws where that cannot be. */
+static napi_value watch(napi_env env, happy_connect *connect, struct holding *holding, napi_value done, napi_value told)
 {
     struct connecting *self = calloc(1, sizeof *self);
     uv_loop_t *loop;
@@ -256,6 +407,7 @@ static napi_value watch(napi_env env, happy_connect *connect, napi_value done)
     if (!self || fd < 0 || napi_get_uv_event_loop(env, &loop) != napi_ok) {
         napi_throw_error(env, self ? "EMFILE" : "ENOMEM", self ? "no descriptor is left" : "out of memory");
         happy_connect_free(connect);
+        free_holding(holding);
         free(self);
         return NULL;
     }
@@ -263,11 +415,13 @@ static napi_value watch(napi_env env, happy_connect *connect, napi_value done)
     if (error != 0) {
         napi_throw_error(env, uv_err_name(error), uv_strerror(error));
         happy_connect_free(connect);
+        free_holding(holding);
         free(self);
         return NULL;
     }
     self->poll.data = self;
     self->connect = connect;
+    self->holding = holding;
     self->env = env;
     /* None of these fails but for want of memory, for which Node.js ends the process. */
     napi_add_async_cleanup_hook(env, environment_ends, self, &self->cleanup);
@@ -275,6 +429,8 @@ static napi_value watch(napi_env env, happy_connect *connect, napi_value done)
     napi_create_string_utf8(env, "HAPPYCONNECT", NAPI_AUTO_LENGTH, &name);
     napi_async_init(env, handle, name, &self->context);
     napi_create_reference(env, done, 1, &self->done);
+    if (holding)
+        napi_create_reference(env, told, 1, &self->told);
     napi_create_reference(env, handle, 1, &self->handle);
     uv_poll_start(&self->poll, UV_READABLE, readable);
     return handle;
@@ -330,11 +486,15 @@ static napi_value report_history(napi_env env, napi_callback_info info)
     return object;
 }
 
-/* start(host, port, options, done): an external value for cancel, or the result of a refusal. */
+/*
+ * start(host, port, options, done, told): an external value for confirm and cancel, or the result of a refusal. `told`, where it is
+ * given, hears of each socket that is held until confirm answers for it: its descriptor, and another one of it that is the
+ * caller's; and when it is taken back, with -1.
+ */
 static napi_value start(napi_env env, napi_callback_info info)
 {
-    size_t count = 4;
-    napi_value argv[4], answer = NULL;
+    size_t count = 5;
+    napi_value argv[5], answer = NULL;
     happy_options options = HAPPY_OPTIONS_INIT;
     happy_result result = HAPPY_RESULT_INIT;
     happy_connect *connect = NULL;
@@ -344,6 +504,11 @@ static napi_value start(napi_env env, napi_callback_info info)
     char *port = is_exception_pending(env) ? NULL : copy_string(env, argv[1], "port");
     char *local_host = is_exception_pending(env) ? NULL : string_property(env, argv[2], "localAddress");
     char *local_service = is_exception_pending(env) ? NULL : string_property(env, argv[2], "localPort");
+    char *nat64 = is_exception_pending(env) ? NULL : string_property(env, argv[2], "nat64");
+    struct endpoints none = {NULL, 0};
+    struct endpoints addresses = is_exception_pending(env) ? none : endpoints_property(env, argv[2], "addresses");
+    struct endpoints local_v4 = is_exception_pending(env) ? none : endpoints_property(env, argv[2], "localV4");
+    struct endpoints local_v6 = is_exception_pending(env) ? none : endpoints_property(env, argv[2], "localV6");
     if (!is_exception_pending(env)) {
         napi_value history;
         void *known = NULL;
@@ -352,26 +517,65 @@ static napi_value start(napi_env env, napi_callback_info info)
             options.history = known;
         options.local_host = local_host;
         options.local_service = local_service;
+        options.nat64 = nat64;
+        options.addresses = addresses.nodes;
+        options.local_v4 = local_v4.nodes ? (const struct sockaddr_in *)local_v4.nodes->ai_addr : NULL;
+        options.local_v6 = local_v6.nodes ? (const struct sockaddr_in6 *)local_v6.nodes->ai_addr : NULL;
         number_property(env, argv[2], "timeout", &options.open_timeout_ms);
         number_property(env, argv[2], "resolutionDelay", &options.resolution_delay_ms);
         number_property(env, argv[2], "connectionAttemptDelay", &options.connection_attempt_delay_ms);
         number_property(env, argv[2], "firstAddressFamilyCount", &first);
         number_property(env, argv[2], "maxAttempts", &most);
         number_property(env, argv[2], "family", &options.family);
-        number_property(env, argv[2], "noFastFallback", &flags);
+        number_property(env, argv[2], "flags", &flags);
         options.family = options.family == 4 ? AF_INET : options.family == 6 ? AF_INET6 : AF_UNSPEC;
         options.first_address_family_count = (uint32_t)first;
         options.max_attempts = (uint32_t)most;
-        options.flags = HAPPY_FLAG_NONBLOCKING | (flags ? HAPPY_FLAG_NO_FAST_FALLBACK : 0u);
-        if (happy_connect_new(host, port, &options, &connect, &result) == HAPPY_OK)
-            answer = watch(env, connect, argv[3]);
-        else
+        options.flags = HAPPY_FLAG_NONBLOCKING | (uint32_t)flags;
+        napi_valuetype type = napi_undefined;
+        struct holding *holding = NULL;
+        napi_typeof(env, argv[4], &type);
+        if (type == napi_function) {
+            holding = calloc(1, sizeof *holding);
+            options.confirm = hold;
+            options.release_socket = take_back;
+            options.userdata = holding;
+        }
+        if (type == napi_function && !holding) {
+            napi_throw_error(env, "ENOMEM", "out of memory");
+        } else if (happy_connect_new(host, port, &options, &connect, &result) == HAPPY_OK) {
+            answer = watch(env, connect, holding, argv[3], argv[4]);
+        } else {
+            free_holding(holding);
             answer = result_object(env, &result);
+        }
     }
     free(host);
     free(port);
     free(local_host);
     free(local_service);
+    free(nat64);
+    free_endpoints(&addresses);
+    free_endpoints(&local_v4);
+    free_endpoints(&local_v6);
+    return answer;
+}
+
+/* confirm(connect, fd, wanted): answers for a socket that is held; whether it was. For a connect that has not ended. */
+static napi_value confirm(napi_env env, napi_callback_info info)
+{
+    size_t count = 3;
+    napi_value argv[3], answer;
+    void *data;
+    int32_t fd;
+    bool wanted;
+    CHECK(env, napi_get_cb_info(env, info, &count, argv, NULL, NULL));
+    CHECK(env, napi_get_value_external(env, argv[0], &data));
+    CHECK(env, napi_get_value_int32(env, argv[1], &fd));
+    CHECK(env, napi_get_value_bool(env, argv[2], &wanted));
+    struct connecting *self = data;
+    int status = happy_connect_confirm(self->connect, fd, wanted ? HAPPY_CONFIRM_YES : HAPPY_CONFIRM_NO);
+    CHECK(env, napi_get_boolean(env, status == HAPPY_OK, &answer));
     return answer;
 }
 
@@ -394,6 +598,7 @@ NAPI_MODULE_INIT()
         const char *name;
         napi_callback function;
     } functions[] = {{"start", start},
+                     {"confirm", confirm},
                      {"cancel", cancel},
                      {"newHistory", new_history},
                      {"flushHistory", flush_history},
@@ -402,6 +607,11 @@ NAPI_MODULE_INIT()
         CHECK(env, napi_create_function(env, functions[index].name, NAPI_AUTO_LENGTH, functions[index].function, NULL, &function));
         CHECK(env, napi_set_named_property(env, exports, functions[index].name, function));
     }
+    set_number(env, exports, "NO_FAST_FALLBACK", HAPPY_FLAG_NO_FAST_FALLBACK);
+    set_number(env, exports, "GROWING_DELAY", HAPPY_FLAG_GROWING_DELAY);
+    set_number(env, exports, "SHARE_TIMEOUT", HAPPY_FLAG_SHARE_TIMEOUT);
+    set_number(env, exports, "ONLY_CONNECTED_FAMILIES", HAPPY_FLAG_ONLY_CONNECTED_FAMILIES);
+    set_number(env, exports, "LOOKUP_BY_LIBC", HAPPY_FLAG_LOOKUP_BY_LIBC);
     set_string(env, exports, "version", happy_version());
     return exports;
 }

@@ -39,6 +39,30 @@ test('families, local addresses and addresses in brackets', async () => {
   }
 });
 
+test('known addresses are attempted instead of a lookup', async () => {
+  const { server, port } = await listening(V4);
+  // The delay is long: what comes first is refused, and so the next one has its turn at once.
+  const socket = await happysock.connect({ host: 'no.such.host.test', port, connectionAttemptDelay: 2000,
+    addresses: [{ address: V6, family: 6 }, new net.SocketAddress({ address: V4, port })] });
+  assert.deepStrictEqual([socket.remoteAddress, socket.remotePort], [V4, port]);
+  socket.destroy();
+  server.close();
+  const refused = await refusal(happysock.connect({ port: 80, autoSelectFamily: false,
+    addresses: [{ address: '127.0.0.1', port: 1 }, { address: '::1', port: 2 }] }));
+  assert.deepStrictEqual(refused.attempts.map(({ address, port: to }) => [address, to]), [['127.0.0.1', 1], ['::1', 2]]);
+});
+
+test('each family has a local address', async () => {
+  const options = { host: 'dual.test', localV4: { address: '127.0.0.9' }, localV6: new net.SocketAddress({ address: V6, family: 'ipv6' }) };
+  for (const [host, family, own] of [['127.0.0.1', 4, '127.0.0.9'], ['::1', 6, V6]]) {
+    const { server, port } = await listening(host);
+    const socket = await happysock.connect({ ...options, family, port });
+    assert.strictEqual(socket.localAddress, own);
+    socket.destroy();
+    server.close();
+  }
+});
+
 test('errors are those of node:net and node:dns, with the attempts', async () => {
   const port = await closedPort();
   const refused = await refusal(happysock.connect({ host: 'dual.test', port }));
@@ -62,9 +86,33 @@ test('bad arguments are refused before anything is done', async () => {
     ['ERR_OUT_OF_RANGE', { port: 80, family: 5 }], ['ERR_OUT_OF_RANGE', { port: 80, timeout: -1 }],
     ['ERR_OUT_OF_RANGE', { port: 80, timeout: NaN }], ['ERR_INVALID_ARG_TYPE', { port: 80, timeout: '5' }],
     ['ERR_INVALID_ARG_TYPE', { port: 80, localAddress: 7 }], ['ERR_INVALID_ARG_VALUE', { port: 80, host: 'local\0host' }],
+    ['ERR_INVALID_ARG_TYPE', { port: 80, nat64: true }], ['ERR_INVALID_ARG_VALUE', { port: 80, nat64: '64:ff9b::/95' }],
+    ['ERR_INVALID_ARG_TYPE', { port: 80, addresses: V4 }], ['ERR_INVALID_ARG_VALUE', { port: 80, addresses: [] }],
+    ['ERR_INVALID_ARG_TYPE', { port: 80, addresses: [V4] }], ['ERR_INVALID_IP_ADDRESS', { port: 80, addresses: [{ address: 'localhost' }] }],
+    ['ERR_SOCKET_BAD_PORT', { port: 80, addresses: [{ address: V4, port: 65536 }] }],
+    ['ERR_INVALID_IP_ADDRESS', { port: 80, addresses: [{ address: V4 }, { address: 'fe80::1%no-such' }] }],
+    ['ERR_INVALID_IP_ADDRESS', { port: 80, localV4: { address: '::1' } }], ['ERR_INVALID_IP_ADDRESS', { port: 80, localV6: { address: V4 } }],
+    ['ERR_INVALID_ARG_VALUE', { port: 80, localAddress: V4, localV4: { address: V4 } }],
     ['ERR_INVALID_ARG_TYPE', { port: 80, signal: {} }], ['ENOTFOUND', { port: 80, host: 'local host' }],
   ]) {
     assert.strictEqual((await refusal(happysock.connect(options))).code, code, JSON.stringify(options));
+  }
+});
+
+test('without a race a silent address leaves the others their share', async () => {
+  const { server, port } = await listening(V4);
+  // Without its share of 3 s the silent address would have all of the time.
+  const socket = await happysock.connect({ host: 'half.test', port, timeout: 6000, autoSelectFamily: false, shareTimeout: true,
+    growingDelay: true, onlyConnectedFamilies: true });
+  assert.strictEqual(socket.remoteAddress, V4);
+  socket.destroy();
+  server.close();
+});
+
+test('libc is asked where it is to be', async () => {
+  const port = await closedPort();
+  for (const [lookupByLibc, source] of [[false, 'hosts'], [true, 'libc']]) {
+    assert.strictEqual((await refusal(happysock.connect({ host: 'dual.test', port, lookupByLibc }))).source, source);
   }
 });
 
@@ -170,12 +218,19 @@ test('a process that waits for nothing but a connect goes on waiting, one that e
 
 test('a worker that is ended in the middle of a connect takes it along', async () => {
   const library = JSON.stringify(path.join(__dirname, '..'));
+  const { server, port } = await listening(V4);
   const before = descriptors();
-  for (let turn = 0; turn < 3; turn++) {
-    const worker = new Worker(`require(${library}).connect({ host: 'silent.test', port: 80 });
-      require('node:worker_threads').parentPort.postMessage('begun')`, { eval: true });
-    await new Promise((resolve) => worker.once('message', resolve));
-    await worker.terminate();
+  const begun = "require('node:worker_threads').parentPort.postMessage('begun')";
+  for (const program of [
+    `require(${library}).connect({ host: 'silent.test', port: 80 }); ${begun}`,
+    `require(${library}).connect({ host: '${V4}', port: ${port}, confirm: () => { ${begun}; return new Promise(() => {}); } })`,
+  ]) {
+    for (let turn = 0; turn < 3; turn++) {
+      const worker = new Worker(program, { eval: true });
+      await new Promise((resolve) => worker.once('message', resolve));
+      await worker.terminate();
+    }
   }
   await assertDescriptors(before);
+  server.close();
 });

@@ -6,13 +6,26 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import unittest
+from pathlib import Path
 
 import happysock
 from happysock import aio
 from support import V4, TestCase, closed_port, descriptors, http_server, listening, silent_dns, silent_name
+
+
+def certify(case, host):
+    """A key and a certificate for a host, as files that go away with the test."""
+    folder = tempfile.mkdtemp()
+    case.addCleanup(shutil.rmtree, folder)
+    key, certificate = os.path.join(folder, "key"), os.path.join(folder, "certificate")
+    command = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={host}"
+    command = [*command.split(), "-addext", f"subjectAltName=DNS:{host}", "-keyout", key, "-out", certificate]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    return key, certificate
 
 
 class Asyncio(TestCase):
@@ -29,12 +42,7 @@ class Asyncio(TestCase):
             self.assertIn(V4.encode(), asyncio.run(fetch(port)))
 
     def test_tls_checks_the_name_that_was_asked_for(self):
-        folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, folder)
-        key, certificate = os.path.join(folder, "key"), os.path.join(folder, "certificate")
-        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=half.test"
-        command = [*command.split(), "-addext", "subjectAltName=DNS:half.test", "-keyout", key, "-out", certificate]
-        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        key, certificate = certify(self, "half.test")
         ours, theirs = ssl.create_default_context(cafile=certificate), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         theirs.load_cert_chain(certificate, key)
 
@@ -164,3 +172,86 @@ class Uvloop(TestCase):
             loop = uvloop.new_event_loop()
             self.assertEqual(loop.run_until_complete(connect(port)), (V4, port))
             loop.close()
+
+
+class Confirmed(TestCase):
+    """An address takes connections and never answers."""
+
+    def test_the_handshake_of_tls_that_is_done_first_wins(self):
+        key, certificate = certify(self, "dual.test")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+
+        async def answer(_, writer):
+            writer.write(b"hello from 127.0.0.1")
+            writer.close()
+
+        async def run():
+            server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+            port = server.sockets[0].getsockname()[1]
+            with listening("::1", port=port):
+                example = Path(__file__).parent.parent / "examples" / "tls.py"
+                command = [sys.executable, str(example), "dual.test", str(port), certificate]
+                process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+                output, _ = await asyncio.wait_for(process.communicate(), 60)
+            server.close()
+            return output
+
+        self.assertEqual(asyncio.run(run()), b"hello from 127.0.0.1\n")
+
+    def test_the_others_are_cancelled_and_nothing_is_left(self):
+        cancelled, silent = [], None
+
+        async def confirm(sock):
+            host = sock.getpeername()[0]
+            if host == "127.0.0.1":
+                # Whichever is attempted first, the other one is held too.
+                await silent.wait()
+                return sock
+            silent.set()
+            try:
+                return await asyncio.get_running_loop().sock_recv(sock, 1)
+            except asyncio.CancelledError:
+                cancelled.append(host)
+                raise
+
+        async def run(port):
+            nonlocal silent
+            silent = asyncio.Event()
+            before = descriptors()
+            with await aio.confirmed(confirm, "dual.test", port) as sock:
+                self.assertEqual((sock.getpeername()[0], sock.gettimeout()), ("127.0.0.1", 0))
+            self.assertEqual(cancelled, ["::1"])
+            self.assertEqual(len(asyncio.all_tasks()), 1)
+            self.assert_descriptors(before)
+
+        with listening("127.0.0.1", "::1") as port:
+            asyncio.run(run(port))
+
+    def test_a_limit_and_a_cancel_end_it(self):
+        async def confirm(sock):
+            await asyncio.get_running_loop().sock_recv(sock, 1)
+
+        async def run(port):
+            before = descriptors()
+            with self.assertRaises(happysock.Timeout):
+                await aio.confirmed(confirm, "dual.test", port, timeout=0.1)
+            task = asyncio.ensure_future(aio.confirmed(confirm, "dual.test", port))
+            await asyncio.sleep(0.02)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            self.assertEqual(len(asyncio.all_tasks()), 1)
+            self.assert_descriptors(before)
+
+        with listening("127.0.0.1", "::1") as port:
+            asyncio.run(run(port))
+
+    def test_when_none_is_confirmed_the_exception_says_why(self):
+        async def confirm(sock):
+            raise EOFError(sock.getpeername()[0])
+
+        with listening("127.0.0.1", "::1") as port, self.assertRaises(ConnectionAbortedError) as caught:
+            asyncio.run(aio.confirmed(confirm, "dual.test", port))
+        self.assertIsInstance(caught.exception.__cause__, EOFError)
+        self.assertEqual([attempt.outcome for attempt in caught.exception.attempts], ["failed", "failed"])

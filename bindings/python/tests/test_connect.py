@@ -4,6 +4,7 @@ import errno
 import math
 import os
 import pickle
+import select
 import signal
 import socket
 import subprocess
@@ -72,6 +73,37 @@ class Connects(TestCase):
             with happysock.create_connection(("live.test", port), options=options) as sock:
                 self.assertEqual(sock.getpeername()[0], V4)
 
+    def test_known_addresses_are_attempted_instead_of_a_lookup(self):
+        with listening(V4) as port:
+            # The delay is long: what comes first is refused, and so the next one has its turn at once.
+            options = happysock.Options(addresses=[(V6, port), (V4, port)], connection_attempt_delay=2)
+            with happysock.create_connection(("no.such.host.test", 1), options=options) as sock:
+                self.assertEqual(sock.getpeername(), (V4, port))
+        with self.assertRaises(ConnectionRefusedError) as caught:
+            options = happysock.Options(addresses=[("127.0.0.1", 1), ("::1", 2, 3, 0)], fast_fallback=False)
+            happysock.create_connection((None, None), options=options)
+        self.assertEqual([attempt.address for attempt in caught.exception.attempts], [("127.0.0.1", 1), ("::1", 2, 3, 0)])
+
+    def test_a_local_address_for_each_family(self):
+        options = happysock.Options(local_v4=("127.0.0.9", 0), local_v6=(V6, 0))
+        with listening("127.0.0.1", "::1") as port:
+            for family, own in ((socket.AF_INET, "127.0.0.9"), (socket.AF_INET6, V6)):
+                with happysock.create_connection(("dual.test", port), family=family, options=options) as sock:
+                    self.assertEqual(sock.getsockname()[0], own)
+
+    def test_what_is_no_address_is_refused(self):
+        for exception, text, chosen in (
+            (ValueError, "^addresses: at least one", {"addresses": []}),
+            (ValueError, "^addresses: no IP address: 'localhost'", {"addresses": [("localhost", 80)]}),
+            (ValueError, "^addresses: the port", {"addresses": [("127.0.0.1", 65536)]}),
+            (TypeError, "^addresses: an address is", {"addresses": ["127.0.0.1"]}),
+            (TypeError, "^addresses: a port is", {"addresses": [("127.0.0.1", "80")]}),
+            (ValueError, "^local_v4: an address of the other", {"local_v4": ("::1", 0)}),
+            (ValueError, "^local_v6: no IP address", {"local_v6": ("::g", 0)}),
+        ):
+            with self.subTest(chosen), self.assertRaisesRegex(exception, text):
+                happysock.create_connection(("127.0.0.1", 80), options=happysock.Options(**chosen))
+
     def test_socket_options_are_set_before_the_connect(self):
         options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
         with listening("127.0.0.1") as port:
@@ -85,6 +117,48 @@ class Connects(TestCase):
             with self.assertRaises(TypeError):
                 happysock.create_connection(("localhost", port), socket_options=[("no", "such", "option")])
             self.assert_descriptors(before)
+
+
+class Confirms(TestCase):
+    def test_what_completes_tcp_and_says_nothing_wins_nothing(self):
+        asked = []
+
+        def confirm(sock):
+            asked.append(sock.getpeername()[0])
+            # The first one keeps silent: an OSError, as a handshake that fails would be.
+            sock.settimeout(0.05)
+            if asked[-1] == "::1":
+                sock.recv(1)
+            return asked[-1] == "127.0.0.1"
+
+        hosts = ["::1", "127.0.0.2", "127.0.0.1"]
+        with listening(*hosts) as port:
+            addresses = [(host, port) for host in hosts]
+            options = happysock.Options(confirm=confirm, addresses=addresses, fast_fallback=False)
+            with happysock.create_connection((None, None), timeout=60, options=options) as sock:
+                self.assertEqual(sock.getpeername()[0], "127.0.0.1")
+                self.assertEqual(sock.gettimeout(), 60)
+        self.assertEqual(asked, hosts)
+
+    def test_an_exception_ends_the_connect(self):
+        before = descriptors()
+        options = happysock.Options(confirm=lambda sock: {}["no such key"])
+        with listening("127.0.0.1", "::1") as port, self.assertRaises(KeyError):
+            happysock.create_connection(("dual.test", port), options=options)
+        self.assert_descriptors(before)
+
+    def test_one_that_is_held_is_taken_back(self):
+        held, released = [], []
+        options = happysock.Options(confirm=lambda sock: held.append(sock.fileno()), release_socket=released.append)
+        with listening("127.0.0.1") as port:
+            connect = happysock.Connect("127.0.0.1", port, options=options)
+            while not held:
+                select.select([connect], [], [])
+                self.assertFalse(connect.dispatch())
+            self.assertFalse(connect.confirm(10_000, True))
+            self.assertEqual(released, [])
+            del connect
+            self.assertEqual(released, held)
 
 
 class Fails(TestCase):
@@ -145,6 +219,12 @@ class Fails(TestCase):
             happysock.create_connection(("silent.test", 80), options=options)
         with self.assertRaises(ValueError):
             happysock.create_connection(("silent.test", 80), timeout=1, options=options)
+
+    def test_libc_is_asked_where_it_is_to_be(self):
+        for by_libc, source in ((False, "hosts"), (True, "libc")):
+            with self.assertRaises(ConnectionRefusedError) as caught:
+                happysock.create_connection(("dual.test", closed_port()), options=happysock.Options(lookup_by_libc=by_libc))
+            self.assertEqual(caught.exception.source, source)
 
     def test_what_is_no_prefix_of_a_translator_is_refused(self):
         for wrong in ("", "64:ff9b::/95", "discover\0"):

@@ -14,7 +14,7 @@ const PORT: u16 = 8080;
 /// The number of an IPv6 address that refuses every connection.
 const REFUSING: u8 = 99;
 /// What a client is given beyond the time that it should take.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Later than any client waits for an answer.
 const LATE_MS: f64 = 2000.0;
 

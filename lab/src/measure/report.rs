@@ -16,12 +16,21 @@ use super::{Measured, Results};
 pub struct Judgement {
     /// What was judged.
     pub what: String,
+    /// The part that it was judged by: a situation by itself, the others as a whole.
+    part: Part,
     /// What should have come out.
     pub wanted: String,
     /// What came out.
     pub got: String,
     /// Whether that is close enough.
     pub passed: bool,
+}
+
+impl Judgement {
+    /// Whether the runs of `experiment` were judged.
+    pub fn is_about(&self, experiment: &plan::Experiment) -> bool {
+        experiment.part == self.part && (self.part != Part::Situations || experiment.title == self.what)
+    }
 }
 
 /// The number of the judged client.
@@ -245,7 +254,7 @@ pub fn judge(results: &Results) -> Vec<Judgement> {
     judge_sweep(results, Part::AaaaDelay, delays.resolution_ms, &mut judgements);
     if results.of(Part::ADelay).next().is_some() {
         let gap = median(results.of(Part::ADelay).filter_map(|measured| measured.gap(JUDGED)));
-        judgements.push(near(results, "A late: AAAA answer to IPv6 attempt", 0.0, gap));
+        judgements.push(near(results, Part::ADelay, "A late: AAAA answer to IPv6 attempt", 0.0, gap));
     }
     for measured in results.of(Part::Selection) {
         judge_selection(results, measured, &mut judgements);
@@ -253,12 +262,15 @@ pub fn judge(results: &Results) -> Vec<Judgement> {
     for measured in results.of(Part::Situations) {
         let title = &measured.experiment.title;
         match measured.experiment.expected_ms {
-            Some(expected) => judgements.push(near(results, title, expected, measured.connect_ms(JUDGED))),
+            Some(expected) => {
+                judgements.push(near(results, Part::Situations, title, expected, measured.connect_ms(JUDGED)));
+            }
             None => {
                 let runs = &measured.runs[JUDGED];
                 let connected = runs.iter().filter(|seen| seen.connect_ms.is_some()).count();
                 judgements.push(Judgement {
                     what: title.clone(),
+                    part: Part::Situations,
                     wanted: format!("{} of {} connect", runs.len(), runs.len()),
                     got: format!("{connected} of {} connect", runs.len()),
                     passed: connected == runs.len(),
@@ -269,9 +281,10 @@ pub fn judge(results: &Results) -> Vec<Judgement> {
     judgements
 }
 
-fn near(results: &Results, what: &str, wanted_ms: f64, got_ms: Option<f64>) -> Judgement {
+fn near(results: &Results, part: Part, what: &str, wanted_ms: f64, got_ms: Option<f64>) -> Judgement {
     Judgement {
         what: what.to_owned(),
+        part,
         wanted: format!("{wanted_ms:.0} ms"),
         got: got_ms.map_or_else(|| "no connection".to_owned(), |got| format!("{got:.1} ms")),
         passed: got_ms.is_some_and(|got| (got - wanted_ms).abs() <= results.tolerance_ms),
@@ -286,7 +299,7 @@ fn judge_sweep(results: &Results, part: Part, delay_ms: f64, judgements: &mut Ve
     let short = |measured: &&Measured| measured.experiment.delay_ms < delay_ms - EITHER_WAY_MS;
     let long = |measured: &&Measured| measured.experiment.delay_ms > delay_ms + EITHER_WAY_MS;
     let gaps = results.of(part).filter(long).map(|measured| measured.gap(JUDGED).unwrap_or(f64::INFINITY));
-    judgements.push(near(results, title(part), delay_ms, median(gaps).filter(|gap| gap.is_finite())));
+    judgements.push(near(results, part, title(part), delay_ms, median(gaps).filter(|gap| gap.is_finite())));
     let steps = results.of(part).filter(short).count();
     let right = results.of(part).filter(short);
     let right =
@@ -294,6 +307,7 @@ fn judge_sweep(results: &Results, part: Part, delay_ms: f64, judgements: &mut Ve
     let right = right.count();
     judgements.push(Judgement {
         what: format!("{}: IPv6 alone below the delay", title(part)),
+        part,
         wanted: format!("{steps} of {steps} steps"),
         got: format!("{right} of {steps} steps"),
         passed: right == steps,
@@ -307,6 +321,7 @@ fn judge_selection(results: &Results, measured: &Measured, judgements: &mut Vec<
     let right = runs.iter().filter(|seen| seen.destinations == wanted).count();
     judgements.push(Judgement {
         what: measured.experiment.title.clone(),
+        part: Part::Selection,
         wanted: "6 4 alternating, in order".to_owned(),
         got: if right == runs.len() {
             "6 4 alternating, in order".to_owned()
@@ -317,7 +332,7 @@ fn judge_selection(results: &Results, measured: &Measured, judgements: &mut Vec<
     });
     let gap = median(runs.iter().flat_map(|seen| seen.gaps_ms.iter().copied()));
     let what = format!("{}: between attempts", measured.experiment.title);
-    judgements.push(near(results, &what, results.delays.attempt_ms, gap));
+    judgements.push(near(results, Part::Selection, &what, results.delays.attempt_ms, gap));
 }
 
 /// Writes measure.json: every run, the medians, and the judgement.
@@ -416,6 +431,10 @@ mod tests {
     fn a_client_that_keeps_the_delays_passes_every_row() {
         let results = results(ideal);
         assert_eq!(judge(&results).len(), 23);
+        for judgement in judge(&results) {
+            let about = results.measured.iter().filter(|measured| judgement.is_about(&measured.experiment)).count();
+            assert!(about >= 1 && about < results.measured.len(), "{}", judgement.what);
+        }
         assert_eq!(failed(&results), [""; 0]);
     }
 

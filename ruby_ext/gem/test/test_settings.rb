@@ -61,12 +61,80 @@ class TestSettings < Minitest::Test
     assert_equal "[true, true, true, true]\n", output
   end
 
+  # The second delay is twice the first, since the race began; a slow machine only adds to that.
+  def test_growing_delay
+    HappySock.configure do |settings|
+      settings.connection_attempt_delay = 0.1
+      settings.growing_delay = true
+    end
+    started = {}
+    trace = ->(step) { started[step[:attempt]] = step[:time] if step[:name] == :attempt_started }
+    HappySock.connect_to(addresses("2001:db8:2::66", "203.0.113.66", "203.0.113.1"), trace: trace).close
+    assert_equal [0, 1, 2], started.keys
+    assert_operator started[2], :>=, 0.299
+  end
+
+  # The address that does not answer has a third of the limit, and not all of it.
+  def test_share_timeout
+    HappySock.configure do |settings|
+      settings.fast_fallback = false
+      settings.share_timeout = true
+    end
+    known = addresses("203.0.113.66", "203.0.113.1", "2001:db8:2::1")
+    HappySock.connect_to(known, open_timeout: 6) { |socket| assert_equal PORT, socket.remote_address.ip_port }
+  end
+
+  # libc hangs on a thread of the library's; the library's own client needs none. In a process of its own: others have threads.
+  def test_lookup_by_libc
+    output = run_ruby(<<~'RUBY', silent_name, silent_name, PORT)
+      require "happysock"
+      helpers = -> { Dir["/proc/self/task/*/comm"].count { |path| File.read(path).start_with?("happysock") } }
+      counts = [false, true].zip(ARGV).map do |by_libc, name|
+        HappySock.configure { |settings| settings.lookup_by_libc = by_libc }
+        HappySock.tcp(name, ARGV[2], open_timeout: 0.1)
+      rescue SystemCallError, IOError
+        # The thread may have begun and not have its name yet.
+        sleep 0.001 while by_libc && helpers.call.zero?
+        helpers.call
+      end
+      p counts
+    RUBY
+    assert_equal "[0, 1]\n", output
+  end
+
+  # localhost has an address of each family. Nothing listens there.
+  def test_only_connected_families
+    tried = attempts_in_network("192.0.2.9/24", "localhost", only_connected_families: [nil, true])
+    assert_equal ["127.0.0.1 ::1", "127.0.0.1"], tried
+  end
+
+  # Of two prefixes the first is not for addresses like this one (RFC 6052, section 3.1).
+  def test_nat64
+    prefix = "2001:db8:64::/96"
+    tried = attempts_in_network("2001:db8:64::cb00:7109/96 nodad", "203.0.113.9",
+                                nat64: [nil, prefix, ["64:ff9b::/96", prefix], false])
+    assert_equal %w[203.0.113.9 2001:db8:64::cb00:7109 2001:db8:64::cb00:7109 203.0.113.9], tried
+    refuted = assert_raises(ArgumentError) { HappySock.tcp("dual.test", PORT, nat64: "64:ff9b::/95") }
+    assert_match(/\Anat64: /, refuted.message)
+  end
+
+  # A call can do without what is configured, and what was configured is not the caller's any more.
+  def test_nat64_is_kept_as_a_string_of_its_own
+    prefix = +"64:ff9b::/96"
+    HappySock.configure { |settings| settings.nat64 = prefix }
+    prefix << "x"
+    assert_equal "64:ff9b::/96", HappySock.settings.nat64
+    HappySock.configure { |settings| settings.nat64 = :discover }
+    assert_equal "discover", HappySock.settings.nat64
+    HappySock.tcp("dual.test", PORT, nat64: false).close
+  end
+
   def test_what_is_refused_changes_nothing
     HappySock.configure { |settings| settings.open_timeout = 5 }
     before = HappySock.settings
     refused = {
       { open_timeout: -1 } => /\Aopen_timeout: -1 is not within/, { open_timeout: Float::NAN } => /\Aopen_timeout: NaN/,
-      { connect_timeout: 1 } => /\Aopen_timeout: cannot be set along/
+      { connect_timeout: 1 } => /\Aopen_timeout: cannot be set along/, { nat64: "64:ff9b::/95" } => /\Anat64: /
     }
     refused.each do |values, message|
       error = assert_raises(ArgumentError) do
@@ -76,6 +144,7 @@ class TestSettings < Minitest::Test
       assert_same before, HappySock.settings
     end
     assert_raises(TypeError) { HappySock.configure { |settings| settings.resolution_delay = "soon" } }
+    assert_raises(TypeError) { HappySock.configure { |settings| settings.nat64 = 64 } }
     assert_raises(NoMethodError) { HappySock.configure { |settings| settings.surprise = 1 } }
     assert_same before, HappySock.settings
     assert_predicate before, :frozen?
@@ -120,5 +189,33 @@ class TestSettings < Minitest::Test
       end
     end.join
     assert_equal %w[known.test unknown.test], scheduler.asked
+  end
+
+  private
+
+  def addresses(*hosts)
+    hosts.map { |host| Addrinfo.tcp(host, PORT) }
+  end
+
+  # What is tried for `host`, in order of the text, with each value of a setting, where the machine has one address and the
+  # loopback. Nothing is reached.
+  def attempts_in_network(address, host, setting)
+    script = <<~'RUBY'
+      require "happysock"
+      host, name, values = Marshal.load([ARGV[0]].pack("H*"))
+      values.each do |value|
+        HappySock.configure { |settings| settings.public_send("#{name}=", value) }
+        HappySock.tcp(host, 1)
+      rescue SystemCallError => error
+        puts error.attempts.map { |attempt| attempt.address.ip_address }.sort.join(" ")
+      end
+    RUBY
+    name, values = setting.first
+    network = "ip link set lo up && ip link add near up type veth peer far && ip link set far up && " \
+              "ip address add #{address} dev near && exec \"$@\""
+    arguments = [RbConfig.ruby, "-rsocket", "-e", script, "--", Marshal.dump([host, name, values]).unpack1("H*")]
+    output, status = Open3.capture2e("unshare", "--net", "sh", "-c", network, "sh", *arguments)
+    assert status.success?, output
+    output.lines(chomp: true)
   end
 end

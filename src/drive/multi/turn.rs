@@ -6,7 +6,7 @@ use super::sockets::Watched;
 use crate::drive::key::Key;
 use crate::drive::reactor::{InFlight, Reactor};
 use crate::drive::running::Running;
-use crate::lookup::{Mailbox, Query, Reason, WalkId, Watcher};
+use crate::lookup::{Mailbox, Query, Reason, ServiceQuestion, WalkId, Watcher};
 use crate::race::{Permits, Wanted};
 use crate::sys::Interest;
 use crate::sys::epoll::Ready;
@@ -46,6 +46,11 @@ impl<L: EventLoop> Reactor for Surroundings<'_, L> {
     fn look_up(&mut self, now: Instant, query: &Query) -> Result<WalkId, Reason> {
         let mut watcher = LookupWatcher { multi: self.multi, caller: self.caller };
         self.multi.client.borrow_mut().begin(now, query, self.id, &mut watcher)
+    }
+
+    fn look_up_services(&mut self, now: Instant, query: &Query, question: ServiceQuestion) -> Option<WalkId> {
+        let mut watcher = LookupWatcher { multi: self.multi, caller: self.caller };
+        self.multi.client.borrow_mut().begin_services(now, query, question, self.id, &mut watcher).ok()
     }
 
     fn abandon(&mut self, now: Instant, walk: WalkId) {

@@ -1,6 +1,7 @@
 //! Questions to the servers of resolv.conf(5), and their answers, by UDP and TCP.
 
 use super::datagrams::{Datagrams, UnderWay};
+use super::ids;
 use super::state::{Channel, Client, NONE, Watcher};
 use super::stream::{Step, Stream};
 use crate::dns::Family;
@@ -71,7 +72,7 @@ impl Client {
             Some(socket) => socket as u32,
             None => self.keep(Channel::Datagrams(Datagrams::open(address, lane, now)?), watcher)?,
         };
-        let Client { lookups, sockets, ids, .. } = self;
+        let Client { lookups, sockets, .. } = self;
         let walking = lookups[place as usize].as_mut().and_then(|lookup| lookup.walk.as_mut());
         let (Some(walking), Some(Channel::Datagrams(datagrams))) = (walking, &mut sockets[socket as usize]) else {
             return Ok(());
@@ -79,7 +80,7 @@ impl Client {
         walking.datagrams[family as usize] = socket;
         let id = match before.filter(|&id| !datagrams.is_in_use(id)) {
             Some(id) => id,
-            None => ids.draw(|id| datagrams.is_in_use(id))?,
+            None => ids::draw(|id| datagrams.is_in_use(id))?,
         };
         let mut buffer = [0; LONGEST_QUERY];
         let Some(packet) = walking.walk.write_query(transmission, id, &mut buffer) else { return Ok(()) };
@@ -150,12 +151,11 @@ impl Client {
         let Some(walking) = self.walking(place) else { return };
         let stream = std::mem::replace(&mut walking.streams[family as usize], NONE);
         self.close(stream, watcher);
-        let Client { lookups, ids, .. } = self;
-        let Some(walking) = lookups[place as usize].as_mut().and_then(|lookup| lookup.walk.as_mut()) else { return };
+        let Some(walking) = self.walking(place) else { return };
         let Some(address) = walking.walk.server(server) else { return };
         walking.by = AnsweredBy::NameServer(Some(address));
         let mut buffer = [0; LONGEST_QUERY];
-        let opened = ids.draw(|_| false).map_err(|_| TcpFailure::Other).and_then(|id| {
+        let opened = ids::draw(|_| false).map_err(|_| TcpFailure::Other).and_then(|id| {
             let packet = walking.walk.write_query(transmission, id, &mut buffer).unwrap_or_default();
             Stream::open(&address, packet, place, family, transmission)
         });

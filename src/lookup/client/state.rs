@@ -1,7 +1,6 @@
 //! What a client holds, and what its driver may ask of it between two turns.
 
 use super::datagrams::Datagrams;
-use super::ids::Ids;
 use super::stream::Stream;
 use super::window::Window;
 use crate::dns::answer::Address;
@@ -54,6 +53,8 @@ pub struct Told {
     addresses: Result<Vec<Address>, LookupError>,
     /// Who has said so.
     pub by: AnsweredBy,
+    /// Of a lookup for those ([`Client::begin_services`]); it has no addresses.
+    services: Option<Box<Services>>,
 }
 
 impl Told {
@@ -61,6 +62,11 @@ impl Told {
     pub fn into_answer(self, port: u16) -> Answer {
         let with_port = |addresses: Vec<Address>| addresses.iter().map(|address| address.with_port(port)).collect();
         self.addresses.map(|addresses| Found::Addresses(with_port(addresses)))
+    }
+
+    /// What [`Client::begin_services`] has found.
+    pub fn into_services(self) -> Result<Services, LookupError> {
+        self.addresses.map(|_| self.services.map_or_else(Services::default, |services| *services))
     }
 }
 
@@ -105,14 +111,9 @@ pub struct Client {
     pub(super) equal: HashMap<u32, u32>,
     /// Made when a shared client begins its first name.
     pub(super) hasher: Option<RandomState>,
-    pub(super) ids: Ids,
     pub(super) deliveries: VecDeque<Delivery>,
     /// What hosts(5) has said to one who stands in for getaddrinfo(3), of both families in the file's order.
     pub(super) listed: Vec<Address>,
-    /// What is asked for the service bindings of its one name, if it is asked for those.
-    pub(super) service_question: Option<ServiceQuestion>,
-    /// What was found then; it is told as an answer without addresses.
-    pub(super) services: Option<Services>,
     /// As the system was when it was last looked at in this turn, and whether that holds for resolv.conf(5).
     pub(super) system: Option<(Arc<System>, bool)>,
     pub(super) buffer: Vec<u8>,
@@ -131,6 +132,8 @@ pub(super) struct Lookup {
     pub(super) owner: u64,
     /// What it has in common with others who ask the same.
     pub(super) joint: Option<Box<Joint>>,
+    /// What is asked where service bindings are asked for; told is `AF_INET` then.
+    pub(super) service: Option<Box<ServiceQuestion>>,
     /// None while it waits for its turn.
     pub(super) walk: Option<Box<Walking>>,
 }
@@ -203,7 +206,7 @@ impl Channel {
 impl Client {
     /// For one name.
     pub fn lone() -> Client {
-        Client::new(false, Ids::few())
+        Client::new(false)
     }
 
     /// For one name, in the place of getaddrinfo(3): nothing is told before all is known, which is what makes
@@ -214,10 +217,10 @@ impl Client {
 
     /// For many names.
     pub fn shared() -> Client {
-        Client::new(true, Ids::many())
+        Client::new(true)
     }
 
-    pub(super) fn new(shared: bool, ids: Ids) -> Client {
+    pub(super) fn new(shared: bool) -> Client {
         Client {
             shared,
             as_libc: false,
@@ -233,11 +236,8 @@ impl Client {
             deadlines: None,
             equal: HashMap::new(),
             hasher: None,
-            ids,
             deliveries: VecDeque::new(),
             listed: Vec::new(),
-            service_question: None,
-            services: None,
             system: None,
             buffer: Vec::new(),
         }
@@ -256,11 +256,6 @@ impl Client {
     /// where that has both families in one list.
     pub fn take_listed(&mut self) -> Vec<SocketAddr> {
         std::mem::take(&mut self.listed).into_iter().map(|address| address.with_port(0)).collect()
-    }
-
-    /// What [`Client::begin_services`] has found, once it was told.
-    pub fn take_services(&mut self) -> Option<Services> {
-        self.services.take()
     }
 
     /// What is waited for.
@@ -299,6 +294,17 @@ impl Client {
 
     /// Tells every owner what has become of a family.
     pub(super) fn tell(&mut self, place: u32, family: Family, answer: Result<Vec<Address>, Failure>) {
+        self.tell_with(place, family, answer, None);
+    }
+
+    /// As [`Client::tell`], with the service bindings of a lookup for those.
+    pub(super) fn tell_with(
+        &mut self,
+        place: u32,
+        family: Family,
+        answer: Result<Vec<Address>, Failure>,
+        services: Option<Box<Services>>,
+    ) {
         let Some(lookup) = self.lookups[place as usize].as_mut() else { return };
         let addresses = answer.map_err(|failure| LookupError {
             gai_error: failure.gai_error(lookup.families),
@@ -306,7 +312,7 @@ impl Client {
         });
         let by = lookup.walk.as_ref().map_or(AnsweredBy::NameServer(None), |walking| walking.by);
         let walk = WalkId { place, serial: lookup.serial };
-        let told = Told { walk, family: address_family(family), addresses, by };
+        let told = Told { walk, family: address_family(family), addresses, by, services };
         if self.shared && lookup.families == Families::Both && lookup.told().is_none() {
             lookup.joint.get_or_insert_default().told = Some(told.clone());
         }

@@ -85,8 +85,7 @@ impl Client {
     }
 
     /// Begins to look up the service bindings of the host of a query. Told once under `owner`: a failure, or
-    /// that [`Client::take_services`] has them. A host of this machine, by hosts(5), has none. For a
-    /// client of one name.
+    /// what [`Told::into_services`](super::Told::into_services) gives. A host of this machine, by hosts(5), has none.
     ///
     /// # Errors
     /// Why only libc would know whom to ask. None: by nsswitch.conf(5) no name server is asked. Nothing was
@@ -101,15 +100,20 @@ impl Client {
     ) -> Result<WalkId, Option<Reason>> {
         let names = query.names();
         let system = self.system();
-        let steps = system.decide(names.host(), Families::Both, 0)?;
+        if query.is_for_libc() {
+            return Err(Some(Reason::Program));
+        }
+        let steps = system.decide(names.host(), Families::Both, query.hints().flags)?;
         if !steps.iter().any(|step| step.ask == Ask::Dns) {
             return Err(None);
         }
         let is_asked_first = steps.first().is_some_and(|step| matches!(step.ask, Ask::Files { .. }));
         let is_in = |hosts: &Hosts| hosts.addresses(names.host(), Families::Both, true).next().is_some();
         let is_local = is_asked_first && system.hosts().is_some_and(is_in);
-        self.service_question = Some(question);
         let id = self.add(names.clone(), Families::Only(Family::V4), 0, owner);
+        if let Some(lookup) = self.find(id) {
+            lookup.service = Some(Box::new(question));
+        }
         if is_local {
             self.found_services(id.place, Services::default());
             self.end(now, id.place, watcher);
@@ -120,15 +124,15 @@ impl Client {
     }
 
     fn found_services(&mut self, place: u32, services: Services) {
-        self.services = Some(services);
-        self.tell(place, Family::V4, Ok(Vec::new()));
+        self.tell_with(place, Family::V4, Ok(Vec::new()), Some(Box::new(services)));
     }
 
     /// A place for a lookup that has asked nobody yet.
     fn add(&mut self, names: Names, families: Families, flags: i32, owner: u64) -> WalkId {
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
-        let lookup = Lookup { serial, flags, families, renewed: false, names, owner, joint: None, walk: None };
+        let lookup =
+            Lookup { serial, flags, families, renewed: false, names, owner, joint: None, service: None, walk: None };
         let place = self.free.pop().unwrap_or_else(|| {
             self.lookups.push(None);
             self.lookups.len() as u32 - 1
@@ -228,7 +232,7 @@ impl Client {
         let Some(lookup) = self.lookups[place as usize].as_mut() else { return Ok(()) };
         let conf = system.resolv_conf();
         let first_server = if conf.rotate { next_first_server() } else { 0 };
-        if let Some(question) = &self.service_question {
+        if let Some(question) = &lookup.service {
             let walk = Walk::of_services(question, Arc::clone(conf), first_server);
             lookup.walk = Some(Box::new(Walking::new(walk)));
             return Ok(());

@@ -50,6 +50,7 @@ fn of_connect_every_field_is_documented() {
     in_network!();
     let (port, closed) = (greeter().to_string(), closed_port().to_string());
     let half_dead = half_dead("json");
+    name_server();
     compare(
         "happy connect",
         &[
@@ -72,6 +73,16 @@ fn of_connect_every_field_is_documented() {
             run(&["connect", "live.test", &closed, "--json"]),
             run(&["connect", "silent.test", "80", "--json", "--timeout", "300"]),
             run(&["connect", "nosuch.test", "80", "--json"]),
+            run(&[
+                "connect",
+                &format!("p{port}.test"),
+                "1",
+                "--json",
+                "--service",
+                "https",
+                "--resolution-delay",
+                "30000",
+            ]),
             // A lookup that fails with an errno: the name server's file cannot be what is meant here, so the
             // limit is.
             run(&["connect", LIVE, &port, "--json", "--local-v4", "198.51.100.9"]),

@@ -11,5 +11,7 @@ mod json;
 mod lookup;
 mod options;
 mod pipe;
+mod qlog;
+mod service;
 mod terminal;
 mod tls;

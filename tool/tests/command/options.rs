@@ -4,7 +4,7 @@ use crate::world::*;
 use std::collections::BTreeSet;
 
 /// The options of the library and their flags. None: what no command line can give, or nobody would see.
-const FLAGS: [(&str, Option<&str>); 27] = [
+const FLAGS: [(&str, Option<&str>); 29] = [
     ("local_host", Some("--local-host")),
     ("local_service", Some("--local-port")),
     ("local_v4", Some("--local-v4")),
@@ -25,6 +25,8 @@ const FLAGS: [(&str, Option<&str>); 27] = [
     ("max_attempts", Some("--max-attempts")),
     ("history", Some("--no-history")),
     ("nat64", Some("--nat64")),
+    ("service", Some("--service")),
+    ("alpn", Some("--alpn")),
     ("lookup_by_libc", Some("--libc")),
     ("growing_delay", Some("--growing-delay")),
     ("share_open_timeout", Some("--share-timeout")),

@@ -124,7 +124,8 @@ pub fn repeater() -> (u16, JoinHandle<usize>) {
 
 /// A name server, where this network's resolv.conf says that there is one. many.test has addresses of all
 /// kinds, late.test an AAAA record that is never answered for; the HTTPS records of alias.test lead to those
-/// of bound.test; other names do not exist.
+/// of bound.test; p8443.test has a binding to port 8443 (or any) of svc.test, and no address that answers;
+/// other names do not exist.
 pub fn name_server() {
     let socket = UdpSocket::bind("127.0.0.53:53").expect("root of this network may");
     std::thread::spawn(move || {
@@ -147,6 +148,12 @@ const BINDINGS: [&[u8]; 3] = [
     b"\0\x01\0\0\x01\0\x06\x02h2\x02h3\0\x03\0\x02\x20\xfb\0\x04\0\x04\xc0\0\x02\x4d\0\x05\0\x02\xfe\x0d\0\x06\0\x10\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x77",
 ];
 
+/// An HTTPS record that leads to a port of svc.test, for h2 and what goes without saying.
+fn binding(port: u16) -> Vec<u8> {
+    let head = b"\0\x01\x03svc\x04test\0\0\x01\0\x03\x02h2\0\x03\0\x02";
+    [&head[..], &port.to_be_bytes(), b"\0\x05\0\x02\xfe\x0d"].concat()
+}
+
 /// The reply to a query (RFC 1035, section 4); None: none is sent.
 fn reply(query: &[u8]) -> Option<Vec<u8>> {
     let end = 12 + query[12..].iter().position(|&byte| byte == 0)? + 1;
@@ -154,6 +161,9 @@ fn reply(query: &[u8]) -> Option<Vec<u8>> {
     let is = |label: &[u8]| name[1..].starts_with(label);
     let v6 = |text: &str| text.parse::<Ipv6Addr>().expect("an address").octets().to_vec();
     let v4 = |text: &str| text.parse::<Ipv4Addr>().expect("an address").octets().to_vec();
+    let port =
+        name.get(2..1 + usize::from(name[0])).filter(|_| is(b"p")).and_then(|digits| str::from_utf8(digits).ok());
+    let port: Option<u16> = port.and_then(|digits| digits.parse().ok());
     let records: Option<Vec<Vec<u8>>> = match (kind, is(b"many"), is(b"late")) {
         (28, _, true) => return None,
         (28, true, _) => Some(MANY_V6.map(v6).to_vec()),
@@ -162,6 +172,10 @@ fn reply(query: &[u8]) -> Option<Vec<u8>> {
         (65, ..) if is(b"alias") => Some(vec![b"\0\0\x05bound\x04test\0".to_vec()]),
         (65, ..) if is(b"bound") => Some(BINDINGS.map(<[u8]>::to_vec).to_vec()),
         (65, true, _) => Some(Vec::new()),
+        (65, ..) if port.is_some() => port.map(|port| vec![binding(port)]),
+        (1, ..) if port.is_some() => Some(vec![v4("192.0.2.77")]),
+        (1, ..) if is(b"svc") => Some(vec![v4(LIVE)]),
+        (28, ..) if port.is_some() || is(b"svc") => Some(Vec::new()),
         _ => None,
     };
     let mut reply = query[..2].to_vec();

@@ -320,7 +320,8 @@ fn print(summaries: &[Summary]) {
 fn dns_goals(summaries: &[Summary]) -> Vec<(bool, String)> {
     let mut goals = Vec::new();
     let ours: Vec<&Summary> = summaries.iter().filter(|row| row.who == "happysock").collect();
-    for row in ours.iter().filter(|row| row.setting.starts_with("dns")) {
+    // A lone name is judged by what stands beside it in connect_floor.c.
+    for row in ours.iter().filter(|row| row.setting.starts_with("dns") && row.count > 1) {
         let most = if row.count > 1000 { GOAL_DNS_MANY } else { GOAL_DNS_FEW };
         for (ratio, time) in [(row.wall_of_floor, "time"), (row.cpu_of_floor, "CPU time")] {
             let text =

@@ -4,12 +4,14 @@ import builtins
 import errno
 import os
 import socket
+import struct
+import sys
 from dataclasses import dataclass
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ._errors import Attempt, Error, ResolveError, SocketAddress, Timeout, system_error
 from ._history import History
-from ._names import Host, Port, address_of, address_text, host_bytes, milliseconds, port_bytes
+from ._names import Host, Port, address_bytes, address_of, address_text, host_bytes, milliseconds, port_bytes
 from ._native import ffi, lib
 
 SocketOption = Union[Tuple[int, int, Union[int, bytes]], Tuple[int, int, None, int]]
@@ -63,11 +65,27 @@ class Options:
     growing_delay: bool = False
     #: A family without a network is not asked for.
     only_connected_families: bool = False
+    #: The host is looked up by libc, on a thread of the library's, also where the library could do it without one.
+    lookup_by_libc: bool = False
+    #: Attempted instead of what a lookup finds, each as socket.getpeername() would give it: (host, port) or (host, port, flowinfo,
+    #: scope_id). Sorted and raced as an answer is, and in the order given without a race.
+    addresses: Optional[Sequence[SocketAddress]] = None
+    #: What attempts over IPv4 are bound to, (host, port). Not together with a source address.
+    local_v4: Optional[SocketAddress] = None
+    #: The same for IPv6.
+    local_v6: Optional[SocketAddress] = None
     #: What earlier connects have learnt, and where this one adds what it learns.
     history: Optional[History] = None
     #: On a network without IPv4, reach IPv4 addresses through its translator (NAT64): "discover" asks the network for its
     #: prefix; or prefixes with commas between, such as "64:ff9b::/96".
     nat64: Optional[str] = None
+    #: Asked whether a connection is wanted, where to be connected is not all that counts: True: it wins; False or an OSError: this
+    #: attempt has failed, and the race goes on; None: it is held, and the race goes on, until Connect.confirm answers for it. The
+    #: socket is lent for the call, in non-blocking mode. While it runs nothing else of the race does: set a time-out on the socket.
+    confirm: Optional[Callable[[socket.socket], Optional[bool]]] = None
+    #: Called with the descriptor of a socket that is held and will be closed without an answer: another has won, or a limit was
+    #: reached.
+    release_socket: Optional[Callable[[int], object]] = None
     #: Called with each step of the race.
     trace: Optional[Callable[[Step], object]] = None
 
@@ -78,9 +96,11 @@ _DEFAULTS = Options()
 class _Hooks:
     """What the library calls while a race runs, and the exception that one of the calls ended in."""
 
-    def __init__(self, socket_options: Sequence[SocketOption], trace: Optional[Callable[[Step], object]]) -> None:
+    def __init__(self, socket_options: Sequence[SocketOption], options: Options) -> None:
         self.socket_options = socket_options
-        self.trace = trace
+        self.trace = options.trace
+        self.confirm = options.confirm
+        self.release_socket = options.release_socket
         self.exception: Optional[BaseException] = None
 
 
@@ -100,6 +120,33 @@ def _configure_socket(fd: int, address: Any, length: int, userdata: Any) -> int:
         hooks.exception = exception
         return errno.ECANCELED
     return 0
+
+
+def _confirm(fd: int, address: Any, length: int, userdata: Any) -> int:
+    hooks: _Hooks = ffi.from_handle(userdata)
+    try:
+        lent = socket.socket(fileno=fd)
+        try:
+            assert hooks.confirm is not None
+            wanted = hooks.confirm(lent)
+        finally:
+            lent.detach()
+    except OSError:
+        wanted = False
+    except BaseException as exception:
+        hooks.exception = exception
+        wanted = False
+    answer: int = lib.HAPPY_CONFIRM_LATER if wanted is None else lib.HAPPY_CONFIRM_YES if wanted else lib.HAPPY_CONFIRM_NO
+    return answer
+
+
+def _release_socket(fd: int, userdata: Any) -> None:
+    hooks: _Hooks = ffi.from_handle(userdata)
+    try:
+        if hooks.release_socket is not None:
+            hooks.release_socket(fd)
+    except BaseException as exception:
+        hooks.exception = exception
 
 
 def _trace(event: Any, userdata: Any) -> None:
@@ -127,6 +174,8 @@ def _trace(event: Any, userdata: Any) -> None:
         hooks.exception = exception
 
 
+ffi.def_extern("confirm")(_confirm)
+ffi.def_extern("release_socket")(_release_socket)
 ffi.def_extern("configure_socket")(_configure_socket)
 ffi.def_extern("trace")(_trace)
 
@@ -138,6 +187,8 @@ class Connect:
     socket or raises. Timers are in the descriptor: nothing else has to be waited for. close() ends it at any time, at once.
     One thread at a time.
     """
+
+    _connect: Any = ffi.NULL
 
     def __init__(
         self,
@@ -170,6 +221,8 @@ class Connect:
             native.flags |= lib.HAPPY_FLAG_GROWING_DELAY
         if chosen.only_connected_families:
             native.flags |= lib.HAPPY_FLAG_ONLY_CONNECTED_FAMILIES
+        if chosen.lookup_by_libc:
+            native.flags |= lib.HAPPY_FLAG_LOOKUP_BY_LIBC
         if chosen.history is not None:
             # The library takes a reference of its own.
             native.history = chosen.history._history
@@ -185,16 +238,30 @@ class Connect:
             if "\0" in chosen.nat64:
                 raise ValueError("nat64: embedded null character")
             native.nat64 = text(chosen.nat64.encode("utf-8"))
+        if chosen.addresses is not None:
+            native.addresses = _address_list(chosen.addresses, kept)
+        for name, own_family, kind in (("local_v4", socket.AF_INET, "in"), ("local_v6", socket.AF_INET6, "in6")):
+            local = getattr(chosen, name)
+            if local is not None:
+                data = address_bytes(name, local)
+                if data[:2] != struct.pack("=H", own_family):
+                    raise ValueError(f"{name}: an address of the other family: {local!r}")
+                kept.append(ffi.from_buffer(data))
+                setattr(native, name, ffi.cast(f"struct sockaddr_{kind} *", kept[-1]))
         if source_address is not None:
             local_host, local_port = source_address
             # As bind(2) of the socket module takes it: '' is every address.
             native.local_host = text(host_bytes(local_host) or None)
             native.local_service = text(port_bytes(local_port))
-        self._hooks = _Hooks(list(socket_options or ()), chosen.trace)
+        self._hooks = _Hooks(list(socket_options or ()), chosen)
         self._handle = ffi.new_handle(self._hooks)
         native.userdata = self._handle
         if self._hooks.socket_options:
             native.configure_socket = lib.configure_socket
+        if chosen.confirm is not None:
+            native.confirm, native.release_socket = lib.confirm, lib.release_socket
+            # The mode is the connection's, and may be shared with a duplicate that `confirm` has made.
+            native.flags |= lib.HAPPY_FLAG_NONBLOCKING
         if chosen.trace is not None:
             native.trace = lib.trace
         connect = ffi.new("happy_connect **")
@@ -202,9 +269,12 @@ class Connect:
         lib.result_init(result)
         status = lib.happy_connect_new(text(host_bytes(host)), text(port_bytes(port)), native, connect, result)
         if status != lib.HAPPY_OK:
-            self._connect = ffi.NULL
             raise _exception(result, ())
-        self._connect = ffi.gc(connect[0], lib.happy_connect_free)
+        self._connect = connect[0]
+
+    def __del__(self) -> None:
+        # What is called on the way out needs the handle, so that this is not left to a collector that takes both in any order.
+        self.close()
 
     def fileno(self) -> int:
         """The descriptor, which is the connect's own: it is watched, and neither read nor closed."""
@@ -216,13 +286,23 @@ class Connect:
     def dispatch(self) -> bool:
         """Does what is due, without waiting. True once it is finished."""
         status: int = lib.happy_connect_dispatch(self._open())
-        if self._hooks.exception is not None:
-            self.close()
-            raise self._hooks.exception
+        self._raise()
+        return is_finished(status)
+
+    def confirm(self, fd: int, wanted: bool) -> bool:
+        """Answers for the socket with this descriptor, for which Options.confirm has answered None; then dispatch as ever.
+
+        Wanted, it wins; else it is closed. False: it is not held any more, and nothing has changed.
+        """
+        answer = lib.HAPPY_CONFIRM_YES if wanted else lib.HAPPY_CONFIRM_NO
+        status: int = lib.happy_connect_confirm(self._open(), fd, answer)
+        self._raise()
+        if status == lib.HAPPY_ENOENT:
+            return False
         return is_finished(status)
 
     def take(self, all_errors: bool = False) -> socket.socket:
-        """The connected socket, in blocking mode; or an exception, with `all_errors` a group of every attempt's.
+        """The connected socket, in blocking mode (with Options.confirm in non-blocking mode); or an exception, with `all_errors` a group of every attempt's.
 
         It is closed then. BlockingIOError: it is not finished, and goes on.
         """
@@ -249,12 +329,34 @@ class Connect:
         """Ends it, and closes what is left of it. Never waits."""
         connect, self._connect = self._connect, ffi.NULL
         if connect:
-            ffi.release(connect)
+            lib.happy_connect_free(connect)
+
+    def _raise(self) -> None:
+        exception, self._hooks.exception = self._hooks.exception, None
+        if exception is not None:
+            self.close()
+            raise exception
 
     def _open(self) -> Any:
         if not self._connect:
             raise ValueError("the connect is closed")
         return self._connect
+
+
+def _address_list(addresses: Sequence[SocketAddress], kept: List[Any]) -> Any:
+    """Addresses as a list of C, which lives as long as what is put into `kept`."""
+    if isinstance(addresses, (str, bytes)) or not addresses:
+        raise ValueError("addresses: at least one (host, port)")
+    nodes = ffi.new("struct addrinfo[]", len(addresses))
+    kept.append(nodes)
+    for index, address in enumerate(addresses):
+        data = address_bytes("addresses", address)
+        kept.append(ffi.from_buffer(data))
+        nodes[index].ai_addr, nodes[index].ai_addrlen = ffi.cast("struct sockaddr *", kept[-1]), len(data)
+        nodes[index].ai_family = int.from_bytes(data[:2], sys.byteorder)
+        if index > 0:
+            nodes[index - 1].ai_next = nodes + index
+    return nodes
 
 
 def check_all_errors(all_errors: bool) -> None:
@@ -312,6 +414,7 @@ def _exception(result: Any, attempts: Tuple[Attempt, ...]) -> Exception:
     else:
         return RuntimeError(_message(result))
     error.attempts = attempts
+    error.source = text_of(result.source) if result.source else None
     return error
 
 

@@ -30,6 +30,8 @@ class Error(OSError):
 
     #: The attempts that were made, in the order of their start; a failed lookup has none.
     attempts: Tuple[Attempt, ...] = ()
+    #: Who has answered a connect's lookup: "hosts", "dns", "resolve" (systemd-resolved) or "libc"; None where nobody has.
+    source: Optional[str] = None
 
 
 class ResolveError(Error, socket.gaierror):

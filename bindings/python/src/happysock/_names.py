@@ -74,6 +74,28 @@ def address_of(ffi: Any, pointer: Any, length: int) -> SocketAddress:
     return (family, data[2:])
 
 
+def address_bytes(name: str, address: Any) -> bytes:
+    """What address_of reads: a struct sockaddr of an address as the socket module writes it."""
+    if not isinstance(address, tuple) or len(address) not in (2, 4) or not isinstance(address[0], str):
+        raise TypeError(f"{name}: an address is a tuple (host, port) or (host, port, flowinfo, scope_id), not {address!r}")
+    if not all(isinstance(number, int) for number in address[1:]):
+        raise TypeError(f"{name}: a port is an int, and so is what comes after it: {address!r}")
+    if not 0 <= address[1] <= 65535:
+        raise ValueError(f"{name}: the port is not within 0 to 65535: {address!r}")
+    try:
+        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        info: Any = socket.getaddrinfo(address[0], address[1], type=socket.SOCK_STREAM, flags=numeric)[0]
+    except (socket.gaierror, UnicodeError):
+        raise ValueError(f"{name}: no IP address: {address[0]!r}") from None
+    family, found = info[0], info[4]
+    if family == socket.AF_INET:
+        return struct.pack("=H", family) + struct.pack("!H4s8x", found[1], socket.inet_pton(family, found[0]))
+    # A zone may be in the text, as in fe80::1%eth0, or a number of its own.
+    flow, scope = address[2:] if len(address) == 4 else (0, found[3])
+    ip = socket.inet_pton(family, found[0].partition("%")[0])
+    return struct.pack("=H", family) + struct.pack("!HI16s", found[1], flow, ip) + struct.pack("=I", scope)
+
+
 def address_text(address: SocketAddress) -> str:
     """A socket address as a person writes it: 192.0.2.7:80, [2001:db8::7]:80."""
     host, port = address[0], address[1]

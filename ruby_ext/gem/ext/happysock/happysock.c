@@ -43,13 +43,15 @@ native_make_socket(VALUE socket, int fd)
 /* The options of a connect. Those before NATIVE_SETTINGS are the members of HappySock::Settings, in its order. */
 enum native_option {
     NATIVE_FAST_FALLBACK, NATIVE_RESOLV_TIMEOUT, NATIVE_CONNECT_TIMEOUT, NATIVE_OPEN_TIMEOUT, NATIVE_RESOLUTION_DELAY,
-    NATIVE_CONNECTION_ATTEMPT_DELAY, NATIVE_ASK_SCHEDULER, NATIVE_HISTORY, NATIVE_SETTINGS,
+    NATIVE_CONNECTION_ATTEMPT_DELAY, NATIVE_ASK_SCHEDULER, NATIVE_HISTORY, NATIVE_NAT64, NATIVE_LOOKUP_BY_LIBC,
+    NATIVE_GROWING_DELAY, NATIVE_SHARE_TIMEOUT, NATIVE_ONLY_CONNECTED_FAMILIES, NATIVE_SETTINGS,
     NATIVE_TRACE = NATIVE_SETTINGS, NATIVE_TEST_MODE_SETTINGS, NATIVE_OPTIONS
 };
 
 static const char *const native_option_names[NATIVE_OPTIONS] = {
     "fast_fallback", "resolv_timeout", "connect_timeout", "open_timeout", "resolution_delay",
-    "connection_attempt_delay", "ask_scheduler", "history", "trace", "test_mode_settings",
+    "connection_attempt_delay", "ask_scheduler", "history", "nat64", "lookup_by_libc",
+    "growing_delay", "share_timeout", "only_connected_families", "trace", "test_mode_settings",
 };
 static ID native_option_ids[NATIVE_OPTIONS];
 
@@ -80,13 +82,30 @@ native_history(void)
     return history;
 }
 
+/* nat64 as the library takes it, a String, from `:discover`, a String or an Array of prefixes; nil for nil and false. */
+static VALUE
+native_nat64_text(VALUE nat64)
+{
+    if (!RTEST(nat64)) return Qnil;
+    if (SYMBOL_P(nat64)) return rb_sym2str(nat64);
+    if (RB_TYPE_P(nat64, T_ARRAY)) return rb_ary_join(nat64, rb_str_new_cstr(","));
+    if (RB_TYPE_P(nat64, T_STRING)) return nat64;
+    rb_raise(rb_eTypeError, "nat64: %+"PRIsVALUE" is neither :discover nor a prefix nor an Array of them", nat64);
+}
+
 /*
  * Reads the keywords of a call. What it leaves open is as HappySock.configure has it; limits are left open together, since
- * a default must not meet one of the call's that excludes it.
+ * a default must not meet one of the call's that excludes it. `*nat64` keeps what `request->nat64` points into.
  */
 static void
-native_options(VALUE keywords, struct happy_ruby_request *request)
+native_options(VALUE keywords, struct happy_ruby_request *request, volatile VALUE *nat64)
 {
+    static const struct { enum native_option option; uint32_t flag; } flags[] = {
+        { NATIVE_LOOKUP_BY_LIBC, HAPPY_FLAG_LOOKUP_BY_LIBC },
+        { NATIVE_GROWING_DELAY, HAPPY_FLAG_GROWING_DELAY },
+        { NATIVE_SHARE_TIMEOUT, HAPPY_FLAG_SHARE_TIMEOUT },
+        { NATIVE_ONLY_CONNECTED_FAMILIES, HAPPY_FLAG_ONLY_CONNECTED_FAMILIES },
+    };
     VALUE values[NATIVE_OPTIONS];
     bool limited = false;
 
@@ -114,6 +133,11 @@ native_options(VALUE keywords, struct happy_ruby_request *request)
     request->connection_attempt_delay = values[NATIVE_CONNECTION_ATTEMPT_DELAY];
     request->ask_scheduler = RTEST(values[NATIVE_ASK_SCHEDULER]);
     request->history = RTEST(values[NATIVE_HISTORY]) ? native_history() : NULL;
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        if (RTEST(values[flags[i].option])) request->flags |= flags[i].flag;
+    }
+    *nat64 = native_nat64_text(values[NATIVE_NAT64]);
+    if (!NIL_P(*nat64)) request->nat64 = StringValueCStr(*nat64);
     request->trace = values[NATIVE_TRACE];
     request->test_mode_settings = values[NATIVE_TEST_MODE_SETTINGS];
 }
@@ -135,12 +159,15 @@ native_connect(int argc, const VALUE *argv, VALUE socket, bool socket_tcp)
 {
     struct happy_ruby_request request = native_request(socket);
     VALUE keywords;
+    volatile VALUE nat64 = Qnil;
 
     rb_scan_args(argc, argv, "22:", &request.remote_host, &request.remote_service, &request.local_host,
                  &request.local_service, &keywords);
-    native_options(keywords, &request);
+    native_options(keywords, &request, &nat64);
     request.socket_tcp = socket_tcp;
-    return happy_ruby_connect(&request);
+    socket = happy_ruby_connect(&request);
+    RB_GC_GUARD(nat64);
+    return socket;
 }
 
 static VALUE
@@ -190,6 +217,12 @@ native_socket_tcp(int argc, VALUE *argv, VALUE self)
  * connection_attempt_delay:: the time between two attempts, in seconds, held within 0.01 to 2 (RFC 8305, section 5)
  * ask_scheduler:: +true+ has the fiber scheduler find the addresses, where it has +address_resolve+
  * history:: +true+ learns from the connects of this process: which family answers, which address answers sooner
+ * nat64:: +:discover+, or the prefixes of the translator to IPv4, as a String or an Array of Strings (RFC 8305, section 7)
+ * lookup_by_libc:: +true+ has libc look the host up, on a thread
+ * growing_delay:: +true+ doubles the time between attempts from one to the next, up to 2 seconds
+ * share_timeout:: +true+, with +fast_fallback+ +false+ and an +open_timeout+, gives each address a share of what is left of
+ *                 it, 2 seconds at least
+ * only_connected_families:: +true+ does not ask for addresses of a family that this machine has no network in
  * trace:: called with each step of the race, see ::trace
  *
  * What is not given is as ::configure has it.
@@ -219,14 +252,45 @@ native_connect_to(int argc, VALUE *argv, VALUE self)
 {
     struct happy_ruby_request request = native_request(rb_obj_alloc(native_cTCPSocket));
     VALUE keywords;
+    volatile VALUE nat64 = Qnil;
 
     rb_scan_args(argc, argv, "1:", &request.addresses, &keywords);
     request.addresses = rb_Array(request.addresses);
     if (RARRAY_LEN(request.addresses) == 0) rb_raise(rb_eArgError, "there are no addresses to connect to");
-    native_options(keywords, &request);
+    native_options(keywords, &request, &nat64);
     /* What exceptions name where there is no host. */
     request.remote_host = rb_str_new_cstr("known addresses");
-    return native_yield_and_close(happy_ruby_connect(&request));
+    VALUE socket = happy_ruby_connect(&request);
+    RB_GC_GUARD(nat64);
+    return native_yield_and_close(socket);
+}
+
+/*
+ * What is to be the setting nat64: a frozen String of its own, or nil. Raises an ArgumentError where the library would refuse
+ * it in each connect.
+ */
+static VALUE
+native_check_nat64(VALUE self, VALUE nat64)
+{
+    const struct sockaddr_in loopback = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    const struct addrinfo known = {
+        .ai_family = AF_INET, .ai_socktype = SOCK_STREAM,
+        .ai_addr = (struct sockaddr *)&loopback, .ai_addrlen = sizeof(loopback),
+    };
+    happy_options options = HAPPY_OPTIONS_INIT;
+    happy_connect *connect;
+    VALUE text = native_nat64_text(nat64);
+
+    if (NIL_P(text)) return Qnil;
+    text = rb_str_new_frozen(text);
+    options.nat64 = StringValueCStr(text);
+    options.addresses = &known;
+    /* It is only made, and not begun. */
+    if (happy_connect_new(NULL, NULL, &options, &connect, NULL) != HAPPY_OK) {
+        rb_raise(rb_eArgError, "%s", happy_error_message());
+    }
+    happy_connect_free(connect);
+    return text;
 }
 
 /* The tracer of this Ractor, see HappySock.trace. */
@@ -275,6 +339,7 @@ Init_happysock(void)
     VALUE native = rb_define_module_under(native_mHappySock, "Native");
     rb_define_singleton_method(native, "tracer", native_get_tracer, 0);
     rb_define_singleton_method(native, "tracer=", native_set_tracer, 1);
+    rb_define_singleton_method(native, "check_nat64", native_check_nat64, 1);
     /* Prepended by happysock/tcp_socket. */
     rb_define_method(rb_define_module_under(native, "TCPSocketInitialize"), "initialize", native_initialize, -1);
     rb_define_method(rb_define_module_under(native, "SocketTCP"), "tcp", native_socket_tcp, -1);

@@ -9,12 +9,23 @@ module HappySock
   # ask_scheduler:: +true+ has the fiber scheduler find the addresses, where it has +address_resolve+
   # history:: +true+ has connects learn from each other which family answers, and which address answers sooner: a network
   #           without a working IPv6 costs one delay, and not one a connect. Forgotten after ten minutes without news
+  # nat64:: for networks without IPv4 whose translator leads there (RFC 8305, section 7): +:discover+ asks for its prefixes
+  #         when they are needed (RFC 7050); or the prefixes, as "64:ff9b::/96", or an Array of them. +false+ in a call: none
+  # lookup_by_libc:: +true+ has libc look up the hosts that are connected to, on a thread, and not the library's own DNS
+  #                  client. For Lookup and Resolver the environment says so, HAPPYSOCK_DNS=libc
+  # growing_delay:: +true+ doubles the time between attempts from one to the next, up to 2 seconds
+  # share_timeout:: +true+, where +fast_fallback+ is +false+ and there is an +open_timeout+, gives each address an equal share
+  #                 of what is left of it, 2 seconds at least
+  # only_connected_families:: +true+ does not ask for addresses of a family that this machine has no network in, where it has
+  #                           one in the other
   #
   # The members are in the order in which the extension knows them.
   Settings = Struct.new(:fast_fallback, :resolv_timeout, :connect_timeout, :open_timeout, :resolution_delay,
-                        :connection_attempt_delay, :ask_scheduler, :history, keyword_init: true) do
-    # Raises an ArgumentError or a TypeError that names the member at fault.
+                        :connection_attempt_delay, :ask_scheduler, :history, :nat64, :lookup_by_libc, :growing_delay,
+                        :share_timeout, :only_connected_families, keyword_init: true) do
+    # Raises an ArgumentError or a TypeError that names the member at fault. Keeps nothing that is the caller's.
     def validate # :nodoc:
+      self.nat64 = Native.check_nat64(nat64)
       %i[resolv_timeout connect_timeout open_timeout resolution_delay connection_attempt_delay].each do |name|
         value = self[name]
         next if value.nil?

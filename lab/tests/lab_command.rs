@@ -102,10 +102,13 @@ fn the_logs_tell_of_questions_and_syns() {
         questions.iter().find(|line| line["type"] == record_type && line["name"] == "some.test").unwrap()
     };
     let (answered, asked) = (of("A")["answered_ms"].as_f64().unwrap(), of("A")["time_ms"].as_f64().unwrap());
-    assert!(answered - asked >= 20.0, "{questions:?}");
+    // By the clock of the day, which may be set a little meanwhile.
+    assert!(answered - asked >= 19.0, "{questions:?}");
     assert_eq!((&of("AAAA")["answered_ms"], &of("AAAA")["reply"]), (&Value::Null, &Value::from("never")));
     let syns = syn.lines();
-    let [line] = syns.as_slice() else { panic!("{syns:?}") };
+    // The kernel sends it again after a second, which a busy machine may let pass.
+    let [line, again @ ..] = syns.as_slice() else { panic!("there is no line") };
+    assert!(again.iter().all(|line| line["retransmission"] == true), "{syns:?}");
     assert_eq!((&line["family"], &line["destination"]), (&Value::from("ipv4"), &Value::from("203.0.113.1")));
     assert_eq!((&line["port"], &line["retransmission"]), (&Value::from(8080), &Value::from(false)));
 }
