@@ -33,8 +33,7 @@ suite-lab:
 	$(if $(IS_ROOT),,echo "note: clients have no real-time priority: judged by $(LAB_CI_TOLERANCE_MS) ms";) \
 	$(MAKE) -s PROFILE=debug target/c/debug/connect; \
 	$(BUILD_LAB); \
-	target/debug/lab measure --short $(LAB_PRIORITY) --tolerance-ms $(LAB_CI_TOLERANCE_MS) \
-	    --again $(LAB_CI_AGAIN) \
+	target/debug/lab measure --short $(LAB_PRIORITY) --tolerance-ms $(LAB_CI_TOLERANCE_MS) --again $(LAB_CI_AGAIN) \
 	    --client 'target/c/debug/$(LAB_CLIENT)'
 
 # ---- Differential ----------------------------------------------------------------------------------------------------
