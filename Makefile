@@ -28,6 +28,8 @@ STATIC := target/release/libhappysock.a
 # What a program needs besides the archive.
 NATIVE_LIBS := target/release/native-static-libs
 
+IS_ROOT := $(filter 0,$(shell id -u))
+
 # The suites of `make test`, in this order; each is a target suite-NAME. Fragments add theirs. The campaigns, which compute
 # for minutes, come last: nothing runs beside a suite that waits for clocks.
 SUITES := format scripts clippy msrv rust c c-release memory install abi demo
@@ -94,6 +96,7 @@ help:
 	@echo "Ruby (RUBY= RUBY_SRC=)"
 	@echo "  make cruby              CRuby's socket.so with our file in the place of ipsocket.c"
 	@echo "  make cruby-test         CRuby's own tests with it"
+	@echo "  make cruby-test-socks   SOCKSSocket through a proxy, with the drop-in"
 	@echo "  make cruby-test-users   CRuby's tests of fibers, net and open-uri, and ruby/spec's of sockets and net/http; RUBY_SPEC="
 	@echo "  make cruby-test-stock   the same tests without it, to compare"
 	@echo "  make ruby-preload       the library for LD_PRELOAD on a stock Ruby"
@@ -224,7 +227,7 @@ suite-msrv:
 
 # The lab's tests watch the C program connect. What most of these tests do is wait: what is built is built first, three parts of them
 # then run side by side.
-RUST_TEST = MAKEFLAGS= $(CARGO) test --quiet --workspace --no-fail-fast
+RUST_TEST = env MAKEFLAGS= $(CARGO) test --quiet --workspace --no-fail-fast
 RUST_TESTS := $(filter-out resolved,$(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 suite-rust:
 	@$(MAKE) -s PROFILE=debug target/c/debug/connect target/c/debug/ask
@@ -232,8 +235,11 @@ suite-rust:
 	@$(MAKE) -s -k -j3 --output-sync=target run-rust-lab run-rust-lookups run-rust-rest
 
 .PHONY: run-rust-lab run-rust-lookups run-rust-rest
+# They make networks in the process that they run in, which has threads by then and can get no user namespace any more: whoever is not root
+# is made root of one before.
 run-rust-lab:
-	@$(RUST_TEST) --bin lab $(patsubst lab/tests/%.rs,--test %,$(wildcard lab/tests/*.rs)) -- --test-threads=6
+	@$(if $(IS_ROOT),,scripts/has-tun "the lab's own tests" || exit 0; unshare --user --map-root-user) \
+	    $(RUST_TEST) --bin lab $(patsubst lab/tests/%.rs,--test %,$(wildcard lab/tests/*.rs)) -- --test-threads=6
 run-rust-lookups:
 	@$(RUST_TEST) $(patsubst %,--test %,$(filter lookup_%,$(RUST_TESTS)))
 run-rust-rest:

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -324,6 +325,66 @@ static void a_child_asks_by_itself(void **state)
     happy_lookup_unref(lookup);
 }
 
+/* Connects to live.test with AI_ADDRCONFIG, which has to be without a worker, to this address alone and the one that libc
+ * has. */
+static bool connects_as_configured(int at_port, const char *expected)
+{
+    happy_options options = HAPPY_OPTIONS_INIT;
+    struct roomy_result roomy;
+    clear_result(&roomy);
+    options.lookup_flags = AI_ADDRCONFIG;
+    options.open_timeout_ms = PATIENCE_MS;
+    int fd = init_inetsock_happy("live.test", service(at_port), &options, &roomy.result);
+    struct addrinfo hints = {.ai_flags = AI_ADDRCONFIG, .ai_socktype = SOCK_STREAM}, *list = NULL;
+    char host[NI_MAXHOST] = "";
+    bool same = fd >= 0 && strcmp(result_address(&roomy.result), expected) == 0 &&
+                strcmp(roomy.result.source, "hosts") == 0 && roomy.result.attempts_count == 1 && workers() == 0 &&
+                getaddrinfo("live.test", service(at_port), &hints, &list) == 0 &&
+                getnameinfo(list->ai_addr, list->ai_addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST) == 0 &&
+                strcmp(host, expected) == 0;
+    if (fd >= 0)
+        close(fd);
+    return same;
+}
+
+static int with_addresses_of_one_family(void)
+{
+    happy_options options = HAPPY_OPTIONS_INIT;
+    happy_result result = HAPPY_RESULT_INIT;
+    int at_port = 0;
+    if (unshare(CLONE_NEWNET) != 0 ||
+        system("ip link set lo up && ip address add 203.0.113.1/32 dev lo && ip -6 route add local 2001:db8:1::/64 dev lo") != 0)
+        return 1;
+    listen_on("203.0.113.1", &at_port);
+    /* Nobody would connect to the IPv6 address, but an attempt at it would be seen. */
+    if (!connects_as_configured(at_port, "203.0.113.1"))
+        return 2;
+    options.lookup_flags = AI_ADDRCONFIG;
+    options.family = AF_INET6;
+    if (init_inetsock_happy("live.test", service(at_port), &options, &result) != -1 || result.gai_error != EAI_NONAME)
+        return 3;
+    /* Without an address of IPv6 there is none of that family, with one it comes first. */
+    if (system("ip -6 address add 2001:db8:1::1/128 dev lo nodad") != 0)
+        return 4;
+    int both[2];
+    listen_on_both("203.0.113.1", "2001:db8:1::1", both, &at_port);
+    wait_for_workers_to_leave();
+    return connects_as_configured(at_port, "2001:db8:1::1") ? 0 : 5;
+}
+
+static void a_family_without_an_address_is_not_asked_where_only_configured_ones_are_wanted(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(2 * PATIENCE_MS / 1000);
+        _exit(with_addresses_of_one_family());
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 static void without_a_descriptor_it_fails_and_then_goes_on(void **state)
 {
     struct rlimit limit, none;
@@ -522,6 +583,7 @@ int main(void)
         DNS_TEST(a_port_is_left_after_sixty_four_questions),
         DNS_TEST(a_thousand_cancelled_lookups_hold_up_none),
         DNS_TEST(a_child_asks_by_itself),
+        DNS_TEST(a_family_without_an_address_is_not_asked_where_only_configured_ones_are_wanted),
         DNS_TEST(without_a_descriptor_it_fails_and_then_goes_on),
         DNS_TEST(the_configuration_is_read_again_when_it_changes),
         DNS_TEST(a_silent_name_has_one_worker_however_often_it_is_asked_for),

@@ -52,7 +52,7 @@ suite-manual:
 	@$(MAKE) -s manual
 	@# What hangs in an example hangs for longer than the example's own limit, on a machine that stands still for a moment too.
 	@HAPPYSOCK_TEST_SILENCE=30 $(RUN_IN) $(MANUAL_PYTHON) docs/tests/run_examples.py target/c/release/manual
-	@$(RUN_IN) $(MANUAL_PYTHON) docs/tests/follow_guides.py
+	@HAPPYSOCK_TEST_SILENCE=30 $(RUN_IN) $(MANUAL_PYTHON) docs/tests/follow_guides.py
 	@$(MANUAL_PYTHON) docs/tests/check_pages.py $(MANUAL)
 
 # The race is recorded in the lab, and every picture drawn anew.

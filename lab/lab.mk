@@ -3,9 +3,10 @@
 # More arguments for `lab measure`, for example LAB_ARGS="--part selection --repeat 20". PEERS=1 measures peers too.
 LAB_ARGS ?=
 PEERS ?=
-# What CI allows a median to be away from what it should be; `make lab` judges by 3 ms. Where one is further away it is measured again:
-# the machine may have stood still for a moment.
-LAB_CI_TOLERANCE_MS := 25
+# What the suite allows a median to be away from what it should be; `make lab` judges by 3 ms. Where one is further away it is measured
+# again: the machine may have stood still for a moment. Without the right to real-time priority, which root has, clients wait for what
+# else the machine does.
+LAB_CI_TOLERANCE_MS := $(if $(IS_ROOT),25,500)
 LAB_CI_AGAIN := 5
 # Clients run at real-time priority, so that what else the machine does stays out of the figures; LAB_PRIORITY= has them
 # run like any program.
@@ -28,10 +29,11 @@ lab-short:
 SUITES += lab
 PACKAGES += lab
 suite-lab:
-	@$(MAKE) -s PROFILE=debug target/c/debug/connect
-	@$(BUILD_LAB)
-	@target/debug/lab measure --short $(LAB_PRIORITY) --tolerance-ms $(LAB_CI_TOLERANCE_MS) \
-	    --again $(LAB_CI_AGAIN) \
+	@scripts/has-tun "the lab" || exit 0; set -e; \
+	$(if $(IS_ROOT),,echo "note: clients have no real-time priority: judged by $(LAB_CI_TOLERANCE_MS) ms";) \
+	$(MAKE) -s PROFILE=debug target/c/debug/connect; \
+	$(BUILD_LAB); \
+	target/debug/lab measure --short $(LAB_PRIORITY) --tolerance-ms $(LAB_CI_TOLERANCE_MS) --again $(LAB_CI_AGAIN) \
 	    --client 'target/c/debug/$(LAB_CLIENT)'
 
 # ---- Differential ----------------------------------------------------------------------------------------------------
@@ -79,7 +81,7 @@ order-differential:
 
 SUITES += order-differential
 suite-order-differential:
-	@$(MAKE) -s run-order-differential CASES=400
+	@scripts/has-tun "the order beside libc's" || exit 0; $(MAKE) -s run-order-differential CASES=400
 
 # ---- Delays ----------------------------------------------------------------------------------------------------------
 # The fixed Connection Attempt Delay beside the one that fits the path, over round trips of 5 to 400 ms and losses up to 20 %:

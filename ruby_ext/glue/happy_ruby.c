@@ -227,8 +227,11 @@ happy_ruby_wait(struct happy_ruby_connect *self)
     happy_connect *connect = self->owned->connect;
     bool tracing = !NIL_P(self->request->trace);
 
-    /* Begins; a literal of this machine is connected by the time of a second look, and the GVL need not change hands. */
-    if (self->literal && happy_ruby_step(self)) return;
+    /*
+     * Begins; where the address is of this machine and no name server is asked, it is connected by the time of a second look,
+     * and the GVL need not change hands.
+     */
+    if (happy_ruby_step(self)) return;
     while (!happy_ruby_step(self)) {
         rb_thread_check_ints();
         if (tracing || happy_ruby_waits_on_descriptor_p()) happy_ruby_wait_on_descriptor(connect);

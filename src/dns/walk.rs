@@ -111,8 +111,10 @@ pub struct Walk {
     /// Service bindings are asked for, and not addresses.
     services: Option<Box<ServiceWalk>>,
     step: u8,
-    /// Families whose answer was given, and how: IPv6, IPv4.
-    told: [bool; 2],
+    /// A file was opened in vain, which has left its errno behind.
+    has_errno: bool,
+    /// Families whose answer was given: a bit for each.
+    told: u8,
     /// With which server the next exchange begins.
     next_server: u8,
     next_transmission: Transmission,
@@ -178,7 +180,8 @@ impl Walk {
             as_libc: false,
             services: None,
             step: 0,
-            told: [false; 2],
+            has_errno: false,
+            told: 0,
             next_transmission: Transmission(0),
         }
     }
@@ -240,6 +243,7 @@ impl Walk {
             }
             Event::SourceMissing => {
                 if let Place::Asked(before) = self.place {
+                    self.has_errno = true;
                     // For a pair of questions libc tells nothing of the source before.
                     let error = if self.families == Families::Both { HostError::NoRecovery } else { before };
                     self.fail_source(Failure { status: Status::Unavailable, error });
@@ -264,7 +268,7 @@ impl Walk {
     pub fn next_action(&mut self, now: Instant) -> Option<Action> {
         loop {
             if let Some(services) = self.services.as_mut().and_then(|services| services.found.take()) {
-                self.told[Family::V4 as usize] = true;
+                self.note_told(Family::V4);
                 return Some(Action::Services(services));
             }
             match &mut self.place {
@@ -280,7 +284,7 @@ impl Walk {
                     }
                     exchange::Action::Ended { family, outcome } => {
                         if let Some(addresses) = self.ended(family, outcome) {
-                            self.told[family as usize] = true;
+                            self.note_told(family);
                             return Some(Action::Answered { family, answer: Ok(addresses) });
                         }
                     }
@@ -293,14 +297,14 @@ impl Walk {
                     let (failures, held) = (*failures, held.take());
                     if let Some(held) = held {
                         let (family, addresses) = *held;
-                        self.told[family as usize] = true;
+                        self.note_told(family);
                         return Some(Action::Answered { family, answer: Ok(addresses) });
                     }
                     let Some(family) = self.untold() else {
                         self.place = Place::Finished;
                         return Some(Action::Finish);
                     };
-                    self.told[family as usize] = true;
+                    self.note_told(family);
                     return Some(Action::Answered { family, answer: Err(failures[family as usize]) });
                 }
                 Place::Asked(_) | Place::Finished => return None,
@@ -353,8 +357,12 @@ impl Walk {
         self.families == Families::Both || self.families == Families::Only(family)
     }
 
+    fn note_told(&mut self, family: Family) {
+        self.told |= bit(family);
+    }
+
     fn untold(&self) -> Option<Family> {
-        [Family::V6, Family::V4].into_iter().find(|family| self.wants(*family) && !self.told[*family as usize])
+        [Family::V6, Family::V4].into_iter().find(|family| self.wants(*family) && self.told & bit(*family) == 0)
     }
 
     /// Goes to the source of the present step, after one that has failed with `error`. The one to ask, if
@@ -378,7 +386,12 @@ impl Walk {
     }
 
     /// The present source has failed: the next one, or the end.
-    fn fail_source(&mut self, failure: Failure) {
+    fn fail_source(&mut self, mut failure: Failure) {
+        // gethostbyname2_r(3) returns an errno that was there before where the source is unavailable and nothing failed
+        // in libc itself; then getaddrinfo(3) takes the name for one that exists.
+        if self.has_errno && failure == UNKNOWN_UNAVAILABLE {
+            failure.error = HostError::NoRecovery;
+        }
         let step = usize::from(self.step);
         let returns = self.steps[step].actions.after(failure.status) == nsswitch::Action::Return;
         if returns || step + 1 >= self.steps.len() {
@@ -405,7 +418,7 @@ impl Walk {
             self.place = Place::Finished;
             return Action::Finish;
         };
-        self.told[family as usize] = true;
+        self.note_told(family);
         let ttl = addresses.ttl;
         let list = if self.untold().is_some() {
             let of_family = addresses.list.iter().copied().filter(|address| address.family() == family).collect();
@@ -522,6 +535,13 @@ impl Walk {
         self.place = Place::Servers(Query { search, candidate, exchange, outcomes: Outcomes::default() });
     }
 }
+
+fn bit(family: Family) -> u8 {
+    1 << family as u8
+}
+
+/// What comes of silent servers in the search list behind a name that they did not know as it is.
+const UNKNOWN_UNAVAILABLE: Failure = Failure { status: Status::Unavailable, error: HostError::HostNotFound };
 
 /// What a walk without any source ends with.
 const NO_SOURCE: Failure = Failure { status: Status::Unavailable, error: HostError::NoRecovery };

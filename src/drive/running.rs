@@ -5,12 +5,12 @@ use super::discovery::Discovery;
 use super::key::Key;
 use super::learning::Learning;
 use super::lookups::Lookups;
-use super::plan::{Plan, Verdict};
+use super::plan::{Plan, Verdict, address_family};
 use super::reactor::{InFlight, Reactor};
 use super::report::Report;
 use super::service::{Service, ToldBindings};
 use crate::lookup::order::Surroundings;
-use crate::lookup::{Answer, Found, Reason, Told, policy};
+use crate::lookup::{Answer, Found, Reason, Told, by_configured_families, policy};
 use crate::race::{
     Action, AnsweredBy, AttemptId, Event, Failure, Family, HOST, LookupId, NameId, Nat64, Operation, Outcome, Placed,
     PolicyTable, Question, QuestionKind, Race, Settings, Wanted,
@@ -57,6 +57,11 @@ impl Running {
         let is_translated = |family| settings.nat64 != Nat64::Off && family == Family::V4;
         let not_asked = if may_be_left_out { family_without_network() } else { None };
         let not_asked = not_asked.filter(|&family| !is_translated(family));
+        let (remote, not_configured) = match literal.addresses() {
+            None => by_configured_families(remote, address_family(settings.families)),
+            Some(_) => (remote, None),
+        };
+        let not_asked = not_configured.or(not_asked);
         let settings = Settings { preferred_family, unanswered, not_asked, policy, ..settings };
         let service = service.filter(|_| settings.service && literal.addresses().is_none());
         let service = service.map(|plan| Box::new(Service::new(remote.clone(), *plan, settings.asked())));

@@ -164,6 +164,89 @@ fn shuffle<T>(items: &mut [T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lookup::{Hints, ServiceQuestion};
+    use std::ffi::CStr;
+
+    fn service(host: &CStr, service: &str, alpn: &[&str]) -> Service {
+        let hints = Hints { flags: 0, family: libc::AF_UNSPEC, socktype: libc::SOCK_STREAM, protocol: 0 };
+        let query = Query::new(Some(host), Some(c"443"), hints, None).unwrap();
+        let question = ServiceQuestion::new(host.to_bytes(), service).unwrap();
+        let alpn = alpn.iter().map(|id| id.as_bytes().to_vec()).collect();
+        Service::new(query, ServicePlan { question, alpn }, Families::Both)
+    }
+
+    fn record(priority: u16, target: &str, alpn: &str) -> ServiceRecord {
+        let alpn = if alpn.is_empty() { Vec::new() } else { vec![alpn.as_bytes().to_vec()] };
+        ServiceRecord { priority, target: target.into(), alpn, ..ServiceRecord::default() }
+    }
+
+    fn services(owner: &str, aliases: u8, records: Vec<ServiceRecord>) -> Services {
+        let mut services = Services::default();
+        (services.owner, services.aliases, services.records) = (owner.into(), aliases, records);
+        services.default_alpn = Some(b"http/1.1");
+        services
+    }
+
+    fn targets(bindings: &[Binding]) -> Vec<(u16, u32)> {
+        bindings.iter().map(|binding| (binding.priority, binding.target.0)).collect()
+    }
+
+    #[test]
+    fn a_target_is_the_host_or_a_name_of_its_own() {
+        let mut service = service(c"www.test", "https", &[]);
+        let found = services(
+            "www.test",
+            0,
+            vec![
+                record(1, "", "h2"),
+                record(2, "a.test", "h2"),
+                record(3, "WWW.test", ""),
+                record(4, "A.test", ""),
+                record(5, "b.test", ""),
+            ],
+        );
+        assert_eq!(targets(&service.found(&found)), [(1, 0), (2, 1), (3, 0), (4, 1), (5, 2)]);
+        assert_eq!(service.targets().len(), 2);
+        let binding = service.binding(BindingId(1)).unwrap();
+        assert_eq!((&*binding.target, binding.alpn.len()), ("a.test", 2));
+    }
+
+    #[test]
+    fn the_owner_of_a_service_at_another_port_is_not_the_host() {
+        let mut service = service(c"www.test", "_8443._https", &[]);
+        let found =
+            service.found(&services("_8443._https.www.test", 0, vec![record(1, "", ""), record(2, "www.test", "")]));
+        assert_eq!(targets(&found), [(1, 1), (2, 0)]);
+    }
+
+    #[test]
+    fn aliases_that_end_without_records_lead_to_their_name() {
+        let mut aliased = service(c"www.test", "https", &["h2"]);
+        assert_eq!(targets(&aliased.found(&services("cdn.test", 1, Vec::new()))), [(0, 1)]);
+        assert_eq!(aliased.binding(BindingId(0)).unwrap().target, "cdn.test");
+        // Without an alias there is nothing, and with records of no use as well.
+        assert_eq!(service(c"www.test", "https", &[]).found(&services("www.test", 0, Vec::new())), []);
+        let useless = services("cdn.test", 1, vec![ServiceRecord { no_default_alpn: true, ..record(1, "", "h3") }]);
+        assert_eq!(service(c"www.test", "https", &["h2"]).found(&useless), []);
+    }
+
+    #[test]
+    fn hints_have_the_port_of_the_host() {
+        let mut service = service(c"www.test", "https", &["http/1.1"]);
+        let hints = vec!["192.0.2.1".parse().unwrap()];
+        let record = ServiceRecord { port: Some(8443), ipv4_hints: hints, ..record(1, "", "h3") };
+        let found = service.found(&services("www.test", 0, vec![record]));
+        assert_eq!((found[0].port, &*found[0].hints), (Some(8443), &["192.0.2.1:443".parse().unwrap()][..]));
+        assert_eq!(service.binding(BindingId(0)).unwrap().alpn, [b"http/1.1"]);
+    }
+
+    #[test]
+    fn no_more_than_the_race_uses_are_kept() {
+        let mut service = service(c"www.test", "https", &[]);
+        let records = (1..=20).map(|number| record(number, &format!("t{number}.test"), "")).collect();
+        assert_eq!(service.found(&services("www.test", 0, records)).len(), MOST_BINDINGS);
+        assert_eq!(service.targets().len(), MOST_BINDINGS);
+    }
 
     #[test]
     fn a_shuffle_loses_nothing_and_has_more_than_one_outcome() {

@@ -3,6 +3,7 @@
 use super::answer::{Answer, Found};
 use super::ask::ask_libc;
 use super::client::{Client, WalkId, Watcher};
+use super::configured::family_to_ask;
 use super::list::{AddressList, ListBuilder};
 use super::order;
 use super::query::{Form, Hints, Query};
@@ -10,10 +11,9 @@ use crate::dns::gate::Reason;
 use crate::race::{AnsweredBy, LookupError};
 use crate::sys::Interest;
 use crate::sys::epoll::Epoll;
-use crate::sys::netlink::Netlink;
 use crate::sys::poll::{self, PollFd};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ impl Lone {
     /// Why only libc can do it.
     pub fn begin(now: Instant, query: &Query, set: Option<Arc<Epoll>>) -> Result<Begun, Reason> {
         let hints = query.hints();
-        let family = match family_that_is_there(hints)? {
+        let family = match family_to_ask(hints).map_err(|_| Reason::Flags)? {
             Some(family) => family,
             None => return Ok(Begun::Answer(Err(LookupError { gai_error: libc::EAI_NONAME, sys_errno: 0 }))),
         };
@@ -207,23 +207,4 @@ fn template(query: &Query) -> Result<AddressList, LookupError> {
     let Hints { flags, socktype, protocol, .. } = query.hints();
     let flags = flags & (libc::AI_NUMERICSERV | libc::AI_PASSIVE) | libc::AI_NUMERICHOST;
     ask_libc(Some(c"0.0.0.0"), query.service(), Hints { flags, family: libc::AF_INET, socktype, protocol })
-}
-
-/// The family to ask for. With `AI_ADDRCONFIG` (getaddrinfo(3)) only one that the system has an address of;
-/// None: the one that is asked for it has not. 127.0.0.1 and ::1 do not count; where neither family is there,
-/// both are taken.
-fn family_that_is_there(hints: Hints) -> Result<Option<i32>, Reason> {
-    if hints.flags & libc::AI_ADDRCONFIG == 0 {
-        return Ok(Some(hints.family));
-    }
-    let addresses = Netlink::open().and_then(|mut netlink| netlink.addresses()).map_err(|_| Reason::Flags)?;
-    let has = |of: fn(&IpAddr) -> bool| addresses.iter().any(|address| of(&address.address));
-    let v4 = has(|ip| ip.is_ipv4() && *ip != Ipv4Addr::LOCALHOST);
-    let v6 = has(|ip| ip.is_ipv6() && *ip != Ipv6Addr::LOCALHOST);
-    Ok(match hints.family {
-        libc::AF_UNSPEC if v4 != v6 => Some(if v4 { libc::AF_INET } else { libc::AF_INET6 }),
-        libc::AF_INET if !v4 => None,
-        libc::AF_INET6 if !v6 => None,
-        family => Some(family),
-    })
 }

@@ -47,13 +47,13 @@ pub enum TraceKind {
         /// Whether it may wait for others.
         urgency: Urgency,
     },
-    /// A lookup was answered with at least one address that counts.
+    /// A lookup was answered with at least one address, or binding of a service, that counts.
     LookupAnswered {
         /// Its number.
         lookup: LookupId,
         /// What it asked.
         question: Question,
-        /// How many addresses came, those that do not count included.
+        /// How many addresses came, those that do not count included; of a service, how many bindings.
         addresses: u32,
         /// Who has answered.
         by: AnsweredBy,

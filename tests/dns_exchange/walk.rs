@@ -299,6 +299,29 @@ fn a_file_that_is_missing_leaves_the_error_of_the_source_before_it() {
 }
 
 #[test]
+fn an_errno_that_a_missing_file_has_left_makes_an_unknown_name_one_without_data() {
+    // Of IPv4 alone glibc's getaddrinfo asks gethostbyname2_r, which returns errno where the source is unavailable, and
+    // takes anything but 0 for "the name is known"; nss_dns puts back the errno with which it was called.
+    let lines = format!("{ONE}search corp.test\noptions attempts:1\n");
+    let told = |families, steps: &[PlanStep], files: Option<Event<'_>>| {
+        let mut script = Script::with_steps(&lines, families, "www.test", steps);
+        if let Some(event) = files {
+            script.expect("ask files { multi: true }").event(event);
+        }
+        let family = if families == ONLY_A { A } else { AAAA };
+        script.expect(&format!("{} www.test @0", family_name(family))).says(0, family, "nxdomain");
+        script.expect(&format!("{} www.test.corp.test @0", family_name(family)));
+        script.silence().iter().filter_map(|line| Some(line.split_once("! ")?.1.to_owned())).next().unwrap()
+    };
+    let failed = Event::SourceFailed { failure: Failure::HOST_NOT_FOUND };
+    assert_eq!(told(ONLY_A, &[FILES, SERVERS], Some(Event::SourceMissing)), "NODATA");
+    assert_eq!(told(ONLY_A, &[FILES, SERVERS], Some(failed)), "NONAME");
+    assert_eq!(told(ONLY_A, &[SERVERS], None), "NONAME");
+    // Of IPv6 it does not hang on that.
+    assert_eq!(told(ONLY_AAAA, &[FILES, SERVERS], Some(Event::SourceMissing)), "NONAME");
+}
+
+#[test]
 fn no_aaaa_asks_one_question_for_both_families() {
     let lines = format!("{ONE}options no-aaaa\n");
     let mut script = Script::new(&lines, BOTH, "www.test");

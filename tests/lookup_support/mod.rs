@@ -241,13 +241,20 @@ pub fn in_own_process(test: &str, prepare: impl FnMut() -> std::io::Result<()> +
 }
 
 /// For `in_own_process`: a network of its own, with a loopback interface, and mounts that nobody else sees.
-/// Without root it takes a user namespace.
+/// Without root it takes a user namespace, and is root there: nobody else keeps its capabilities over exec(2).
 pub fn own_namespaces() -> std::io::Result<()> {
     // SAFETY: system calls on values that live long enough; no allocation.
     unsafe {
-        let user = if libc::geteuid() == 0 { 0 } else { libc::CLONE_NEWUSER };
-        if libc::unshare(user | libc::CLONE_NEWNET | libc::CLONE_NEWNS) != 0 {
+        let (user, group) = (libc::geteuid(), libc::getegid());
+        let new_user = if user == 0 { 0 } else { libc::CLONE_NEWUSER };
+        if libc::unshare(new_user | libc::CLONE_NEWNET | libc::CLONE_NEWNS) != 0 {
             return Err(std::io::Error::last_os_error());
+        }
+        if new_user != 0 {
+            // The order is that of user_namespaces(7): a group may be mapped once setgroups(2) is given up.
+            write_whole(c"/proc/self/setgroups", format_args!("deny"))?;
+            write_whole(c"/proc/self/uid_map", format_args!("0 {user} 1"))?;
+            write_whole(c"/proc/self/gid_map", format_args!("0 {group} 1"))?;
         }
         let private = libc::MS_REC | libc::MS_PRIVATE;
         if libc::mount(c"none".as_ptr(), c"/".as_ptr(), c"none".as_ptr(), private, std::ptr::null()) != 0 {
@@ -261,6 +268,27 @@ pub fn own_namespaces() -> std::io::Result<()> {
         let outcome = libc::ioctl(socket, libc::SIOCSIFFLAGS, &request);
         libc::close(socket);
         if outcome == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    }
+}
+
+/// Writes a short text with one write(2), as the files of user_namespaces(7) want it, and without an allocation.
+fn write_whole(path: &CStr, text: std::fmt::Arguments) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut buffer = [0_u8; 64];
+    let mut rest = &mut buffer[..];
+    rest.write_fmt(text)?;
+    let unused = rest.len();
+    let length = buffer.len() - unused;
+    // SAFETY: system calls on values that live long enough.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if fd < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        let written = libc::write(fd, buffer.as_ptr().cast(), length);
+        let error = std::io::Error::last_os_error();
+        libc::close(fd);
+        if written == length as isize { Ok(()) } else { Err(error) }
     }
 }
 

@@ -218,12 +218,19 @@ test('a process that waits for nothing but a connect goes on waiting, one that e
 
 test('a worker that is ended in the middle of a connect takes it along', async () => {
   const library = JSON.stringify(path.join(__dirname, '..'));
+  const { server, port } = await listening(V4);
   const before = descriptors();
-  for (let turn = 0; turn < 3; turn++) {
-    const worker = new Worker(`require(${library}).connect({ host: 'silent.test', port: 80 });
-      require('node:worker_threads').parentPort.postMessage('begun')`, { eval: true });
-    await new Promise((resolve) => worker.once('message', resolve));
-    await worker.terminate();
+  const begun = "require('node:worker_threads').parentPort.postMessage('begun')";
+  for (const program of [
+    `require(${library}).connect({ host: 'silent.test', port: 80 }); ${begun}`,
+    `require(${library}).connect({ host: '${V4}', port: ${port}, confirm: () => { ${begun}; return new Promise(() => {}); } })`,
+  ]) {
+    for (let turn = 0; turn < 3; turn++) {
+      const worker = new Worker(program, { eval: true });
+      await new Promise((resolve) => worker.once('message', resolve));
+      await worker.terminate();
+    }
   }
   await assertDescriptors(before);
+  server.close();
 });

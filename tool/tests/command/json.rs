@@ -47,7 +47,7 @@ fn compare(heading: &str, outputs: &[Said]) {
 
 #[test]
 fn of_connect_every_field_is_documented() {
-    in_network!();
+    in_network!("30");
     let (port, closed) = (greeter().to_string(), closed_port().to_string());
     let half_dead = half_dead("json");
     name_server();

@@ -11,7 +11,7 @@
 static VALUE native_mHappySock, native_cTCPSocket, native_cBasicSocket, native_cSocket;
 static VALUE native_io_initialize;
 static ID id_bind_call, id_binmode, id_sync, id_do_not_reverse_lookup, id_set_do_not_reverse_lookup;
-static ID id_settings, id_close, id_tcp_fast_fallback;
+static ID id_settings, id_close;
 /* Each Ractor has a tracer of its own: it is seldom something that another may use. */
 static rb_ractor_local_key_t native_tracer;
 
@@ -120,9 +120,11 @@ native_options(VALUE keywords, struct happy_ruby_request *request, volatile VALU
     for (int i = 0; i < NATIVE_SETTINGS; i++) {
         if (NIL_P(values[i]) && !(native_limit_p(i) && limited)) values[i] = RSTRUCT_GET(settings, i);
     }
-    if (NIL_P(values[NATIVE_FAST_FALLBACK]) && rb_respond_to(native_cSocket, id_tcp_fast_fallback)) {
-        values[NATIVE_FAST_FALLBACK] = rb_funcall(native_cSocket, id_tcp_fast_fallback, 0);
+#if HAPPY_RUBY_VERSION >= 304
+    if (NIL_P(values[NATIVE_FAST_FALLBACK])) {
+        values[NATIVE_FAST_FALLBACK] = rb_funcall(native_cSocket, rb_intern("tcp_fast_fallback"), 0);
     }
+#endif
     if (NIL_P(values[NATIVE_TRACE])) values[NATIVE_TRACE] = rb_ractor_local_storage_value(native_tracer);
 
     request->fast_fallback = NIL_P(values[NATIVE_FAST_FALLBACK]) || RTEST(values[NATIVE_FAST_FALLBACK]);
@@ -318,7 +320,6 @@ Init_happysock(void)
     id_set_do_not_reverse_lookup = rb_intern("do_not_reverse_lookup=");
     id_settings = rb_intern("@settings");
     id_close = rb_intern("close");
-    id_tcp_fast_fallback = rb_intern("tcp_fast_fallback");
     for (int i = 0; i < NATIVE_OPTIONS; i++) native_option_ids[i] = rb_intern(native_option_names[i]);
     native_tracer = rb_ractor_local_storage_value_newkey();
 
