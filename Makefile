@@ -238,7 +238,7 @@ suite-rust:
 # They make networks in the process that they run in, which has threads by then and can get no user namespace any more: whoever is not root
 # is made root of one before.
 run-rust-lab:
-	@$(if $(IS_ROOT),,scripts/has-tun "the lab's own tests" || exit 0; unshare --user --map-root-user) \
+	@scripts/has-tun "the lab's own tests" || exit 0; $(if $(IS_ROOT),,unshare --user --map-root-user) \
 	    $(RUST_TEST) --bin lab $(patsubst lab/tests/%.rs,--test %,$(wildcard lab/tests/*.rs)) -- --test-threads=6
 run-rust-lookups:
 	@$(RUST_TEST) $(patsubst %,--test %,$(filter lookup_%,$(RUST_TESTS)))

@@ -9,8 +9,8 @@ if happysock.is_a?(String)
   abort "happysock was not found: there is no #{archive}" unless File.exist?(archive)
   $INCFLAGS << " -I#{File.join(happysock, "include")}"
   $libs << " #{archive} -lpthread -ldl -lm"
-  # The library is socket.so's own business: none of its names shows.
-  $DLDFLAGS << " -Wl,--exclude-libs,libhappysock.a"
+  # The library is socket.so's own business: none of its names shows, and nothing of it stays that is not used.
+  $DLDFLAGS << " -Wl,--exclude-libs,libhappysock.a -Wl,--gc-sections"
 elsif !pkg_config("happysock")
   abort "happysock was not found: pkg-config does not know it; --with-happysock=DIRECTORY says where it is installed"
 end
