@@ -103,8 +103,9 @@ SANITIZER_thread := -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer
 
 ifneq ($(filter address thread,$(PROFILE)),)
 LIBRARY_DIRECTORY := target/sanitizer/$(PROFILE)/$(RUST_TARGET)/debug
-LIBRARY_BUILD = RUSTFLAGS="$(SANITIZER_$(PROFILE))" $(CARGO) +nightly build --quiet --lib --target $(RUST_TARGET) \
-    --target-dir target/sanitizer/$(PROFILE)
+# With what lets a test say that the runtime's functions before libc's only watch: else libc would be asked for every name.
+LIBRARY_BUILD = RUSTFLAGS="$(SANITIZER_$(PROFILE))" $(CARGO) +nightly build --quiet --lib --features internals \
+    --target $(RUST_TARGET) --target-dir target/sanitizer/$(PROFILE)
 LIBRARY_LINK = ln -sf $(abspath $(LIBRARY_DIRECTORY))/libhappysock.so $(C_DIRECTORY)/libhappysock.so
 # Compiled with the sanitizer, but linked without it: the runtime is the one that nightly Rust brings, since the library
 # needs functions of it that an older compiler's lacks.
@@ -116,8 +117,8 @@ endif
 .PHONY: test-sanitizers suite-sanitizer-address suite-sanitizer-thread
 suite-sanitizer-address suite-sanitizer-thread: suite-sanitizer-%:
 	@$(MAKE) -s sanitizer-programs PROFILE=$*
-	@TSAN_OPTIONS="suppressions=$(abspath c_tests/thread_sanitizer.supp) die_after_fork=0" RUN_JOBS=$(RUN_JOBS) RUN_WITH="$(RUN_IN)" \
-	    scripts/run-each $(MEMORY_TEST_LIMIT) $(SANITIZED_TESTS:%=target/c/$*/%)
+	@TSAN_OPTIONS="suppressions=$(abspath c_tests/thread_sanitizer.supp) die_after_fork=0" HAPPYSOCK_TEST_WATCHED_LOOKUPS=1 \
+	    RUN_JOBS=$(RUN_JOBS) RUN_WITH="$(RUN_IN)" scripts/run-each $(MEMORY_TEST_LIMIT) $(SANITIZED_TESTS:%=target/c/$*/%)
 
 test-sanitizers:
 	@scripts/install-packages $(PACKAGES)
