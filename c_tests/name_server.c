@@ -121,10 +121,10 @@ static size_t junk(unsigned char *message, size_t length, int which)
         message[length - 3] ^= 2;
         message[2] = 0x81;
         break;
-    case 3: /* a question that points to itself */
+    case 3: /* a question that points beyond the end */
         message[2] = 0x81;
-        message[HEADER] = 0xc0;
-        message[HEADER + 1] = HEADER;
+        message[HEADER] = 0xc1;
+        message[HEADER + 1] = 0xff;
         break;
     default: /* a question that ends before it has begun */
         message[2] = 0x81;

@@ -5,7 +5,7 @@
  *   fail*        SERVFAIL
  *   tc*          truncated; the answer by TCP
  *   stall*       truncated; by TCP the connection stands and nothing comes
- *   junk*        before the answer: wrong ids, another question, cut off headers, compression loops
+ *   junk*        before the answer: wrong ids, another question, cut off headers, pointers beyond the end
  *   flood*       junk without end, until the server is asked for another name
  *   silence*     nothing
  *   svc*         addresses as both*, and a service binding (HTTPS, RFC 9460) to four.svc.test: priority 1, for h2 and h3, at the

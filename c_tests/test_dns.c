@@ -148,7 +148,7 @@ static void an_answer_that_is_too_long_comes_by_tcp(void **state)
     assert_true(by_tcp >= 1);
 }
 
-/* Wrong ids, other questions, loops of pointers, cut off headers: none ends the wait for the answer behind them. */
+/* Wrong ids, other questions, pointers beyond the end, cut off headers: none ends the wait for the answer behind them. */
 static void junk_is_passed_over(void **state)
 {
     (void)state;
@@ -342,6 +342,8 @@ static bool connects_as_configured(int at_port, const char *expected)
                 getaddrinfo("live.test", service(at_port), &hints, &list) == 0 &&
                 getnameinfo(list->ai_addr, list->ai_addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST) == 0 &&
                 strcmp(host, expected) == 0;
+    if (list != NULL)
+        freeaddrinfo(list);
     if (fd >= 0)
         close(fd);
     return same;
