@@ -7,7 +7,7 @@
   "targets": [
     {
       "target_name": "happysock",
-      "sources": ["src/addon.c"],
+      "sources": ["src/addon.c", "src/arguments.c", "src/results.c"],
       "defines": ["NAPI_VERSION=8"],
       "cflags": ["-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden", "<!@(<(flags) --cflags happysock)"],
       "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections"],

@@ -8,20 +8,17 @@
  * A connect is freed when its handle in the loop has closed, which is after it was finished, cancelled, or given up because the
  * environment ends (process.exit, the end of a worker).
  */
-#include <arpa/inet.h>
+#include "arguments.h"
+#include "results.h"
+
 #include <fcntl.h>
 #include <happysock.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <node_api.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 #include <uv.h>
-
-enum { ATTEMPTS = 64 };
 
 /* A socket that is held, and a descriptor of its own for it; or -1: it is taken back. */
 struct told {
@@ -53,93 +50,6 @@ struct connecting {
     /* The environment is ending: no JavaScript may run any more. */
     bool ending;
 };
-
-/* Throws and answers NULL where a call of Node-API failed; an exception that is pending already stays. */
-#define CHECK(env, call)                                                 \
-    do {                                                                 \
-        if ((call) != napi_ok) {                                         \
-            bool pending = false;                                        \
-            napi_is_exception_pending((env), &pending);                  \
-            if (!pending)                                                \
-                napi_throw_error((env), NULL, "Node-API failed: " #call); \
-            return NULL;                                                 \
-        }                                                                \
-    } while (0)
-
-/* ---- Results as objects ----------------------------------------------------------------------------------------------- */
-
-static void set_string(napi_env env, napi_value object, const char *name, const char *text)
-{
-    napi_value value;
-    if (text && napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value) == napi_ok)
-        napi_set_named_property(env, object, name, value);
-}
-
-static void set_number(napi_env env, napi_value object, const char *name, double number)
-{
-    napi_value value;
-    if (napi_create_double(env, number, &value) == napi_ok)
-        napi_set_named_property(env, object, name, value);
-}
-
-static void set_address(napi_env env, napi_value object, const struct sockaddr_storage *address, socklen_t length)
-{
-    char text[INET6_ADDRSTRLEN];
-    if (length == 0)
-        return;
-    if (address->ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-        set_string(env, object, "address", inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text));
-        set_string(env, object, "family", "IPv4");
-        set_number(env, object, "port", ntohs(v4->sin_port));
-    } else if (address->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-        set_string(env, object, "address", inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text));
-        set_string(env, object, "family", "IPv6");
-        set_number(env, object, "port", ntohs(v6->sin6_port));
-    }
-}
-
-/* What came of it: the descriptor, or all that an Error is made of. */
-static napi_value result_object(napi_env env, const happy_result *result)
-{
-    napi_value object, list;
-    char message[512];
-    CHECK(env, napi_create_object(env, &object));
-    set_number(env, object, "status", result->status);
-    set_string(env, object, "statusText", happy_status_str(result->status));
-    set_number(env, object, "fd", result->fd);
-    set_number(env, object, "gaiError", result->gai_error);
-    if (result->gai_error != 0)
-        set_string(env, object, "gaiText", gai_strerror(result->gai_error));
-    set_number(env, object, "errno", result->sys_errno);
-    if (result->sys_errno != 0)
-        set_string(env, object, "code", uv_err_name(-result->sys_errno));
-    set_string(env, object, "syscall", result->syscall);
-    set_string(env, object, "argument", result->argument);
-    set_string(env, object, "source", result->source);
-    set_address(env, object, &result->address, result->address_length);
-    if (happy_result_message(result, message, sizeof message) >= 0)
-        set_string(env, object, "message", message);
-    CHECK(env, napi_create_array(env, &list));
-    for (uint32_t index = 0; index < result->attempts_count; index++) {
-        const happy_attempt *attempt = happy_result_get_attempt(result, index);
-        napi_value entry;
-        if (!attempt)
-            break;
-        CHECK(env, napi_create_object(env, &entry));
-        set_address(env, entry, &attempt->address, attempt->address_length);
-        set_string(env, entry, "outcome", happy_outcome_str(attempt->outcome));
-        if (attempt->sys_errno != 0)
-            set_string(env, entry, "code", uv_err_name(-attempt->sys_errno));
-        set_string(env, entry, "syscall", attempt->syscall);
-        set_number(env, entry, "startedMs", (double)attempt->started_ns / 1e6);
-        set_number(env, entry, "endedMs", (double)attempt->ended_ns / 1e6);
-        CHECK(env, napi_set_element(env, list, index, entry));
-    }
-    CHECK(env, napi_set_named_property(env, object, "attempts", list));
-    return object;
-}
 
 /* ---- Sockets that are held -------------------------------------------------------------------------------------------- */
 
@@ -280,121 +190,6 @@ static void readable(uv_poll_t *poll, int status, int events)
     tell(self);
     if (is_finished && self->connect)
         finished(self);
-}
-
-/* ---- Arguments -------------------------------------------------------------------------------------------------------- */
-
-/* A string as C has it, on the heap; NULL without an exception for undefined and null, NULL with one when it will not do. */
-static char *copy_string(napi_env env, napi_value value, const char *name)
-{
-    napi_valuetype type;
-    size_t length;
-    char *text = NULL, why[64];
-    napi_typeof(env, value, &type);
-    if (type == napi_undefined || type == napi_null)
-        return NULL;
-    if (napi_get_value_string_utf8(env, value, NULL, 0, &length) != napi_ok) {
-        snprintf(why, sizeof why, "%s must be a string", name);
-        napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", why);
-    } else if (!(text = malloc(length + 1))) {
-        napi_throw_error(env, "ENOMEM", "out of memory");
-    } else {
-        napi_get_value_string_utf8(env, value, text, length + 1, &length);
-        if (memchr(text, 0, length)) {
-            free(text);
-            text = NULL;
-            snprintf(why, sizeof why, "%s must be a string without null bytes", name);
-            napi_throw_type_error(env, "ERR_INVALID_ARG_VALUE", why);
-        }
-    }
-    return text;
-}
-
-static char *string_property(napi_env env, napi_value object, const char *name)
-{
-    napi_value value;
-    return napi_get_named_property(env, object, name, &value) == napi_ok ? copy_string(env, value, name) : NULL;
-}
-
-/* Milliseconds, counts and the like; left as it is where it is not given. lib/index.js has checked it. */
-static void number_property(napi_env env, napi_value object, const char *name, int32_t *ret_number)
-{
-    napi_value value;
-    double number;
-    if (napi_get_named_property(env, object, name, &value) == napi_ok &&
-        napi_get_value_double(env, value, &number) == napi_ok)
-        *ret_number = number >= INT32_MAX ? INT32_MAX : number <= INT32_MIN ? INT32_MIN : (int32_t)number;
-}
-
-/* Addresses that lib/index.js has checked, as a list of getaddrinfo(3): for `addresses` and the local ones. */
-struct endpoints {
-    struct addrinfo *nodes;
-    uint32_t count;
-};
-
-static void free_endpoints(struct endpoints *self)
-{
-    for (uint32_t index = 0; index < self->count; index++)
-        free(self->nodes[index].ai_addr);
-    free(self->nodes);
-}
-
-static bool parse_endpoint(napi_env env, napi_value list, uint32_t index, struct addrinfo *node)
-{
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    napi_value endpoint;
-    if (napi_get_element(env, list, index, &endpoint) != napi_ok)
-        return false;
-    char *address = string_property(env, endpoint, "address");
-    char *port = address ? string_property(env, endpoint, "port") : NULL;
-    /* A zone whose interface is not there is what can be wrong still. */
-    bool parsed = port && getaddrinfo(address, port, &hints, &found) == 0;
-    free(address);
-    free(port);
-    if (!parsed) {
-        napi_throw_type_error(env, "ERR_INVALID_IP_ADDRESS", "the zone of an address is unknown");
-        return false;
-    }
-    node->ai_family = found->ai_family;
-    node->ai_addrlen = found->ai_addrlen;
-    node->ai_addr = malloc(found->ai_addrlen);
-    if (node->ai_addr)
-        memcpy(node->ai_addr, found->ai_addr, found->ai_addrlen);
-    else
-        napi_throw_error(env, "ENOMEM", "out of memory");
-    freeaddrinfo(found);
-    return node->ai_addr != NULL;
-}
-
-/* Empty where the property is not given; with an exception pending where it will not do. */
-static struct endpoints endpoints_property(napi_env env, napi_value object, const char *name)
-{
-    struct endpoints self = {NULL, 0};
-    napi_value list;
-    bool given = false;
-    uint32_t count = 0;
-    if (napi_get_named_property(env, object, name, &list) != napi_ok || napi_is_array(env, list, &given) != napi_ok || !given ||
-        napi_get_array_length(env, list, &count) != napi_ok || count == 0)
-        return self;
-    self.nodes = calloc(count, sizeof *self.nodes);
-    if (!self.nodes) {
-        napi_throw_error(env, "ENOMEM", "out of memory");
-        return self;
-    }
-    while (self.count < count && parse_endpoint(env, list, self.count, &self.nodes[self.count])) {
-        if (self.count > 0)
-            self.nodes[self.count - 1].ai_next = &self.nodes[self.count];
-        self.count++;
-    }
-    return self;
-}
-
-static bool is_exception_pending(napi_env env)
-{
-    bool pending = true;
-    napi_is_exception_pending(env, &pending);
-    return pending;
 }
 
 /* Watches the descriptor of a connect that has begun, whose `holding` it takes. Throws where that cannot be. */
