@@ -49,6 +49,21 @@ class Timeline:
         )
         self.picture.text(self.x(end) + 7, y + 15, note, size=13)
 
+    def axis(self, end, bottom):
+        """The marks of the milliseconds, every 50 of them."""
+        for ms in range(0, int(end) + 1, 50):
+            self.picture.line(self.x(ms), self.top - 6, self.x(ms), bottom, "rule")
+            label = f"{ms}" + (" ms" if ms == 0 else "")
+            self.picture.text(self.x(ms), bottom + 16, label, size=12, colour="faint", anchor="middle")
+
+    def wait(self, row, start, end, says):
+        """An arrow from a time to a later one, with what passes meanwhile."""
+        y = self.y(row) + 11
+        self.picture.line(self.x(start) + 2, y, self.x(end) - 3, y, "faint", 1.5, arrow=True)
+        self.picture.line(self.x(start), y - 7, self.x(start), y + 7, "faint", 1.5)
+        middle = self.x((start + end) / 2)
+        self.picture.text(middle, y - 5, says, size=12, colour="faint", anchor="middle")
+
 
 def fill_stroke(fill):
     """The edge of a bar."""
@@ -77,33 +92,12 @@ def race(theme):
     picture.text(20, 30, "Connecting to a name whose IPv6 address does not answer", size=16, bold=True)
     line = Timeline(picture, end, 54)
     bottom = line.y(4) + 8
-    for ms in range(0, int(end) + 1, 50):
-        picture.line(line.x(ms), line.top - 6, line.x(ms), bottom, "rule")
-        picture.text(
-            line.x(ms),
-            bottom + 16,
-            f"{ms}" + (" ms" if ms == 0 else ""),
-            size=12,
-            colour="faint",
-            anchor="middle",
-        )
+    line.axis(end, bottom)
     line.bar(0, "AAAA?", 0, aaaa, "violet", f"IPv6 address after {aaaa:.0f} ms")
     line.bar(1, "A?", 0, a, "violet", f"IPv4 address after {a:.0f} ms: it waits for its turn")
     line.bar(2, "IPv6", six["started_ms"], six["ended_ms"], "url(#hatch)", "given up")
     line.bar(3, "IPv4", four["started_ms"], four["ended_ms"], "green", "connected")
-    y = line.y(3) + 11
-    picture.line(
-        line.x(six["started_ms"]) + 2, y, line.x(four["started_ms"]) - 3, y, "faint", 1.5, arrow=True
-    )
-    picture.line(line.x(six["started_ms"]), y - 7, line.x(six["started_ms"]), y + 7, "faint", 1.5)
-    picture.text(
-        line.x((six["started_ms"] + four["started_ms"]) / 2),
-        y - 5,
-        f"{delay} ms without an answer",
-        size=12,
-        colour="faint",
-        anchor="middle",
-    )
+    line.wait(3, six["started_ms"], four["started_ms"], f"{delay} ms without an answer")
     picture.line(line.x(end), line.top - 6, line.x(end), bottom, "green", 2)
     picture.text(line.x(end), bottom + 16, f"{end:.0f}", size=13, colour="green", anchor="middle", bold=True)
     y = bottom + 46
@@ -182,10 +176,7 @@ def confirm(theme):
     picture.text(20, 30, "An address that takes the connection and never answers TLS", size=16, bold=True)
     line = Timeline(picture, end, 54)
     bottom = line.y(2) + 2
-    for ms in range(0, int(end) + 1, 50):
-        picture.line(line.x(ms), line.top - 6, line.x(ms), bottom, "rule")
-        label = f"{ms}" + (" ms" if ms == 0 else "")
-        picture.text(line.x(ms), bottom + 16, label, size=12, colour="faint", anchor="middle")
+    line.axis(end, bottom)
     for row, (label, attempt, colour, hatch, note) in enumerate(
         (
             ("IPv6", six, "orange", "url(#hatch)", "closed"),
@@ -197,12 +188,7 @@ def confirm(theme):
         picture.box(
             line.x(attempt["started_ms"]), line.y(row), width, line.BAR, fill=colour, stroke=colour, radius=0
         )
-    y = line.y(1) + 11
-    start = line.x(six["started_ms"])
-    picture.line(start + 2, y, line.x(four["started_ms"]) - 3, y, "faint", 1.5, arrow=True)
-    picture.line(start, y - 7, start, y + 7, "faint", 1.5)
-    middle = (start + line.x(four["started_ms"])) / 2
-    picture.text(middle, y - 5, f"{delay:.0f} ms: the race goes on", size=12, colour="faint", anchor="middle")
+    line.wait(1, six["started_ms"], four["started_ms"], f"{delay:.0f} ms: the race goes on")
     y = bottom + 42
     for x, fill, says in (
         (line.LEFT, "faint", "TCP"),
